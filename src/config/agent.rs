@@ -1,0 +1,162 @@
+//! The agent file, `mynah.toml`: model, voice, listening, tools, limits.
+
+use serde_json::Value;
+
+/// Everything an owner can say about the agent (not about the board).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    /// The model's id, without `models/`.
+    pub model: String,
+    /// Prebuilt voice; the service's own choice where absent.
+    pub voice: Option<String>,
+    /// Language to answer in (a name, `German`); the model chooses where absent.
+    pub language: Option<String>,
+    /// System instruction.
+    pub instruction: String,
+    /// WebSocket address of the service; `ws://` only for loopback addresses.
+    pub endpoint: String,
+    /// File with extra trusted certificates (PEM), beside the built-in roots.
+    pub extra_ca: Option<std::path::PathBuf>,
+    /// File that holds the API key; the environment variable `GEMINI_API_KEY` wins.
+    pub key_file: Option<std::path::PathBuf>,
+    /// How to listen.
+    pub listen: Listen,
+    /// How to speak.
+    pub speak: Speak,
+    /// Limits.
+    pub limits: Limits,
+    /// The tools the model may call.
+    pub tools: Vec<Tool>,
+}
+
+/// What opens the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenMode {
+    /// The talk button.
+    PushToTalk,
+    /// The voice detector; the button, where there is one, still cuts a reply and opens the gate.
+    HandsFree,
+}
+
+/// What a press means in [`ListenMode::PushToTalk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ButtonStyle {
+    /// Talk while held.
+    Hold,
+    /// A tap opens, the next tap closes.
+    Tap,
+    /// A press shorter than `tap_max_ms` is a tap, a longer one a hold.
+    HoldOrTap,
+}
+
+/// What a voice may do while the loudspeaker is audible (hands-free).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VoiceBargeIn {
+    /// Nothing: the microphone is ignored until the reply is over and `echo_tail_ms` has passed.
+    Off,
+    /// It cuts the reply. For headsets and boards without echo.
+    On,
+}
+
+/// `[listen]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    /// What opens the gate.
+    pub mode: ListenMode,
+    /// What a press means.
+    pub button: ButtonStyle,
+    /// Voice during a reply.
+    pub voice_barge_in: VoiceBargeIn,
+    /// Speech needed before a segment opens, ms, 10–500.
+    pub onset_ms: u32,
+    /// Silence tolerated before a segment closes, ms, 100–5000.
+    pub hangover_ms: u32,
+    /// Sound kept from before the onset and sent first, ms, 0–2000.
+    pub preroll_ms: u32,
+    /// Sound still sent after the button's release, ms, 0–2000.
+    pub tail_ms: u32,
+    /// Shorter presses are mistakes, ms, 0–500.
+    pub min_press_ms: u32,
+    /// Presses up to this length are taps, ms, 100–1000.
+    pub tap_max_ms: u32,
+    /// Below this level there is only silence, dBFS, -90–-20.
+    pub silence_db: f32,
+    /// The detector's mode: 0 lets most through, 3 least.
+    pub vad_mode: u8,
+    /// Hands-free with barge-in off: how long after the reply the microphone is still ignored, ms, 0–2000.
+    pub echo_tail_ms: u32,
+    /// Sound in one message, ms: 20 or 40 (a multiple of 10).
+    pub message_ms: u32,
+    /// The longest turn, s, 5–600.
+    pub turn_max_s: u32,
+}
+
+/// `[speak]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Speak {
+    /// Loudness, percent, 0–100.
+    pub volume_percent: u8,
+    /// Fill before a reply starts, ms, 0–500.
+    pub prebuffer_ms: u32,
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// From `setup` to `setupComplete`, ms, 1000–60000.
+    pub setup_timeout_ms: u32,
+    /// From the end of the user's turn to the first sign of life, ms, 1000–60000.
+    pub answer_timeout_ms: u32,
+    /// From a call to its answer unless the tool says otherwise, ms, 100–60000.
+    pub tool_timeout_ms: u32,
+}
+
+/// Whether the model waits silently for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behavior {
+    /// It waits.
+    Blocking,
+    /// It may go on talking.
+    NonBlocking,
+}
+
+/// `[[tools]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tool {
+    /// Function name the model sees.
+    pub name: String,
+    /// When to call it, for the model.
+    pub description: String,
+    /// Parameters: an OpenAPI-subset schema with upper-case types (`OBJECT` at the top); absent for none.
+    pub parameters: Option<Value>,
+    /// Whether the model waits.
+    pub behavior: Behavior,
+    /// Time limit, ms.
+    pub timeout_ms: u32,
+    /// What it does.
+    pub action: Action,
+}
+
+/// What a tool does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Sets an output line to what the BOOLEAN argument `argument` says.
+    GpioSet {
+        /// Line of the board profile.
+        line: String,
+        /// Name of the BOOLEAN parameter.
+        argument: String,
+    },
+    /// Makes an output line active for a while.
+    GpioPulse {
+        /// Line of the board profile.
+        line: String,
+        /// How long, ms, 1–60000.
+        pulse_ms: u32,
+    },
+    /// Reads a line.
+    GpioRead {
+        /// Line of the board profile.
+        line: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! Opens the board, makes the channels, starts the threads, stops in order.

@@ -1,0 +1,435 @@
+//! Every message that crosses a thread: its class on interruption, its queue limit and its policy when full.
+//!
+//! | from → to | type | limit | when full |
+//! |---|---|---|---|
+//! | mic → gate | [`Hop`](crate::audio::Hop) | [`MIC_RING_HOPS`] | the oldest are discarded and counted |
+//! | button → gate | [`Edge`](crate::hw::Edge) | [`EDGES_MAX`] | the edge is counted as lost; the level is read again |
+//! | core → gate | [`GateNote`] | [`NOTES_MAX`] | the core waits: the gate empties it every hop |
+//! | gate → core | [`GateEvent`] | [`GATE_EVENTS_MAX`] | the gate waits; the mic ring behind it takes up the slack |
+//! | core → link | [`LinkOrder`] | [`LINK_ORDERS_MAX`] | the link is dead: close it and open another |
+//! | link → core | [`LinkEvent`] | [`LINK_EVENTS_MAX`] | the link stops reading; TCP holds the server back |
+//! | core → speaker | [`SpeakerOrder`] | [`SPEAKER_QUEUE_MS`] of sound | the turn is ended and traced |
+//! | speaker → core | [`SpeakerFact`] | [`SPEAKER_FACTS_MAX`] | coalesced |
+//! | core → tools | [`ToolOrder`] | [`TOOL_ORDERS_MAX`] | the call is answered with "busy" |
+//! | tools → core | [`ToolReply`] | [`TOOL_ORDERS_MAX`] | the errand waits |
+//!
+//! Classes. *Now* (overtakes): [`SpeakerOrder::Flush`], [`ToolOrder::Cancel`], [`LinkOrder::Close`].
+//! *Ordered* (dropped by epoch): [`SpeakerOrder::Play`], [`SpeakerOrder::End`]. *Kept* (delivered once or
+//! cancelled once): [`ToolReply`], [`GateEvent::Speech`].
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::audio::{Chunk, Speech};
+use crate::units::{CallId, Epoch, Time};
+
+/// Hops between mic and gate: 500 ms, enough for a gate that was not scheduled while the other core compiled.
+pub const MIC_RING_HOPS: usize = 50;
+/// Edges between button and gate.
+pub const EDGES_MAX: usize = 64;
+/// Notes between core and gate.
+pub const NOTES_MAX: usize = 16;
+/// Events between gate and core.
+pub const GATE_EVENTS_MAX: usize = 64;
+/// Orders between core and link.
+pub const LINK_ORDERS_MAX: usize = 256;
+/// Events between link and core.
+pub const LINK_EVENTS_MAX: usize = 256;
+/// Sound between core and DAC, in milliseconds.
+pub const SPEAKER_QUEUE_MS: u64 = 60_000;
+/// Orders between core and speaker; a server that sends 60 s in 20 ms pieces sends 3000.
+pub const SPEAKER_ORDERS_MAX: usize = 4096;
+/// Facts between speaker and core.
+pub const SPEAKER_FACTS_MAX: usize = 64;
+/// Orders between core and tools.
+pub const TOOL_ORDERS_MAX: usize = 8;
+/// User speech kept while the link is down or not ready, in milliseconds.
+pub const SPEECH_KEPT_MS: u64 = 30_000;
+
+/// Why a window of speech opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenCause {
+    /// The button.
+    Button,
+    /// The voice detector.
+    Voice,
+}
+
+/// Why a window of speech closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseCause {
+    /// The button was released (or tapped again), and the tail has passed.
+    Released,
+    /// Silence longer than the hangover.
+    Silence,
+    /// The longest turn the configuration allows.
+    TooLong,
+    /// The press turned out too short to be meant; what was sent is not to be answered.
+    Mistake,
+    /// The microphone was lost or muted in mid-speech.
+    MicLost,
+}
+
+/// Why a press never became a window: nothing of it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DropCause {
+    /// Shorter than `min_press_ms`.
+    TooShort,
+    /// Held, but nothing louder than `silence_db` and no voice in it.
+    OnlySilence,
+}
+
+/// What the gate tells the core. [`GateEvent::Speech`] is *kept*, the others are ordered with it.
+#[derive(Clone, Copy, Debug)]
+pub enum GateEvent {
+    /// The talk button went down: a reply that is playing must stop now, before any speech is found.
+    Pressed,
+    /// The talk button came up.
+    Released,
+    /// A window opened; at least one [`GateEvent::Speech`] follows, pre-roll first.
+    Opened(OpenCause),
+    /// Speech of the open window, in order, without gaps.
+    Speech(Speech),
+    /// The window closed.
+    Closed(CloseCause),
+    /// A press was dropped here.
+    Dropped(DropCause),
+    /// Hops that were lost between microphone and gate since the last event (count).
+    Lost(u32),
+}
+
+/// What the core tells the gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateNote {
+    /// Whether the loudspeaker is audible (from the first frame of a reply until drained).
+    SpeakerAudible(bool),
+    /// Close an open window now and ignore the current press (an error the user was told of).
+    Abort,
+}
+
+/// What the core tells the link. `Message` is ordered; `Close` overtakes.
+#[derive(Clone, Debug)]
+pub enum LinkOrder {
+    /// Open a connection (address and credential are the link's own business).
+    Open,
+    /// Send one message.
+    Send(crate::live::client::Message),
+    /// Close the connection with code 1000.
+    Close,
+}
+
+/// What the link tells the core.
+#[derive(Clone, Debug)]
+pub enum LinkEvent {
+    /// The WebSocket is open (101 seen).
+    Connected,
+    /// A message from the server.
+    Message(Box<crate::live::server::Message>),
+    /// A frame that could not be read as a message; how it begins is in the text.
+    Garbage(String),
+    /// The connection ended, or could not be made.
+    Down(crate::live::close::Closing),
+}
+
+/// What the core tells the speaker.
+#[derive(Clone, Debug)]
+pub enum SpeakerOrder {
+    /// Play this after what is queued; dropped if `epoch` was flushed.
+    Play {
+        /// The model turn.
+        epoch: Epoch,
+        /// The sound.
+        chunk: Chunk,
+    },
+    /// No more sound comes for `epoch`: play out and report [`SpeakerFact::Drained`].
+    End {
+        /// The model turn.
+        epoch: Epoch,
+    },
+    /// Silence now; everything of `epoch` and before is worthless. Overtakes.
+    Flush {
+        /// The last epoch to die.
+        epoch: Epoch,
+    },
+    /// Loudness from now on, 0–100.
+    Volume(u8),
+}
+
+/// What the speaker tells the core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpeakerFact {
+    /// The first frame of `epoch` was handed to the device and the device runs.
+    Started {
+        /// The model turn.
+        epoch: Epoch,
+    },
+    /// Sound of `epoch` that the device has really played, in milliseconds (latest wins).
+    Heard {
+        /// The model turn.
+        epoch: Epoch,
+        /// Milliseconds of the reply.
+        heard_ms: u64,
+    },
+    /// All of `epoch` was heard.
+    Drained {
+        /// The model turn.
+        epoch: Epoch,
+        /// Milliseconds of the reply.
+        heard_ms: u64,
+    },
+    /// `epoch` was cut.
+    Flushed {
+        /// The model turn.
+        epoch: Epoch,
+        /// Milliseconds of the reply that were heard before silence.
+        heard_ms: u64,
+    },
+    /// The network was late in mid-turn: silence was played (with a fade) until sound came.
+    Concealed {
+        /// The model turn.
+        epoch: Epoch,
+    },
+    /// The device starved or slept and was started again.
+    Xrun,
+    /// The device cannot be used; the speaker keeps trying. The sentence is for the owner.
+    Trouble(String),
+    /// The device works again.
+    Recovered,
+}
+
+/// What the microphone tells the core (through the gate's thread, rare).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MicFact {
+    /// Frames were lost to an overrun, and capture goes on.
+    Xrun,
+    /// The device cannot be used; the mic keeps trying. The sentence is for the owner.
+    Trouble(String),
+    /// The device works (again).
+    Running,
+}
+
+/// A tool call of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The server's id.
+    pub id: CallId,
+    /// The function's name.
+    pub name: String,
+    /// The arguments: a JSON object (empty where the server sent none).
+    pub args: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What the core tells the tools.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToolOrder {
+    /// Check the arguments and run the action; answer once.
+    Run(Call),
+    /// Stop the call and undo what can be undone; no answer is wanted.
+    Cancel(CallId),
+}
+
+/// The result of a call. *Kept*: delivered once or cancelled once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolReply {
+    /// The server's id.
+    pub id: CallId,
+    /// The function's name.
+    pub name: String,
+    /// The output as JSON, or a sentence for the model that says what was wrong.
+    pub result: Result<serde_json::Value, String>,
+}
+
+/// Something that happened and that an owner, the timeline or a test wants to know.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// When, in microseconds since the start.
+    #[serde(rename = "at_us", serialize_with = "as_us")]
+    pub at: Time,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+fn as_us<S: serde::Serializer>(at: &Time, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_u64(at.as_us())
+}
+
+/// The kinds of [`Event`]. Text of speech and arguments of tools appear here and never in the log above DEBUG.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// A connection is being made.
+    LinkOpening,
+    /// `setupComplete` came: `setup_ms` after the connection was asked for.
+    LinkReady {
+        /// Milliseconds.
+        setup_ms: u64,
+    },
+    /// The connection ended; `why` is a sentence.
+    LinkDown {
+        /// A sentence.
+        why: String,
+    },
+    /// The talk button went down.
+    Pressed,
+    /// The talk button came up.
+    Released,
+    /// A window of speech opened at the gate.
+    GateOpened {
+        /// Why.
+        cause: OpenCause,
+    },
+    /// `activityStart` went out, followed by the pre-roll.
+    WindowOpened,
+    /// Speech went out (milliseconds of sound in this message).
+    SpeechSent {
+        /// Milliseconds of sound.
+        ms: u64,
+    },
+    /// The gate closed its window.
+    GateClosed {
+        /// Why.
+        cause: CloseCause,
+    },
+    /// `activityEnd` went out.
+    WindowClosed {
+        /// Milliseconds of sound sent in the window.
+        sent_ms: u64,
+    },
+    /// A press or hold was dropped on the device.
+    PressDropped {
+        /// Why.
+        cause: DropCause,
+    },
+    /// Speech was lost, and why.
+    SpeechLost {
+        /// Milliseconds of sound.
+        ms: u64,
+        /// Why.
+        why: String,
+    },
+    /// What the user said, as the server understood it (the whole text so far of this turn).
+    UserText {
+        /// The text.
+        text: String,
+    },
+    /// What the model says, as text (a piece to append).
+    ModelText {
+        /// The model turn.
+        epoch: Epoch,
+        /// The text.
+        text: String,
+    },
+    /// The first sound of a reply arrived.
+    ReplyStarted {
+        /// The model turn.
+        epoch: Epoch,
+    },
+    /// Sound of a reply arrived (milliseconds of sound in this message).
+    ReplyReceived {
+        /// The model turn.
+        epoch: Epoch,
+        /// Milliseconds of sound.
+        ms: u64,
+    },
+    /// The first frame of a reply reached the loudspeaker.
+    ReplyHeard {
+        /// The model turn.
+        epoch: Epoch,
+    },
+    /// `generationComplete`.
+    ReplyGenerated {
+        /// The model turn.
+        epoch: Epoch,
+    },
+    /// The reply was heard to its end.
+    ReplyDrained {
+        /// The model turn.
+        epoch: Epoch,
+        /// Milliseconds heard.
+        heard_ms: u64,
+    },
+    /// The reply was cut: by the user (`by_user`) or by the server.
+    ReplyCut {
+        /// The model turn.
+        epoch: Epoch,
+        /// Milliseconds received before the cut.
+        received_ms: u64,
+        /// True for a press or voice here, false where the server said `interrupted` first.
+        by_user: bool,
+    },
+    /// The loudspeaker fell silent after a cut.
+    ReplySilent {
+        /// The model turn.
+        epoch: Epoch,
+        /// Milliseconds heard.
+        heard_ms: u64,
+    },
+    /// The model turn is over (`turnComplete`), with the server's reason where it gave one.
+    TurnOver {
+        /// `turnCompleteReason`, where present.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// No answer came in time.
+    NoAnswer {
+        /// Milliseconds waited.
+        waited_ms: u64,
+    },
+    /// The model called a tool.
+    ToolCalled {
+        /// The call.
+        id: CallId,
+        /// The function.
+        name: String,
+        /// The arguments.
+        args: serde_json::Value,
+    },
+    /// A tool answered, and the answer was sent.
+    ToolAnswered {
+        /// The call.
+        id: CallId,
+        /// The function.
+        name: String,
+        /// The output, or the error sentence.
+        result: Result<serde_json::Value, String>,
+        /// Milliseconds it took.
+        took_ms: u64,
+    },
+    /// The server cancelled a call.
+    ToolCancelled {
+        /// The call.
+        id: CallId,
+    },
+    /// An output line changed.
+    LineSet {
+        /// The board profile's name of the line.
+        line: String,
+        /// Its level now.
+        active: bool,
+    },
+    /// Tokens of the session so far, as the server counts them.
+    Usage {
+        /// All tokens.
+        total_tokens: u64,
+    },
+    /// Something is wrong that the owner should know; the sentence says what to do.
+    Trouble {
+        /// Which part: `mic`, `speaker`, `link`, `tools`, `line`.
+        part: String,
+        /// A sentence.
+        text: String,
+    },
+    /// A part works again.
+    Recovered {
+        /// Which part.
+        part: String,
+    },
+}
+
+/// How long the core may sleep at most when no deadline is set.
+pub const IDLE_WAIT: Duration = Duration::from_secs(3600);

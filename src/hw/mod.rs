@@ -1,0 +1,163 @@
+//! The traits that a board is made of. Drivers (`hw/*.rs`) implement them; rooms only see these.
+//!
+//! A driver does one blocking step at a time and reports what happened; it never retries, sleeps or
+//! decides. Threads belong to the rooms' `run.rs`.
+
+pub mod alsa;
+pub mod fault;
+pub mod files;
+pub mod gpio;
+pub mod open;
+pub mod sim;
+pub mod tap;
+
+use std::time::Duration;
+
+use crate::audio::trouble::PcmTrouble;
+use crate::units::{Hertz, Time};
+
+/// What a PCM was opened as. Samples cross the traits as interleaved `i16`, whatever the device's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PcmShape {
+    /// Frames per second.
+    pub rate: Hertz,
+    /// Samples in a frame; 1 or more.
+    pub channels: usize,
+    /// Frames the device moves per interrupt.
+    pub period_frames: usize,
+    /// Frames in the device's ring; a whole number of periods.
+    pub buffer_frames: usize,
+}
+
+/// A microphone.
+pub trait Capture: Send {
+    /// What it was opened as; constant for its life.
+    fn shape(&self) -> PcmShape;
+
+    /// Waits at most `timeout` for a period and reads what fits into `samples`
+    /// (`[frames, channels] S16, interleaved`; a whole number of frames). Answers the frames read; 0 after
+    /// a time-out. Never allocates.
+    fn read(&mut self, samples: &mut [i16], timeout: Duration) -> Result<usize, PcmTrouble>;
+
+    /// Frames that the device holds and that were not read yet: how old the last read's newest frame is.
+    fn waiting_frames(&mut self) -> usize;
+
+    /// Gets the device running again after [`PcmTrouble::Xrun`] or [`PcmTrouble::Suspended`].
+    fn recover(&mut self, trouble: &PcmTrouble) -> Result<(), PcmTrouble>;
+}
+
+/// A loudspeaker. Stopped when opened; the first [`Playback::write`]s fill its ring and start it.
+pub trait Playback: Send {
+    /// What it was opened as; constant for its life.
+    fn shape(&self) -> PcmShape;
+
+    /// Waits at most `timeout` until a period fits. Answers the frames that fit now; 0 after a time-out.
+    fn wait(&mut self, timeout: Duration) -> Result<usize, PcmTrouble>;
+
+    /// Hands over `samples` (`[frames, channels] S16, interleaved`) without blocking. Answers the frames taken.
+    fn write(&mut self, samples: &[i16]) -> Result<usize, PcmTrouble>;
+
+    /// Frames until what is written now is heard (`snd_pcm_delay`); 0 when stopped.
+    fn delay_frames(&mut self) -> Result<usize, PcmTrouble>;
+
+    /// Starts the device now even if less than the start threshold is written (the tail of a short reply).
+    fn start(&mut self) -> Result<(), PcmTrouble>;
+
+    /// Stops at once, discards what is written and makes ready for the next write.
+    fn drop_now(&mut self) -> Result<(), PcmTrouble>;
+
+    /// Makes ready again after [`PcmTrouble::Xrun`] or [`PcmTrouble::Suspended`].
+    fn recover(&mut self, trouble: &PcmTrouble) -> Result<(), PcmTrouble>;
+}
+
+/// A transition of an input line, after debouncing and after polarity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// When it happened (the kernel's stamp where there is one).
+    pub at: Time,
+    /// True: became active (pressed); false: became inactive (released).
+    pub active: bool,
+}
+
+/// What a line driver reports; each says what the owner must do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineTrouble {
+    /// No line of this name.
+    #[error("line {line} was not found: `gpioinfo` lists the names that exist; name another one in the board profile")]
+    Missing {
+        /// The line as the board profile names it.
+        line: String,
+    },
+    /// Another program holds it.
+    #[error("line {line} is busy: {holder} holds it; stop that program or name another line in the board profile")]
+    Busy {
+        /// The line.
+        line: String,
+        /// The consumer that the kernel names.
+        holder: String,
+    },
+    /// Rights are missing.
+    #[error(
+        "no right to use {what}: add the user to the group `gpio` (`sudo usermod -aG gpio $USER`) or run under the shipped unit"
+    )]
+    Denied {
+        /// The device file.
+        what: String,
+    },
+    /// Anything else.
+    #[error("line {line}: {why}")]
+    Other {
+        /// The line.
+        line: String,
+        /// What the system said.
+        why: String,
+    },
+}
+
+/// A push button or other input with edges.
+pub trait Button: Send {
+    /// Whether it is active (pressed) now.
+    fn is_active(&mut self) -> Result<bool, LineTrouble>;
+
+    /// Waits at most `timeout` for the next edge.
+    fn wait(&mut self, timeout: Duration) -> Result<Option<Edge>, LineTrouble>;
+}
+
+/// A line the program drives: a lamp, a relay, an LED.
+pub trait Output: Send {
+    /// Makes it active or inactive.
+    fn set(&mut self, active: bool) -> Result<(), LineTrouble>;
+
+    /// What it was last set to.
+    fn is_active(&mut self) -> Result<bool, LineTrouble>;
+}
+
+/// A line the program only looks at: a door contact, a switch.
+pub trait Input: Send {
+    /// Whether it is active now.
+    fn is_active(&mut self) -> Result<bool, LineTrouble>;
+}
+
+/// A board: opens its devices, as often as asked (a lost device is opened again).
+///
+/// `line` arguments are the board profile's own names (`talk`, `lamp`), not the kernel's.
+pub trait Board: Send + Sync {
+    /// Opens the microphone.
+    fn open_capture(&self) -> Result<Box<dyn Capture>, PcmTrouble>;
+    /// Opens the loudspeaker.
+    fn open_playback(&self) -> Result<Box<dyn Playback>, PcmTrouble>;
+    /// Opens an input line for its edges.
+    fn open_button(&self, line: &str) -> Result<Box<dyn Button>, LineTrouble>;
+    /// Opens an output line; it is inactive until set.
+    fn open_output(&self, line: &str) -> Result<Box<dyn Output>, LineTrouble>;
+    /// Opens an input line for its level.
+    fn open_input(&self, line: &str) -> Result<Box<dyn Input>, LineTrouble>;
+}
+
+/// The clock that shells read: one per process, shared by all threads.
+///
+/// Pure rooms never see it; they are told the time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Time;
+}

@@ -1,0 +1,3 @@
+//! The program: arguments, logging, exit codes.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Flight recorder: the last N things that happened, with counts.
