@@ -369,6 +369,16 @@ pub enum What {
         /// Milliseconds heard.
         heard_ms: u64,
     },
+    /// The network was late in mid-reply: silence was played until sound came.
+    ReplyConcealed {
+        /// The model turn.
+        epoch: Epoch,
+    },
+    /// A sound device starved or overran and was started again.
+    Xrun {
+        /// `mic` or `speaker`.
+        part: String,
+    },
     /// The model turn is over (`turnComplete`), with the server's reason where it gave one.
     TurnOver {
         /// `turnCompleteReason`, where present.

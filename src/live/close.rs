@@ -1,4 +1,7 @@
-//! What the end of a connection means.
+//! What the end of a connection means, and who must act.
+//!
+//! Reason text first, code second: codes are shared by very different causes, and reasons are cut at 123
+//! bytes, so short lower-case pieces are looked for (live-protocol.md 7.1).
 
 /// How a connection ended, as the link saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,165 @@ pub enum Closing {
     Http(u16),
     /// The network failed; a sentence.
     Network(String),
+    /// The server's certificate was not accepted; a sentence.
+    Certificate(String),
     /// We closed it.
     Ours,
+}
+
+/// What to do after a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Connect again after the backoff.
+    Retry,
+    /// Connect again, but not before a long pause: the quota is used up.
+    Pause,
+    /// The same setup would be refused again: a person must act.
+    Refused(Refusal),
+}
+
+/// Who must change what before another attempt makes sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The key is wrong, missing or has no right.
+    #[error(
+        "the service refused the API key ({0}): put a valid key into GEMINI_API_KEY or the file that `key_file` names"
+    )]
+    Key(String),
+    /// No such model, or it was retired.
+    #[error(
+        "the service does not know the model ({0}): set `model` in mynah.toml to one it has, such as gemini-3.8-live"
+    )]
+    Model(String),
+    /// Something in the configuration is not to the service's liking.
+    #[error("the service refused the session ({0}): change the named setting in mynah.toml")]
+    Setup(String),
+    /// The service is not offered here.
+    #[error("the service is not offered at this place ({0})")]
+    Region(String),
+}
+
+impl Refusal {
+    /// The exit code of the program: 77 (no permission) for the key, 78 (configuration) otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Refusal::Key(_) => 77,
+            Refusal::Model(_) | Refusal::Setup(_) | Refusal::Region(_) => 78,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Class {
+    Retry,
+    Pause,
+    Key,
+    Model,
+    Setup,
+    Region,
+}
+
+/// Pieces of reasons, in the order in which they are looked for.
+const REASONS: [(&str, Class); 22] = [
+    ("api key not valid", Class::Key),
+    ("api key expired", Class::Key),
+    ("unregistered callers", Class::Key),
+    ("permission denied", Class::Key),
+    ("user location is not supported", Class::Region),
+    ("is not found for api version", Class::Model),
+    ("not supported for bidigeneratecontent", Class::Model),
+    ("requested entity was not found", Class::Model),
+    ("session not found", Class::Retry),
+    ("exceeded your current quota", Class::Pause),
+    ("resource_exhausted", Class::Pause),
+    ("invalid json payload", Class::Setup),
+    ("unknown name", Class::Setup),
+    ("thinking level", Class::Setup),
+    ("blocking function calls are not supported", Class::Setup),
+    ("response modalities", Class::Setup),
+    ("no matching speaker voice", Class::Setup),
+    ("tool is not supported", Class::Setup),
+    ("precondition check failed", Class::Retry),
+    ("goaway", Class::Retry),
+    ("deadline", Class::Retry),
+    ("internal error", Class::Retry),
+];
+
+/// What to do about `closing`. `was_ready`: whether `setupComplete` had come on this connection; a refusal
+/// after it is not of the setup's making, so another connection is worth trying.
+pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
+    let (class, text) = match closing {
+        Closing::Ours | Closing::Network(_) | Closing::Certificate(_) => return Verdict::Retry,
+        Closing::Http(status) => (class_of_status(*status), format!("HTTP {status}")),
+        Closing::Frame { code, reason } => (class_of(*code, reason), format!("{code} {reason}")),
+    };
+    match class {
+        Class::Retry => Verdict::Retry,
+        Class::Pause => Verdict::Pause,
+        Class::Key => Verdict::Refused(Refusal::Key(text)),
+        Class::Model => Verdict::Refused(Refusal::Model(text)),
+        Class::Region => Verdict::Refused(Refusal::Region(text)),
+        Class::Setup if was_ready => Verdict::Retry,
+        Class::Setup => Verdict::Refused(Refusal::Setup(text)),
+    }
+}
+
+fn class_of_status(status: u16) -> Class {
+    match status {
+        401 | 403 => Class::Key,
+        404 => Class::Model,
+        429 => Class::Pause,
+        _ => Class::Retry,
+    }
+}
+
+fn class_of(code: u16, reason: &str) -> Class {
+    let reason = reason.to_lowercase();
+    let named = REASONS.iter().find(|(piece, _)| reason.contains(piece)).map(|(_, class)| *class);
+    named.unwrap_or(match code {
+        1007 => Class::Setup, // the same payload is refused again: never repeat it
+        _ => Class::Retry,
+    })
+}
+
+impl std::fmt::Display for Closing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Closing::Frame { code, reason } if reason.is_empty() => write!(f, "the server closed with code {code}"),
+            Closing::Frame { code, reason } => write!(f, "the server closed with code {code}: {reason}"),
+            Closing::Http(status) => write!(f, "the server answered the connection with HTTP status {status}"),
+            Closing::Network(why) | Closing::Certificate(why) => f.write_str(why),
+            Closing::Ours => f.write_str("closed by this device"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_before_codes() {
+        let frame = |code, reason: &str| classify(&Closing::Frame { code, reason: reason.into() }, false);
+        let refused = |v: Verdict| match v {
+            Verdict::Refused(r) => Some(r.exit_code()),
+            Verdict::Retry | Verdict::Pause => None,
+        };
+        assert_eq!(refused(frame(1007, "API key not valid. Please pass a valid API key.")), Some(77));
+        assert_eq!(refused(frame(1008, "Method doesn't allow unregistered callers")), Some(77));
+        assert_eq!(refused(frame(1008, "models/x is not found for API version v1beta")), Some(78));
+        assert_eq!(refused(frame(1007, "Request contains an invalid argument.")), Some(78));
+        assert_eq!(frame(1008, "BidiGenerateContent session not found"), Verdict::Retry);
+        assert_eq!(frame(1011, "You exceeded your current quota"), Verdict::Pause);
+        assert_eq!(frame(1011, ""), Verdict::Retry);
+        assert_eq!(frame(1006, ""), Verdict::Retry);
+    }
+
+    #[test]
+    fn a_refusal_in_mid_session_is_tried_again() {
+        let closing = Closing::Frame { code: 1007, reason: "Request contains an invalid argument.".into() };
+        assert_eq!(classify(&closing, true), Verdict::Retry);
+        let key = Closing::Frame { code: 1007, reason: "API key not valid".into() };
+        assert!(matches!(classify(&key, true), Verdict::Refused(Refusal::Key(_))));
+    }
 }

@@ -1,0 +1,117 @@
+//! The ledger of tool calls: each is answered exactly once or cancelled exactly once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::timers::{Reason, Timers};
+use crate::flow::{Call, ToolReply};
+use crate::units::{CallId, Time};
+
+/// Calls that may be open at once; a model that opens more is answered with an error.
+pub const CALLS_OPEN_MAX: usize = 16;
+
+#[derive(Debug)]
+struct Open {
+    name: String,
+    called_at: Time,
+    deadline: Time,
+}
+
+/// What to do with a call that arrived.
+#[derive(Debug, PartialEq)]
+pub enum Admission {
+    /// Run it.
+    Run(Call),
+    /// It is open already: the server repeats itself.
+    Known,
+    /// Answer it with this error.
+    Refuse(ToolReply),
+}
+
+/// An answer that goes to the server.
+#[derive(Debug, PartialEq)]
+pub struct Answer {
+    /// The reply.
+    pub reply: ToolReply,
+    /// Milliseconds since the call.
+    pub took_ms: u64,
+}
+
+/// The ledger.
+#[derive(Debug)]
+pub struct Calls {
+    open: BTreeMap<CallId, Open>,
+    /// What the tool's own limit gets on top: the tool answers first, the ledger only if it does not.
+    grace: Duration,
+    limits: BTreeMap<String, Duration>,
+}
+
+impl Calls {
+    /// A ledger for tools with these time limits; a name that is not among them gets no time to speak of,
+    /// because the tools answer it with an error at once.
+    pub fn new(limits: BTreeMap<String, Duration>) -> Calls {
+        Calls { open: BTreeMap::new(), grace: Duration::from_millis(500), limits }
+    }
+
+    /// A call arrived.
+    pub fn called(&mut self, call: Call, now: Time, timers: &mut Timers) -> Admission {
+        if self.open.contains_key(&call.id) {
+            return Admission::Known;
+        }
+        if self.open.len() >= CALLS_OPEN_MAX {
+            let why = format!("busy: {CALLS_OPEN_MAX} calls are open already; wait for their results and call again");
+            return Admission::Refuse(ToolReply { id: call.id, name: call.name, result: Err(why) });
+        }
+        let limit = self.limits.get(&call.name).copied().unwrap_or(Duration::from_secs(1));
+        let open = Open { name: call.name.clone(), called_at: now, deadline: now + limit + self.grace };
+        self.open.insert(call.id.clone(), open);
+        self.arm(timers);
+        Admission::Run(call)
+    }
+
+    /// A tool answered. None where the call is not open: cancelled, timed out, or of an old connection.
+    pub fn replied(&mut self, reply: ToolReply, now: Time, timers: &mut Timers) -> Option<Answer> {
+        let open = self.open.remove(&reply.id)?;
+        self.arm(timers);
+        Some(Answer { reply, took_ms: now.since(open.called_at).as_millis() as u64 })
+    }
+
+    /// The server cancelled a call. Answers whether it was open: then the tool must stop.
+    pub fn cancelled(&mut self, id: &CallId, timers: &mut Timers) -> bool {
+        let was_open = self.open.remove(id).is_some();
+        self.arm(timers);
+        was_open
+    }
+
+    /// [`Reason::Call`] passed: the calls that are late, each with the error to answer it with.
+    pub fn late(&mut self, now: Time, timers: &mut Timers) -> Vec<Answer> {
+        let late: Vec<CallId> = self.open.iter().filter(|(_, o)| o.deadline <= now).map(|(id, _)| id.clone()).collect();
+        let answers = late.into_iter().filter_map(|id| {
+            let open = self.open.remove(&id)?;
+            let took_ms = now.since(open.called_at).as_millis() as u64;
+            let why = format!("no result after {took_ms} ms; the action was stopped and may or may not have happened");
+            Some(Answer { reply: ToolReply { id, name: open.name, result: Err(why) }, took_ms })
+        });
+        let answers = answers.collect();
+        self.arm(timers);
+        answers
+    }
+
+    /// The connection ended: its calls mean nothing any more. Answers them, so that the tools are stopped.
+    pub fn link_lost(&mut self, timers: &mut Timers) -> Vec<CallId> {
+        timers.clear(Reason::Call);
+        std::mem::take(&mut self.open).into_keys().collect()
+    }
+
+    /// Whether a call is open.
+    pub fn is_any_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    fn arm(&self, timers: &mut Timers) {
+        match self.open.values().map(|o| o.deadline).min() {
+            Some(at) => timers.set(Reason::Call, at),
+            None => timers.clear(Reason::Call),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The life of the connection: down, connecting, waiting for `setupComplete`, ready.
+//!
+//! The thread that owns the socket decides nothing; it is told to open and to close here. Resumption with a
+//! handle and rotation on `goAway` will be states of this machine.
+
+use std::time::Duration;
+
+use super::timers::{Reason, Timers};
+use crate::live::backoff::Backoff;
+use crate::live::close::{self, Closing, Refusal, Verdict};
+use crate::units::Time;
+
+/// After "quota exceeded" nothing is tried for this long: asking again only prolongs it.
+const QUOTA_PAUSE: Duration = Duration::from_secs(300);
+
+/// A connection that lived this long was a good one, and the next failure is the first (live-protocol.md 7.2).
+const STABLE: Duration = Duration::from_secs(10);
+
+/// Where the connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// None; another is made when [`Reason::Reconnect`] is due.
+    Down,
+    /// Asked for at this time.
+    Connecting(Time),
+    /// Open and `setup` sent; asked for at this time.
+    AwaitSetup(Time),
+    /// `setupComplete` seen at this time.
+    Ready(Time),
+    /// A person must act first.
+    Refused(Refusal),
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Ask for a connection.
+    Open,
+    /// Send `setup`.
+    SendSetup,
+    /// Speech may be sent; milliseconds since the connection was asked for.
+    Ready(u64),
+    /// The connection ended; a sentence.
+    Lost(String),
+    /// Close the socket: it is of no use.
+    Close,
+    /// Trying again is pointless.
+    Refused(Refusal),
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Link {
+    state: State,
+    backoff: Backoff,
+    setup_timeout: Duration,
+}
+
+impl Link {
+    /// A link that is down; `seed` spreads its retries.
+    pub fn new(setup_timeout: Duration, seed: u64) -> Link {
+        Link { state: State::Down, backoff: Backoff::new(seed), setup_timeout }
+    }
+
+    /// Where it is.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whether messages may be sent.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready(_))
+    }
+
+    /// Asks for a connection where there is none.
+    pub fn open(&mut self, now: Time, timers: &mut Timers) -> Option<Change> {
+        (self.state == State::Down).then(|| {
+            timers.clear(Reason::Reconnect);
+            timers.set(Reason::Setup, now + self.setup_timeout);
+            self.state = State::Connecting(now);
+            Change::Open
+        })
+    }
+
+    /// The WebSocket is open.
+    pub fn connected(&mut self) -> Option<Change> {
+        let State::Connecting(since) = self.state else { return None };
+        self.state = State::AwaitSetup(since);
+        Some(Change::SendSetup)
+    }
+
+    /// `setupComplete` came.
+    pub fn setup_complete(&mut self, now: Time, timers: &mut Timers) -> Option<Change> {
+        let State::AwaitSetup(since) = self.state else { return None };
+        timers.clear(Reason::Setup);
+        self.state = State::Ready(now);
+        Some(Change::Ready(now.since(since).as_millis() as u64))
+    }
+
+    /// `setupComplete` did not come in time: with some configurations the server neither answers nor closes.
+    pub fn setup_timed_out(&mut self, now: Time, timers: &mut Timers) -> Option<Change> {
+        matches!(self.state, State::Connecting(_) | State::AwaitSetup(_)).then(|| {
+            self.fall(now, timers, Verdict::Retry);
+            Change::Close
+        })
+    }
+
+    /// The connection ended, or could not be made.
+    pub fn down(&mut self, closing: &Closing, now: Time, timers: &mut Timers) -> Option<Change> {
+        let was_ready = match self.state {
+            // The end of a connection that was given up before.
+            State::Down | State::Refused(_) => return None,
+            State::Ready(since) => {
+                if now.since(since) >= STABLE {
+                    self.backoff.reset();
+                }
+                true
+            }
+            State::Connecting(_) | State::AwaitSetup(_) => false,
+        };
+        let verdict = close::classify(closing, was_ready);
+        if let Verdict::Refused(refusal) = verdict {
+            timers.clear(Reason::Setup);
+            self.state = State::Refused(refusal.clone());
+            return Some(Change::Refused(refusal));
+        }
+        self.fall(now, timers, verdict);
+        Some(Change::Lost(closing.to_string()))
+    }
+
+    fn fall(&mut self, now: Time, timers: &mut Timers, verdict: Verdict) {
+        let wait = self.backoff.next_wait();
+        let wait = if verdict == Verdict::Pause { wait.max(QUOTA_PAUSE) } else { wait };
+        timers.clear(Reason::Setup);
+        timers.set(Reason::Reconnect, now + wait);
+        self.state = State::Down;
+    }
+}

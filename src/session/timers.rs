@@ -1,0 +1,84 @@
+//! The one table of deadlines: each has a reason, and the earliest wakes the core.
+
+use crate::units::Time;
+
+/// Why the core wakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Time to connect again.
+    Reconnect,
+    /// `setupComplete` did not come.
+    Setup,
+    /// Kept speech may go on being sent.
+    CatchUp,
+    /// No sign of life after the user's turn.
+    Answer,
+    /// A reply stopped coming without ending.
+    Progress,
+    /// The end of an abandoned turn did not come.
+    Stale,
+    /// A tool call ran out of time.
+    Call,
+}
+
+const REASONS: [Reason; 7] =
+    [Reason::Reconnect, Reason::Setup, Reason::CatchUp, Reason::Answer, Reason::Progress, Reason::Stale, Reason::Call];
+
+/// One optional deadline for each [`Reason`].
+#[derive(Debug, Default)]
+pub struct Timers([Option<Time>; REASONS.len()]);
+
+impl Timers {
+    /// Sets or replaces a deadline.
+    pub fn set(&mut self, reason: Reason, at: Time) {
+        self.0[reason as usize] = Some(at);
+    }
+
+    /// Removes a deadline.
+    pub fn clear(&mut self, reason: Reason) {
+        self.0[reason as usize] = None;
+    }
+
+    /// Whether a deadline is set.
+    pub fn is_set(&self, reason: Reason) -> bool {
+        self.0[reason as usize].is_some()
+    }
+
+    /// The earliest deadline.
+    pub fn next(&self) -> Option<(Time, Reason)> {
+        REASONS.into_iter().filter_map(|r| Some((self.0[r as usize]?, r))).min_by_key(|(at, _)| *at)
+    }
+
+    /// Takes one deadline that has passed.
+    pub fn take_due(&mut self, now: Time) -> Option<Reason> {
+        let (at, reason) = self.next()?;
+        (at <= now).then(|| {
+            self.clear(reason);
+            reason
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_wakes_and_each_is_taken_once() {
+        let mut timers = Timers::default();
+        timers.set(Reason::Answer, Time::from_ms(8));
+        timers.set(Reason::Call, Time::from_ms(5));
+        assert_eq!(timers.next(), Some((Time::from_ms(5), Reason::Call)));
+        assert_eq!(timers.take_due(Time::from_ms(4)), None);
+        assert_eq!(timers.take_due(Time::from_ms(9)), Some(Reason::Call));
+        assert_eq!(timers.take_due(Time::from_ms(9)), Some(Reason::Answer));
+        assert_eq!(timers.take_due(Time::from_ms(9)), None);
+    }
+
+    #[test]
+    fn every_reason_has_its_own_place() {
+        for (at, reason) in REASONS.into_iter().enumerate() {
+            assert_eq!(reason as usize, at);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Whose go it is on the model's side, and which of the server's messages still mean anything.
+//!
+//! A turn that the user cut lives on in the network: more of its audio, then `interrupted`, then
+//! `turnComplete` (live-protocol.md 5.2, 5.4). They must neither be heard nor end the *new* turn. So each cut
+//! turn leaves a **stale boundary** behind: one `turnComplete` that is swallowed, with everything before it.
+//! The server may also have ended the turn while our `activityStart` was under way; then the pair never
+//! comes, but the turn's own `turnComplete` does, and it is the same one boundary.
+
+use super::timers::{Reason, Timers};
+use crate::live::models::TurnEnd;
+use crate::units::{Epoch, Time};
+
+/// The model's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// Nothing is expected.
+    Idle,
+    /// The user's turn ended at this time; nothing came yet. `is_wanted`: false for a mistaken press.
+    Awaited {
+        /// When.
+        since: Time,
+        /// Whether the answer is to be heard.
+        is_wanted: bool,
+    },
+    /// Content comes.
+    Replying {
+        /// Its epoch.
+        epoch: Epoch,
+        /// Cut here (or never wanted): what comes is dropped.
+        is_cut: bool,
+    },
+    /// `generationComplete` came, `turnComplete` not yet.
+    Generated {
+        /// Its epoch.
+        epoch: Epoch,
+        /// As above.
+        is_cut: bool,
+    },
+}
+
+/// What to do with content that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// It belongs to this turn; `is_first` of it.
+    Of {
+        /// The turn.
+        epoch: Epoch,
+        /// Whether the turn begins with it.
+        is_first: bool,
+    },
+    /// It belongs to a turn that was cut, and the server knows: drop it.
+    Stale,
+    /// It belongs to a turn that is cut here only (a press that led to no window): drop it, but the model is
+    /// still at it.
+    Cut,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Turn {
+    model: Model,
+    newest: Epoch,
+    /// `turnComplete`s of cut turns that must still come.
+    stale_sure: u8,
+    /// `interrupted`/`turnComplete` pairs that may come: the cut turn had shown no sign of life.
+    stale_maybe: u8,
+    turn_end: TurnEnd,
+    answer_timeout: std::time::Duration,
+}
+
+/// No content for this long in mid-reply: the reply is over (live-protocol.md 5.2: 15 s without progress).
+const PROGRESS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+/// A cut turn's end comes with the next few messages; one that does not come within this is given up.
+const STALE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+
+impl Turn {
+    /// Idle.
+    pub fn new(turn_end: TurnEnd, answer_timeout: std::time::Duration) -> Turn {
+        Turn { model: Model::Idle, newest: Epoch(0), stale_sure: 0, stale_maybe: 0, turn_end, answer_timeout }
+    }
+
+    /// Where the model is.
+    pub fn model(&self) -> Model {
+        self.model
+    }
+
+    /// The turn whose content is being heard or expected to be heard.
+    pub fn live_epoch(&self) -> Option<Epoch> {
+        match self.model {
+            Model::Replying { epoch, is_cut: false } | Model::Generated { epoch, is_cut: false } => Some(epoch),
+            Model::Idle | Model::Awaited { .. } | Model::Replying { .. } | Model::Generated { .. } => None,
+        }
+    }
+
+    /// The user cuts what the model says (press or voice). Answers the turn that was cut, once.
+    pub fn cut(&mut self) -> Option<Epoch> {
+        let epoch = self.live_epoch()?;
+        match &mut self.model {
+            Model::Replying { is_cut, .. } | Model::Generated { is_cut, .. } => *is_cut = true,
+            Model::Idle | Model::Awaited { .. } => {}
+        }
+        Some(epoch)
+    }
+
+    /// `activityStart` goes out.
+    pub fn window_started(&mut self, timers: &mut Timers) {
+        match self.model {
+            Model::Idle => {}
+            Model::Awaited { .. } => self.stale_maybe = self.stale_maybe.saturating_add(1),
+            Model::Replying { .. } | Model::Generated { .. } => self.stale_sure = self.stale_sure.saturating_add(1),
+        }
+        self.model = Model::Idle;
+        timers.clear(Reason::Answer);
+        timers.clear(Reason::Progress);
+        timers.clear(Reason::Stale);
+    }
+
+    /// `activityEnd` went out.
+    pub fn window_ended(&mut self, is_wanted: bool, now: Time, timers: &mut Timers) {
+        self.model = Model::Awaited { since: now, is_wanted };
+        timers.set(Reason::Answer, now + self.answer_timeout);
+        if self.stale_sure > 0 {
+            timers.set(Reason::Stale, now + STALE_TIMEOUT);
+        }
+    }
+
+    /// Content came: whose is it?
+    pub fn content(&mut self, is_window_open: bool, now: Time, timers: &mut Timers) -> Content {
+        // With manual windows the server answers at their end; what comes before is the cut turn's.
+        if self.stale_sure > 0 || (is_window_open && self.stale_maybe > 0) {
+            return Content::Stale;
+        }
+        timers.clear(Reason::Answer);
+        timers.set(Reason::Progress, now + PROGRESS_TIMEOUT);
+        let is_wanted = match self.model {
+            Model::Replying { is_cut: true, .. } | Model::Generated { is_cut: true, .. } => return Content::Cut,
+            Model::Replying { epoch, .. } => return Content::Of { epoch, is_first: false },
+            Model::Generated { epoch, .. } => {
+                // More after generationComplete (a tool's answer in the same turn): it goes on.
+                self.model = Model::Replying { epoch, is_cut: false };
+                return Content::Of { epoch, is_first: false };
+            }
+            Model::Awaited { is_wanted, .. } => is_wanted,
+            Model::Idle => true,
+        };
+        self.stale_maybe = 0;
+        self.newest = self.newest.next();
+        self.model = Model::Replying { epoch: self.newest, is_cut: !is_wanted };
+        if is_wanted { Content::Of { epoch: self.newest, is_first: true } } else { Content::Cut }
+    }
+
+    /// `interrupted`. Answers the turn to silence, if it is not silent already.
+    pub fn interrupted(&mut self, now: Time, timers: &mut Timers) -> Option<Epoch> {
+        if self.stale_sure > 0 {
+            return None;
+        }
+        if self.stale_maybe > 0 {
+            // Now it is sure that the pair comes.
+            self.stale_maybe -= 1;
+            self.stale_sure = 1;
+            timers.set(Reason::Stale, now + STALE_TIMEOUT);
+            return None;
+        }
+        // Its `turnComplete` follows; an `interrupted` with no reply under way is the tail of an older turn, and
+        // must not end the one that is awaited (langwatch/scenario #360).
+        self.stale_sure = 1;
+        timers.set(Reason::Stale, now + STALE_TIMEOUT);
+        let (Model::Replying { epoch, is_cut } | Model::Generated { epoch, is_cut }) = self.model else { return None };
+        timers.clear(Reason::Progress);
+        self.model = Model::Idle;
+        (!is_cut).then_some(epoch)
+    }
+
+    /// `generationComplete`. Answers the turn of which no more sound comes.
+    pub fn generated(&mut self) -> Option<Epoch> {
+        let Model::Replying { epoch, is_cut } = self.model else { return None };
+        if self.stale_sure > 0 {
+            return None;
+        }
+        self.model = Model::Generated { epoch, is_cut };
+        (!is_cut).then_some(epoch)
+    }
+
+    /// `turnComplete`.
+    pub fn complete(&mut self, is_window_open: bool, is_more_coming: bool, timers: &mut Timers) -> Completed {
+        if self.stale_sure > 0 {
+            self.stale_sure -= 1;
+            if self.stale_sure == 0 {
+                timers.clear(Reason::Stale);
+            }
+            return Completed::Stale;
+        }
+        if is_window_open && self.stale_maybe > 0 {
+            self.stale_maybe -= 1;
+            return Completed::Stale;
+        }
+        let (epoch, is_cut) = match self.model {
+            Model::Idle => return Completed::Stale,
+            Model::Awaited { .. } => (None, false),
+            Model::Replying { epoch, is_cut } => (Some(epoch), is_cut),
+            Model::Generated { is_cut, .. } => (None, is_cut),
+        };
+        if is_more_coming && self.turn_end == TurnEnd::InteractionIdle {
+            return Completed::Pause { epoch: epoch.filter(|_| !is_cut) };
+        }
+        timers.clear(Reason::Answer);
+        timers.clear(Reason::Progress);
+        self.model = Model::Idle;
+        Completed::Over { epoch: epoch.filter(|_| !is_cut) }
+    }
+
+    /// A tool is at work on the model's behalf: it may take its own time to answer.
+    pub fn working(&mut self, timers: &mut Timers) {
+        timers.clear(Reason::Answer);
+        timers.clear(Reason::Progress);
+    }
+
+    /// A tool's result went out: the model's answer is due.
+    pub fn worked(&mut self, now: Time, timers: &mut Timers) {
+        if matches!(self.model, Model::Replying { .. } | Model::Awaited { .. }) {
+            timers.set(Reason::Progress, now + PROGRESS_TIMEOUT);
+        }
+    }
+
+    /// [`Reason::Answer`] or [`Reason::Progress`] passed: the turn is given up. Answers the turn whose sound
+    /// ends here, and since when the answer was awaited.
+    pub fn given_up(&mut self) -> (Option<Epoch>, Option<Time>) {
+        let epoch = self.live_epoch();
+        let since = match self.model {
+            Model::Awaited { since, .. } => Some(since),
+            Model::Idle | Model::Replying { .. } | Model::Generated { .. } => None,
+        };
+        self.model = Model::Idle;
+        (epoch, since)
+    }
+
+    /// [`Reason::Stale`] passed: the boundary is not coming, and what comes is the new turn's.
+    pub fn stale_given_up(&mut self) {
+        self.stale_sure = 0;
+        self.stale_maybe = 0;
+    }
+
+    /// The connection ended. Answers the turn whose sound ends here.
+    pub fn link_lost(&mut self, timers: &mut Timers) -> Option<Epoch> {
+        for reason in [Reason::Answer, Reason::Progress, Reason::Stale] {
+            timers.clear(reason);
+        }
+        self.stale_given_up();
+        let epoch = self.live_epoch();
+        self.model = Model::Idle;
+        epoch
+    }
+}
+
+/// What `turnComplete` ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completed {
+    /// A turn that was cut before: nothing to do.
+    Stale,
+    /// The model's turn; no more sound comes for `epoch`, where `generationComplete` had not said so before.
+    Over {
+        /// The turn.
+        epoch: Option<Epoch>,
+    },
+    /// A filler of a model that goes on thinking.
+    Pause {
+        /// The turn.
+        epoch: Option<Epoch>,
+    },
+}

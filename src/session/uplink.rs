@@ -1,0 +1,195 @@
+//! The user's speech on its way out: kept in order until it may be sent, never in an empty or nested window.
+//!
+//! What is spoken before `setupComplete` is kept and sent in order, faster than it was spoken but not all at
+//! once. A new `activityStart` keeps its distance from the last `activityEnd`: the service asks for half a
+//! second where it acknowledges nothing (live-protocol.md 5.2); what is said in between is kept and sent.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::timers::{Reason, Timers};
+use crate::audio::{HOP_FRAMES, Hop, Speech, UPLINK_RATE};
+use crate::flow::{CloseCause, SPEECH_KEPT_MS};
+use crate::live::client::Message;
+use crate::units::Time;
+
+/// From one `activityEnd` to the next `activityStart`.
+const WINDOW_GAP: Duration = Duration::from_millis(500);
+/// Messages of kept speech sent at once …
+const CATCH_UP_BURST: usize = 16;
+/// … and the pause before the next ones: about thirty times as fast as it was spoken.
+const CATCH_UP_PAUSE: Duration = Duration::from_millis(10);
+/// Kept speech, in frames.
+const KEPT_FRAMES_MAX: usize = (SPEECH_KEPT_MS * UPLINK_RATE.0 as u64 / 1000) as usize;
+
+/// A window that is still to be sent, wholly or in part.
+#[derive(Debug, Default)]
+struct Window {
+    speech: VecDeque<i16>,
+    spoken_at: Time,
+    is_started: bool,
+    sent_frames: usize,
+    closed: Option<CloseCause>,
+}
+
+/// What happened to a window on the wire.
+#[derive(Debug)]
+pub enum Sent {
+    /// This goes out now.
+    Message(Message),
+    /// `activityStart` is the next message: the model's turn, if it has one, is over.
+    Started,
+    /// `activityEnd` went out after this many milliseconds of speech.
+    Ended {
+        /// Milliseconds.
+        sent_ms: u64,
+        /// Why the gate closed it.
+        cause: CloseCause,
+    },
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Uplink {
+    windows: VecDeque<Window>,
+    /// The gate's window: its last one in `windows` takes what comes.
+    is_gate_open: bool,
+    last_end_at: Option<Time>,
+    message_frames: usize,
+}
+
+/// What became of a piece of speech.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Kept or on its way.
+    Kept,
+    /// No window is open (it was ended here): not the gate's doing.
+    NoWindow,
+    /// More than can be kept: the window is to be ended.
+    Full,
+}
+
+impl Uplink {
+    /// An uplink that sends `message_ms` of speech in a message.
+    pub fn new(message_ms: u32) -> Uplink {
+        let message_frames = UPLINK_RATE.frames_in_ms(message_ms);
+        Uplink { windows: VecDeque::new(), is_gate_open: false, last_end_at: None, message_frames }
+    }
+
+    /// The gate opened a window.
+    pub fn open(&mut self) {
+        self.windows.push_back(Window::default());
+        self.is_gate_open = true;
+    }
+
+    /// The gate sends speech.
+    pub fn speech(&mut self, speech: &Speech) -> Taken {
+        let kept: usize = self.windows.iter().map(|w| w.speech.len()).sum();
+        let Some(window) = self.windows.back_mut().filter(|_| self.is_gate_open) else { return Taken::NoWindow };
+        if kept + speech.frames().len() > KEPT_FRAMES_MAX {
+            return Taken::Full;
+        }
+        window.speech.extend(speech.frames());
+        window.spoken_at = speech.at;
+        Taken::Kept
+    }
+
+    /// The gate closed its window.
+    pub fn close(&mut self, cause: CloseCause) {
+        if !std::mem::take(&mut self.is_gate_open) {
+            return;
+        }
+        if let Some(window) = self.windows.back_mut() {
+            window.closed = Some(cause);
+        }
+    }
+
+    /// Whether a window is open on the wire: `activityStart` sent, `activityEnd` not yet.
+    pub fn is_window_open(&self) -> bool {
+        self.windows.front().is_some_and(|w| w.is_started)
+    }
+
+    /// Whether nothing is open and nothing is kept.
+    pub fn is_idle(&self) -> bool {
+        self.windows.is_empty()
+    }
+
+    /// Milliseconds of speech that are kept.
+    pub fn kept_ms(&self) -> u64 {
+        self.windows.iter().map(|w| w.speech.len() as u64).sum::<u64>() * 1000 / u64::from(UPLINK_RATE.0)
+    }
+
+    /// The connection ended. A window that was already begun on it is lost; answers its milliseconds sent.
+    ///
+    /// What is still kept of it goes out on the next connection as a window of its own.
+    pub fn link_lost(&mut self) -> u64 {
+        self.last_end_at = None;
+        let Some(window) = self.windows.front_mut() else { return 0 };
+        let lost = window.sent_frames as u64 * 1000 / u64::from(UPLINK_RATE.0);
+        window.is_started = false;
+        window.sent_frames = 0;
+        if window.speech.is_empty() && window.closed.is_some() {
+            self.windows.pop_front();
+        }
+        lost
+    }
+
+    /// Sends what may be sent now on a ready link; sets [`Reason::CatchUp`] where more is to follow.
+    pub fn send(&mut self, now: Time, timers: &mut Timers, mut out: impl FnMut(Sent)) {
+        timers.clear(Reason::CatchUp);
+        let mut burst = CATCH_UP_BURST;
+        while let Some(window) = self.windows.front_mut() {
+            if !window.is_started {
+                if window.speech.is_empty() {
+                    // Nothing was ever said in it: an empty window would close the connection.
+                    if window.closed.is_none() {
+                        return;
+                    }
+                    self.windows.pop_front();
+                    continue;
+                }
+                if let Some(at) = self.last_end_at.map(|at| at + WINDOW_GAP).filter(|at| *at > now) {
+                    timers.set(Reason::CatchUp, at);
+                    return;
+                }
+                window.is_started = true;
+                out(Sent::Started);
+                out(Sent::Message(Message::ActivityStart));
+            }
+            while window.has_message(self.message_frames) {
+                if burst == 0 {
+                    timers.set(Reason::CatchUp, now + CATCH_UP_PAUSE);
+                    return;
+                }
+                burst -= 1;
+                out(Sent::Message(Message::Audio(window.take(self.message_frames))));
+            }
+            let Some(cause) = window.closed else { return };
+            let sent_ms = window.sent_frames as u64 * 1000 / u64::from(UPLINK_RATE.0);
+            self.windows.pop_front();
+            self.last_end_at = Some(now);
+            out(Sent::Message(Message::ActivityEnd));
+            out(Sent::Ended { sent_ms, cause });
+        }
+    }
+}
+
+impl Window {
+    /// Whether a message's worth is there: whole messages while the window is open, the rest once it is closed.
+    fn has_message(&self, message_frames: usize) -> bool {
+        self.speech.len() >= message_frames || (self.closed.is_some() && self.speech.len() >= HOP_FRAMES)
+    }
+
+    fn take(&mut self, message_frames: usize) -> Speech {
+        let mut speech = Speech::empty();
+        for _ in 0..(message_frames.min(self.speech.len()) / HOP_FRAMES) {
+            let mut hop = Hop { at: self.spoken_at, frames: [0; HOP_FRAMES] };
+            for (room, frame) in hop.frames.iter_mut().zip(self.speech.drain(..HOP_FRAMES)) {
+                *room = frame;
+            }
+            speech.push(&hop);
+        }
+        self.sent_frames += speech.frames().len();
+        speech
+    }
+}
