@@ -7,7 +7,7 @@
 //! | core → gate | [`GateNote`] | [`NOTES_MAX`] | the core waits: the gate empties it every hop |
 //! | gate → core | [`GateEvent`] | [`GATE_EVENTS_MAX`] | the gate waits; the mic ring behind it takes up the slack |
 //! | core → link | [`LinkOrder`] | [`LINK_ORDERS_MAX`] | the link is dead: close it and open another |
-//! | link → core | [`LinkEvent`] | [`LINK_EVENTS_MAX`] | the link stops reading; TCP holds the server back |
+//! | link → core | [`LinkReport`] | [`LINK_EVENTS_MAX`] | the link stops reading; TCP holds the server back |
 //! | core → speaker | [`SpeakerOrder`] | [`SPEAKER_QUEUE_MS`] of sound | the turn is ended and traced |
 //! | speaker → core | [`SpeakerFact`] | [`SPEAKER_FACTS_MAX`] | coalesced |
 //! | core → tools | [`ToolOrder`] | [`TOOL_ORDERS_MAX`] | the call is answered with "busy" |
@@ -85,6 +85,7 @@ pub enum DropCause {
 
 /// What the gate tells the core. [`GateEvent::Speech`] is *kept*, the others are ordered with it.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::large_enum_variant, reason = "by value, so that the gate need not allocate")]
 pub enum GateEvent {
     /// The talk button went down: a reply that is playing must stop now, before any speech is found.
     Pressed,
@@ -114,15 +115,27 @@ pub enum GateNote {
 /// What the core tells the link. `Message` is ordered; `Close` overtakes.
 #[derive(Clone, Debug)]
 pub enum LinkOrder {
-    /// Open a connection (address and credential are the link's own business).
-    Open,
+    /// Open a connection (address and credential are the link's own business); one that is open is dropped.
+    Open {
+        /// Its number: what comes of it carries it too, so that an old one's end is not taken for a new one's.
+        attempt: u32,
+    },
     /// Send one message.
     Send(crate::live::client::Message),
     /// Close the connection with code 1000.
     Close,
 }
 
-/// What the link tells the core.
+/// What the link tells the core: an event of one attempt.
+#[derive(Clone, Debug)]
+pub struct LinkReport {
+    /// The number that [`LinkOrder::Open`] gave it.
+    pub attempt: u32,
+    /// What happened.
+    pub event: LinkEvent,
+}
+
+/// What happened to a connection.
 #[derive(Clone, Debug)]
 pub enum LinkEvent {
     /// The WebSocket is open (101 seen).

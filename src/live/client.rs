@@ -19,7 +19,7 @@ pub enum Message {
     /// `realtimeInput.activityStart`.
     ActivityStart,
     /// `realtimeInput.audio`: `[frames, 1 channel] S16_LE @ 16 kHz`.
-    Audio(Speech),
+    Audio(Box<Speech>),
     /// `realtimeInput.activityEnd`.
     ActivityEnd,
     /// `toolResponse` with one function response.
@@ -96,7 +96,7 @@ mod tests {
         frames[0] = 1;
         frames[1] = -2;
         assert!(speech.push(&Hop { at: Time::ZERO, frames }));
-        let json = json_of(&Message::Audio(speech));
+        let json = json_of(&Message::Audio(Box::new(speech)));
         let audio = &json["realtimeInput"]["audio"];
         assert_eq!(audio["mimeType"], "audio/pcm;rate=16000");
         let bytes = STANDARD.decode(audio["data"].as_str().unwrap()).unwrap();

@@ -13,6 +13,7 @@ use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -26,7 +27,7 @@ use super::close::Closing;
 use super::endpoint::Endpoint;
 use super::{client, server};
 use crate::bell::Bell;
-use crate::flow::{LinkEvent, LinkOrder};
+use crate::flow::{LinkEvent, LinkOrder, LinkReport};
 
 /// DNS, TCP, TLS and upgrade together; a Wi-Fi that loses half its packets needs several seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,7 +49,9 @@ pub struct Parts {
     /// From the core; capacity [`crate::flow::LINK_ORDERS_MAX`].
     pub orders: Receiver<LinkOrder>,
     /// To the core; capacity [`crate::flow::LINK_EVENTS_MAX`].
-    pub events: Sender<LinkEvent>,
+    pub events: Sender<LinkReport>,
+    /// Ends the connection at once where `orders` is full and `Close` finds no room.
+    pub hang_up: Arc<Notify>,
     /// Rung after each event.
     pub core_bell: Bell,
 }
@@ -61,7 +64,14 @@ pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
     let tls = TlsConnector::from(Arc::new(tls_config(parts.extra_ca_pem.as_deref())?));
     let request = request(&parts.endpoint, parts.key.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
-    let link = Link { endpoint: parts.endpoint, request, tls, events: parts.events, core_bell: parts.core_bell };
+    let link = Link {
+        endpoint: parts.endpoint,
+        request,
+        tls,
+        events: parts.events,
+        hang_up: parts.hang_up,
+        core_bell: parts.core_bell,
+    };
     let orders = parts.orders;
     thread::Builder::new().name("link".into()).spawn(move || {
         runtime.block_on(link.serve(orders));
@@ -97,7 +107,8 @@ struct Link {
     endpoint: Endpoint,
     request: Request,
     tls: TlsConnector,
-    events: Sender<LinkEvent>,
+    events: Sender<LinkReport>,
+    hang_up: Arc<Notify>,
     core_bell: Bell,
 }
 
@@ -107,24 +118,32 @@ enum End {
     Closed(Closing),
     /// The core asked for it, or is gone.
     Wanted,
+    /// The core wants another one instead.
+    Next(u32),
 }
 
 impl Link {
     async fn serve(&self, mut orders: Receiver<LinkOrder>) {
         while let Some(order) = orders.recv().await {
             // Anything else is for a connection that has ended meanwhile.
-            if matches!(order, LinkOrder::Open)
-                && let End::Closed(closing) = self.one_connection(&mut orders).await
-            {
-                self.tell(LinkEvent::Down(closing)).await;
+            let LinkOrder::Open { mut attempt } = order else { continue };
+            loop {
+                match self.one_connection(attempt, &mut orders).await {
+                    End::Next(next) => attempt = next,
+                    End::Wanted => break,
+                    End::Closed(closing) => {
+                        self.tell(attempt, LinkEvent::Down(closing)).await;
+                        break;
+                    }
+                }
             }
         }
     }
 
-    async fn one_connection(&self, orders: &mut Receiver<LinkOrder>) -> End {
+    async fn one_connection(&self, attempt: u32, orders: &mut Receiver<LinkOrder>) -> End {
         let connected = tokio::select! {
             connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()) => connected,
-            () = closed(orders) => return End::Wanted,
+            end = given_up(orders) => return end,
         };
         match connected {
             Err(_) => End::Closed(Closing::Network(format!(
@@ -133,8 +152,8 @@ impl Link {
                 CONNECT_TIMEOUT.as_secs()
             ))),
             Ok(Err(closing)) => End::Closed(closing),
-            Ok(Ok(Socket::Tls(socket))) => self.talk(*socket, orders).await,
-            Ok(Ok(Socket::Plain(socket))) => self.talk(*socket, orders).await,
+            Ok(Ok(Socket::Tls(socket))) => self.talk(attempt, *socket, orders).await,
+            Ok(Ok(Socket::Plain(socket))) => self.talk(attempt, *socket, orders).await,
         }
     }
 
@@ -174,19 +193,20 @@ impl Link {
         upgraded.map(|(ws, _)| ws).map_err(closing_of)
     }
 
-    async fn talk<S>(&self, socket: WebSocketStream<S>, orders: &mut Receiver<LinkOrder>) -> End
+    async fn talk<S>(&self, attempt: u32, socket: WebSocketStream<S>, orders: &mut Receiver<LinkOrder>) -> End
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.tell(LinkEvent::Connected).await;
+        self.tell(attempt, LinkEvent::Connected).await;
         let (sink, stream) = socket.split();
         tokio::select! {
-            end = self.listen(stream) => end,
+            end = self.listen(attempt, stream) => end,
             end = send(sink, orders) => end,
+            () = self.hang_up.notified() => End::Wanted,
         }
     }
 
-    async fn listen(&self, mut stream: impl Stream<Item = Result<Frame, WsError>> + Unpin) -> End {
+    async fn listen(&self, attempt: u32, mut stream: impl Stream<Item = Result<Frame, WsError>> + Unpin) -> End {
         let mut reader = server::Reader::default();
         loop {
             let bytes = match stream.next().await {
@@ -200,17 +220,17 @@ impl Link {
                 Some(Err(e)) => return End::Closed(closing_of(e)),
                 None => return End::Closed(Closing::Network("the connection ended without a word".into())),
             };
-            self.tell(match reader.read(&bytes) {
+            let event = match reader.read(&bytes) {
                 Ok(message) => LinkEvent::Message(Box::new(message)),
                 Err(garbage) => LinkEvent::Garbage(garbage.to_string()),
-            })
-            .await;
+            };
+            self.tell(attempt, event).await;
         }
     }
 
-    async fn tell(&self, event: LinkEvent) {
+    async fn tell(&self, attempt: u32, event: LinkEvent) {
         // The core is gone only when the program ends.
-        let _ = self.events.send(event).await;
+        let _ = self.events.send(LinkReport { attempt, event }).await;
         self.core_bell.ring();
     }
 }
@@ -229,11 +249,13 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Ends when the core wants the connection closed, or is gone.
-async fn closed(orders: &mut Receiver<LinkOrder>) {
-    while let Some(order) = orders.recv().await {
-        if matches!(order, LinkOrder::Close) {
-            return;
+/// Ends when the core gives up the connection that is being made.
+async fn given_up(orders: &mut Receiver<LinkOrder>) -> End {
+    loop {
+        match orders.recv().await {
+            Some(LinkOrder::Send(_)) => {}
+            Some(LinkOrder::Open { attempt }) => return End::Next(attempt),
+            Some(LinkOrder::Close) | None => return End::Wanted,
         }
     }
 }
@@ -248,7 +270,7 @@ async fn send(mut sink: impl Sink<Frame, Error = WsError> + Unpin, orders: &mut 
                     return End::Closed(closing_of(e));
                 }
             }
-            Some(LinkOrder::Open) => {}
+            Some(LinkOrder::Open { attempt }) => return End::Next(attempt),
             Some(LinkOrder::Close) | None => {
                 let _ = tokio::time::timeout(CLOSE_TIMEOUT, sink.close()).await;
                 return End::Wanted;

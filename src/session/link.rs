@@ -34,8 +34,8 @@ pub enum State {
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Ask for a connection.
-    Open,
+    /// Ask for a connection with this number.
+    Open(u32),
     /// Send `setup`.
     SendSetup,
     /// Speech may be sent; milliseconds since the connection was asked for.
@@ -52,6 +52,7 @@ pub enum Change {
 #[derive(Debug)]
 pub struct Link {
     state: State,
+    attempt: u32,
     backoff: Backoff,
     setup_timeout: Duration,
 }
@@ -59,12 +60,17 @@ pub struct Link {
 impl Link {
     /// A link that is down; `seed` spreads its retries.
     pub fn new(setup_timeout: Duration, seed: u64) -> Link {
-        Link { state: State::Down, backoff: Backoff::new(seed), setup_timeout }
+        Link { state: State::Down, attempt: 0, backoff: Backoff::new(seed), setup_timeout }
     }
 
     /// Where it is.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The number of the newest connection.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     /// Whether messages may be sent.
@@ -78,7 +84,8 @@ impl Link {
             timers.clear(Reason::Reconnect);
             timers.set(Reason::Setup, now + self.setup_timeout);
             self.state = State::Connecting(now);
-            Change::Open
+            self.attempt = self.attempt.wrapping_add(1);
+            Change::Open(self.attempt)
         })
     }
 

@@ -37,8 +37,8 @@ use uplink::{Sent, Taken, Uplink};
 
 use crate::config::agent::Agent;
 use crate::flow::{
-    CloseCause, GateEvent, GateNote, LinkEvent, LinkOrder, MicFact, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply,
-    What,
+    CloseCause, GateEvent, GateNote, LinkEvent, LinkOrder, LinkReport, MicFact, SpeakerFact, SpeakerOrder, ToolOrder,
+    ToolReply, What,
 };
 use crate::live::client::{self, Message};
 use crate::live::close::Refusal;
@@ -47,13 +47,14 @@ use crate::units::{Epoch, Time};
 
 /// Something that happened outside.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "speech travels by value from the gate")]
 pub enum Input {
     /// The program is up: connect.
     Start,
     /// From the gate.
     Gate(GateEvent),
     /// From the link.
-    Link(LinkEvent),
+    Link(LinkReport),
     /// From the speaker.
     Speaker(SpeakerFact),
     /// From the microphone.
@@ -123,7 +124,8 @@ impl Session {
         match input {
             Input::Start => self.open_link(now),
             Input::Gate(event) => self.handle_gate(event, now),
-            Input::Link(event) => self.handle_link(event, now),
+            Input::Link(report) if report.attempt != self.link.attempt() => {} // of a connection that was given up
+            Input::Link(report) => self.handle_link(report.event, now),
             Input::Speaker(fact) => self.handle_speaker(fact),
             Input::Mic(fact) => self.handle_mic(fact),
             Input::Tool(reply) => self.handle_tool(reply, now),
@@ -150,6 +152,11 @@ impl Session {
     /// Milliseconds of the user's speech that wait to be sent.
     pub fn kept_ms(&self) -> u64 {
         self.uplink.kept_ms()
+    }
+
+    /// The number of the newest connection.
+    pub fn attempt(&self) -> u32 {
+        self.link.attempt()
     }
 
     fn event(&mut self, what: What) {
@@ -278,9 +285,9 @@ impl Session {
     fn apply(&mut self, change: Option<Change>, now: Time) {
         match change {
             None => {}
-            Some(Change::Open) => {
+            Some(Change::Open(attempt)) => {
                 self.event(What::LinkOpening);
-                self.out.push_back(Output::Link(LinkOrder::Open));
+                self.out.push_back(Output::Link(LinkOrder::Open { attempt }));
             }
             Some(Change::SendSetup) => self.send(Message::Setup(Box::new(self.setup.clone()))),
             Some(Change::Ready(setup_ms)) => {

@@ -162,7 +162,7 @@ impl Uplink {
                     return;
                 }
                 burst -= 1;
-                out(Sent::Message(Message::Audio(window.take(self.message_frames))));
+                out(Sent::Message(Message::Audio(Box::new(window.take(self.message_frames)))));
             }
             let Some(cause) = window.closed else { return };
             let sent_ms = window.sent_frames as u64 * 1000 / u64::from(UPLINK_RATE.0);
