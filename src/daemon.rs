@@ -1,1 +1,314 @@
-//! Opens the board, makes the channels, starts the threads, stops in order.
+//! Makes the channels, starts the threads, stops them in order.
+//!
+//! Nothing here decides: every value is passed down, every queue has the limit that `flow.rs` names.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use rtrb::RingBuffer;
+use tokio::sync::Notify;
+
+use crate::bell::Bell;
+use crate::config;
+use crate::config::agent::Agent;
+use crate::flow::{self, Event, What};
+use crate::hw::{self, Board, Clock};
+use crate::live;
+use crate::live::close::Refusal;
+use crate::session::run::Watcher;
+use crate::session::{self, Session};
+use crate::{gate, mic, speaker, tools};
+
+/// The line that a person talks by.
+pub const TALK_LINE: &str = "talk";
+/// The light that is on while the device listens.
+pub const LED_LINE: &str = "led";
+
+/// Everything the daemon is made from.
+pub struct Options {
+    /// The agent file.
+    pub agent: Agent,
+    /// The board profile.
+    pub profile: config::board::Board,
+    /// The board itself.
+    pub board: Arc<dyn Board>,
+    /// The clock of all threads.
+    pub clock: Arc<dyn Clock>,
+    /// The API key.
+    pub key: Option<String>,
+    /// More certificates to trust, PEM.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// Who watches what happens.
+    pub watcher: Watcher,
+}
+
+/// Why the daemon wants to end.
+#[derive(Debug)]
+pub enum Ending {
+    /// It was asked to.
+    Asked,
+    /// The service refuses, and only a person can help.
+    Refused(Refusal),
+}
+
+/// A running daemon.
+pub struct Daemon {
+    stop: Arc<AtomicBool>,
+    bells: Vec<Bell>,
+    threads: Vec<JoinHandle<()>>,
+    tools: Option<tools::run::Handle>,
+    core_bell: Bell,
+    progress: Arc<AtomicU64>,
+    endings: mpsc::Receiver<Ending>,
+    ask: mpsc::Sender<Ending>,
+}
+
+impl Daemon {
+    /// Starts all threads.
+    ///
+    /// # Errors
+    /// An address or certificate that is none, or a system without threads. A missing device is no error: it is
+    /// reported to the watcher and tried again.
+    pub fn start(options: Options) -> anyhow::Result<Daemon> {
+        let endpoint = live::endpoint::parse(&options.agent.endpoint)?;
+        let (ask, endings) = mpsc::channel();
+        let mut daemon = Daemon {
+            stop: Arc::new(AtomicBool::new(false)),
+            bells: Vec::new(),
+            threads: Vec::new(),
+            tools: None,
+            core_bell: Bell::new(),
+            progress: Arc::new(AtomicU64::new(0)),
+            endings,
+            ask,
+        };
+        let watcher = daemon.with_light(&options)?;
+        let (link_orders, orders) = tokio::sync::mpsc::channel(flow::LINK_ORDERS_MAX);
+        let (events, link_reports) = tokio::sync::mpsc::channel(flow::LINK_EVENTS_MAX);
+        let hang_up = Arc::new(Notify::new());
+        // The link first: its name look-up, TCP and TLS take longest, and go on while the devices are opened.
+        let link = live::run::Parts {
+            endpoint,
+            key: options.key.clone(),
+            extra_ca_pem: options.extra_ca_pem.clone(),
+            orders,
+            events,
+            hang_up: hang_up.clone(),
+            core_bell: daemon.core_bell.clone(),
+        };
+        daemon.threads.push(live::run::spawn(link)?);
+        daemon.start_core(&options, watcher, link_orders, link_reports, hang_up)?;
+        Ok(daemon)
+    }
+
+    /// The core, and the rooms on both sides of it.
+    fn start_core(
+        &mut self,
+        options: &Options,
+        watcher: Watcher,
+        link_orders: tokio::sync::mpsc::Sender<flow::LinkOrder>,
+        link_reports: tokio::sync::mpsc::Receiver<flow::LinkReport>,
+        hang_up: Arc<Notify>,
+    ) -> anyhow::Result<()> {
+        let (speaker_orders, orders) = RingBuffer::new(flow::SPEAKER_ORDERS_MAX);
+        let (returns, spent) = RingBuffer::new(flow::SPEAKER_ORDERS_MAX);
+        let (speaker_facts, speaker) = RingBuffer::new(flow::SPEAKER_FACTS_MAX);
+        let (mic_facts, mic) = RingBuffer::new(flow::SPEAKER_FACTS_MAX);
+        let (gate_events, gate) = RingBuffer::new(flow::GATE_EVENTS_MAX);
+        let (notes_in, notes) = RingBuffer::new(flow::NOTES_MAX);
+        let (replies_in, replies) = mpsc::sync_channel(flow::TOOL_ORDERS_MAX);
+        let gate_bell = self.bell();
+        let speaker_bell = self.bell();
+        let tool_orders = self.start_tools(options, &watcher, replies_in)?;
+        let ask = self.ask.clone();
+        let core = session::run::Parts {
+            session: Session::new(&options.agent, seed()),
+            clock: options.clock.clone(),
+            bell: self.core_bell.clone(),
+            inputs: session::run::Inputs { gate, mic, speaker, spent, link: link_reports, tools: replies },
+            outputs: session::run::Outputs {
+                gate: (notes_in, gate_bell.clone()),
+                speaker: (speaker_orders, speaker_bell.clone()),
+                link: link_orders,
+                hang_up,
+                tools: tool_orders,
+                watcher,
+                refused: Box::new(move |refusal| drop(ask.send(Ending::Refused(refusal)))),
+            },
+            stop: self.stop.clone(),
+            progress: self.progress.clone(),
+        };
+        self.threads.push(session::run::spawn(core)?);
+        self.threads.push(speaker::run::spawn(speaker::run::Parts {
+            board: options.board.clone(),
+            clock: options.clock.clone(),
+            speak: options.agent.speak.clone(),
+            orders,
+            returns,
+            facts: speaker_facts,
+            bell: speaker_bell,
+            core_bell: self.core_bell.clone(),
+            stop: self.stop.clone(),
+        })?);
+        self.start_ears(options, gate_bell, mic_facts, gate_events, notes)
+    }
+
+    /// Microphone, button, gate.
+    fn start_ears(
+        &mut self,
+        options: &Options,
+        gate_bell: Bell,
+        mic_facts: rtrb::Producer<flow::MicFact>,
+        gate_events: rtrb::Producer<flow::GateEvent>,
+        notes: rtrb::Consumer<flow::GateNote>,
+    ) -> anyhow::Result<()> {
+        let (hops_in, hops) = RingBuffer::new(2 * flow::MIC_RING_HOPS);
+        let (edges_in, edges) = RingBuffer::new(flow::EDGES_MAX);
+        self.threads.push(gate::run::spawn(gate::run::Parts {
+            clock: options.clock.clone(),
+            listen: options.agent.listen.clone(),
+            hops,
+            edges,
+            notes,
+            events: gate_events,
+            bell: gate_bell.clone(),
+            core_bell: self.core_bell.clone(),
+            stop: self.stop.clone(),
+        })?);
+        if options.profile.lines.contains_key(TALK_LINE) {
+            let (watcher, clock) = (options.watcher.clone(), options.clock.clone());
+            let report = move |trouble: hw::LineTrouble| {
+                let what = What::Trouble { part: "line".into(), text: trouble.to_string() };
+                watcher(&Event { at: clock.now(), what });
+            };
+            let (board, line) = (options.board.clone(), TALK_LINE.to_string());
+            self.threads.push(gate::run::spawn_button(board, line, edges_in, gate_bell.clone(), self.stop.clone(), report)?);
+        }
+        self.threads.push(mic::run::spawn(mic::run::Parts {
+            board: options.board.clone(),
+            clock: options.clock.clone(),
+            pick: options.profile.capture.pick,
+            hops: hops_in,
+            gate_bell,
+            facts: mic_facts,
+            core_bell: self.core_bell.clone(),
+            stop: self.stop.clone(),
+        })?);
+        Ok(())
+    }
+
+    fn start_tools(
+        &mut self,
+        options: &Options,
+        watcher: &Watcher,
+        replies: mpsc::SyncSender<flow::ToolReply>,
+    ) -> anyhow::Result<tokio::sync::mpsc::Sender<flow::ToolOrder>> {
+        let (orders_in, orders) = tokio::sync::mpsc::channel(flow::TOOL_ORDERS_MAX);
+        let core_bell = self.core_bell.clone();
+        let answer = move |reply| {
+            let _ = replies.send(reply);
+            core_bell.ring();
+        };
+        let (watcher, clock) = (watcher.clone(), options.clock.clone());
+        let changed = move |line: &str, active: bool| {
+            watcher(&Event { at: clock.now(), what: What::LineSet { line: line.into(), active } });
+        };
+        let handle = tools::run::spawn(options.agent.tools.clone(), options.board.clone(), orders, answer, changed)?;
+        self.tools = Some(handle);
+        Ok(orders_in)
+    }
+
+    /// The watcher, with the listening light hung onto it where the board has one.
+    fn with_light(&mut self, options: &Options) -> anyhow::Result<Watcher> {
+        let watcher = options.watcher.clone();
+        if !options.profile.lines.contains_key(LED_LINE) {
+            return Ok(watcher);
+        }
+        let (sender, wanted) = mpsc::channel::<bool>();
+        let (board, report, clock) = (options.board.clone(), watcher.clone(), options.clock.clone());
+        let light = std::thread::Builder::new().name("light".into()).spawn(move || {
+            let trouble = |trouble: hw::LineTrouble| {
+                let what = What::Trouble { part: "line".into(), text: trouble.to_string() };
+                report(&Event { at: clock.now(), what });
+            };
+            let mut line = match board.open_output(LED_LINE) {
+                Ok(line) => line,
+                Err(e) => return trouble(e),
+            };
+            for is_on in wanted {
+                if let Err(e) = line.set(is_on) {
+                    trouble(e);
+                }
+            }
+            let _ = line.set(false);
+        });
+        self.threads.push(light.context("no thread for the light")?);
+        Ok(Arc::new(move |event: &Event| {
+            if let Some(is_on) = is_listening(&event.what) {
+                let _ = sender.send(is_on);
+            }
+            watcher(event);
+        }))
+    }
+
+    fn bell(&mut self) -> Bell {
+        let bell = Bell::new();
+        self.bells.push(bell.clone());
+        bell
+    }
+
+    /// Sends [`Ending::Asked`]: for the thread that waits for signals.
+    pub fn asker(&self) -> mpsc::Sender<Ending> {
+        self.ask.clone()
+    }
+
+    /// Waits until it is time to end; meanwhile `tick` is called now and then with whether the core is alive.
+    pub fn wait(&self, every: std::time::Duration, mut tick: impl FnMut(bool)) -> Ending {
+        let mut seen = self.progress.load(Ordering::Relaxed);
+        loop {
+            self.core_bell.ring();
+            match self.endings.recv_timeout(every) {
+                Ok(ending) => return ending,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ending::Asked,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    let now = self.progress.load(Ordering::Relaxed);
+                    tick(now != seen);
+                    seen = now;
+                }
+            }
+        }
+    }
+
+    /// Stops in order: outputs go to rest first, then everything that makes sound, then the link.
+    pub fn stop(mut self) {
+        if let Some(tools) = self.tools.take() {
+            tools.stop();
+        }
+        self.stop.store(true, Ordering::Release);
+        self.core_bell.ring();
+        for bell in &self.bells {
+            bell.ring();
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Whether an event turns the listening light on or off.
+fn is_listening(what: &What) -> Option<bool> {
+    match what {
+        What::Pressed | What::GateOpened { .. } => Some(true),
+        What::GateClosed { .. } | What::PressDropped { .. } => Some(false),
+        _ => None,
+    }
+}
+
+/// Tells devices apart when they spread their retries; need not be secret.
+fn seed() -> u64 {
+    let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    id.bytes().fold(u64::from(std::process::id()), |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)))
+}

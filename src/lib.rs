@@ -9,7 +9,6 @@ pub mod bell;
 pub mod audio;
 pub mod config;
 pub mod live;
-pub mod trace;
 
 pub mod flow;
 pub mod hw;

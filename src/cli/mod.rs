@@ -1,1 +1,3 @@
-//! The room `cli`.
+//! One file a subcommand.
+
+pub mod run;

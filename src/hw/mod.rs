@@ -8,6 +8,7 @@ pub mod fault;
 pub mod files;
 pub mod gpio;
 pub mod open;
+pub mod signals;
 pub mod sim;
 pub mod tap;
 

@@ -1,1 +1,0 @@
-//! Flight recorder: the last N things that happened, with counts.

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Installs what the tests need and runs them all: first the tiers that need no device, then the line over real
+# ALSA, a real TLS WebSocket and strangers' clients.
+#   sh tests/run.sh           everything
+#   sh tests/run.sh --quick   only the tiers without devices (under a minute after the build)
+set -eu
+cd "$(dirname "$0")/.."
+. board/host-setup.sh
+
+need_packages gcc libc6-dev pkg-config libasound2-dev
+need_rust
+say "building"
+cargo build --locked --all-targets
+say "tiers without devices: unit, tidy, boards, wire, scripts, simulation"
+cargo test --locked
+[ "${1:-}" = --quick ] && exit 0
+
+need_packages pulseaudio pulseaudio-utils libasound2-plugins openssl python3 python3-venv
+say "the line: real libasound, real TLS WebSocket, strangers' clients"
+cargo test --locked --test line -- --ignored --test-threads=1
+say "all tests passed"
