@@ -1,3 +1,9 @@
 //! One file a subcommand.
 
+pub mod demo;
+pub mod emulator;
+pub mod exit;
+pub mod load;
+pub mod log;
 pub mod run;
+pub mod watch;

@@ -1,0 +1,70 @@
+//! Files and credentials for the subcommands, with an end that says what to do.
+
+use std::path::Path;
+
+use super::exit::{self, Exit};
+use crate::config::agent::{self, Agent};
+use crate::config::board::{self, Board};
+use crate::config::problem::Problem;
+
+/// Reads and checks the agent file.
+///
+/// # Errors
+/// Every problem of the file, a line each, with exit code 78.
+pub fn agent(path: &Path) -> anyhow::Result<Agent> {
+    let file = path.display().to_string();
+    agent::parse(&text(path)?, &file).map_err(|problems| refuse(&problems))
+}
+
+/// A built-in board profile by name, or one from a file.
+///
+/// # Errors
+/// As [`agent`]; an unknown name lists those that exist.
+pub fn board(name: &str) -> anyhow::Result<Board> {
+    if let Some(profile) = board::builtin(name) {
+        return board::parse(profile, &format!("board/{name}.toml"), name).map_err(|problems| refuse(&problems));
+    }
+    let path = Path::new(name);
+    let looks_like_file = name.contains('/') || path.extension().is_some_and(|e| e == "toml");
+    if !looks_like_file {
+        let known: Vec<&str> = board::builtin_names().collect();
+        return Err(exit::config(format!(
+            "there is no board `{name}`: built in are {}; for your own, name its file (--board ./my-board.toml)",
+            known.join(", ")
+        )));
+    }
+    let stem = path.file_stem().map_or_else(|| name.to_string(), |s| s.to_string_lossy().into_owned());
+    board::parse(&text(path)?, name, &stem).map_err(|problems| refuse(&problems))
+}
+
+/// Checks the two against each other: a tool's line must exist on the board.
+///
+/// # Errors
+/// As [`agent`].
+pub fn check(agent: &Agent, board: &Board) -> anyhow::Result<()> {
+    let problems = crate::config::check(agent, board);
+    if problems.is_empty() { Ok(()) } else { Err(refuse(&problems)) }
+}
+
+/// More certificates to trust.
+///
+/// # Errors
+/// A file that cannot be read, with exit code 78.
+pub fn extra_ca(agent: &Agent) -> anyhow::Result<Option<Vec<u8>>> {
+    let Some(path) = &agent.extra_ca else { return Ok(None) };
+    let pem = std::fs::read(path).map_err(|e| exit::config(format!("extra_ca {} cannot be read: {e}", path.display())))?;
+    Ok(Some(pem))
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).map_err(|e| exit::config(format!("{} cannot be read: {e}", path.display())))
+}
+
+fn refuse(problems: &[Problem]) -> anyhow::Error {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let message = match lines.as_slice() {
+        [one] => one.clone(),
+        many => format!("{} things to put right:\n  {}", many.len(), many.join("\n  ")),
+    };
+    Exit { code: exit::CONFIG, message }.into()
+}
