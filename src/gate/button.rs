@@ -165,6 +165,8 @@ impl Button {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::gate::tests::listen;
 
