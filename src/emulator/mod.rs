@@ -9,9 +9,11 @@
 //! [`Emulator`] is one connection, without I/O and without a clock: hand it messages and the time, then drain
 //! [`Emulator::poll_output`] until [`Output::Timeout`]. [`run`] puts it behind a socket.
 
+mod calls;
 mod check;
 mod ear;
 mod fields;
+mod input;
 mod machine;
 mod parse;
 mod reply;
