@@ -6,4 +6,5 @@ pub mod exit;
 pub mod load;
 pub mod log;
 pub mod run;
+pub mod sounds;
 pub mod watch;
