@@ -1,1 +1,4 @@
-//! The room `cli`.
+//! The subcommands: one file each.
+
+pub mod demo;
+pub mod sounds;

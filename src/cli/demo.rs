@@ -1,0 +1,7 @@
+//! `mynah demo`.
+
+pub mod director;
+pub mod facts;
+pub mod scene;
+pub mod ticker;
+pub mod timeline;
