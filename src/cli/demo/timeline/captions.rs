@@ -9,7 +9,7 @@ pub(super) const SIZE: f64 = 12.0;
 /// Between two boxes in a row, and between bar and words.
 const GAP: f64 = 8.0;
 /// A box is at least so wide, even if the next caption begins earlier; that one goes to another row.
-const WIDTH_MIN: f64 = 150.0;
+const WIDTH_MIN: f64 = 170.0;
 /// A box is at most so wide: longer lines are hard to read.
 const WIDTH_MAX: f64 = 330.0;
 /// Lines in a box; what is longer is shortened.
@@ -37,10 +37,10 @@ pub(super) fn place(captions: &[(f64, &str)], left: f64, right: f64) -> (Vec<Pla
         let next = captions.get(i + 1).map_or(right, |next| next.0);
         let lines = wrap(text, (next - mark - 2.0 * GAP).clamp(WIDTH_MIN, WIDTH_MAX));
         let width = lines.iter().map(|line| width_of(line, SIZE)).fold(0.0, f64::max) + GAP;
-        // Near the right edge the words stand to the left of where they belong.
-        let x = (mark + GAP).min(right - width).max(left);
-        let is_free =
-            |row: &Vec<usize>| row.iter().all(|&other| placed[other].x + placed[other].width + GAP <= x.min(mark));
+        // Near the right edge the words, with their bar, stand a little to the left of where they belong.
+        let x = (mark + GAP).min(right - width).max(left + GAP);
+        let mark = mark.min(x - GAP);
+        let is_free = |row: &Vec<usize>| row.iter().all(|&other| placed[other].x + placed[other].width + GAP <= mark);
         let row = rows.iter().position(is_free).unwrap_or_else(|| {
             rows.push(Vec::new());
             rows.len() - 1

@@ -135,8 +135,11 @@ struct Reply {
 impl Reply {
     fn caption(self) -> Option<Caption> {
         let text = self.text.trim();
-        let more = if self.is_cut { " …" } else { "" };
-        (!text.is_empty()).then(|| Caption { at: self.at.unwrap_or_default(), text: format!("{text}{more}") })
+        if text.is_empty() {
+            return None;
+        }
+        let text = if self.is_cut { format!("{} …", text.trim_end_matches('.')) } else { text.to_owned() };
+        Some(Caption { at: self.at.unwrap_or_default(), text })
     }
 }
 

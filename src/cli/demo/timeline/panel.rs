@@ -17,9 +17,11 @@ const LEVEL: f64 = 46.0;
 const BAR: f64 = 20.0;
 const AXIS: f64 = 26.0;
 /// Width of a column of a level, pixels.
-const COLUMN: f64 = 2.0;
-/// Bottom of the level scale, dBFS: the noise of a quiet room is just not seen.
-const FLOOR_DB: f64 = -50.0;
+const COLUMN: f64 = 1.5;
+/// Levels are drawn as their peak to this power: quiet speech is seen and loud speech keeps its shape.
+const LEVEL_POWER: f64 = 0.7;
+/// Columns lower than this are silence: −56 dBFS, above the noise of a quiet room.
+const LEVEL_MIN: f64 = 0.011;
 /// Labels of the axis are at least so far apart.
 const LABEL_GAP: f64 = 48.0;
 
@@ -44,6 +46,11 @@ impl Scale {
 
     fn right(self) -> f64 {
         self.x(self.to)
+    }
+
+    /// How far words may reach: to the end of the panel, or beyond it where it is very narrow.
+    fn text_right(self) -> f64 {
+        (self.right() - 4.0).max(LEFT + 400.0)
     }
 
     /// Seconds between labels: the least round number that keeps them apart.
@@ -74,12 +81,12 @@ impl Panel<'_> {
         y = self.bursts(&mut lanes, y, "uplink", &self.lanes.sent);
         y = self.bursts(&mut lanes, y, "reply received", &self.lanes.received);
         y = self.level(&mut lanes, y, "heard", self.reply, "mynah");
+        let cut_end = y;
         y = self.captions(&mut lanes, y, "mynah says", &self.lanes.answered, "mynah");
-        y = self.lamp(&mut lanes, y);
-        let bottom = y;
+        let bottom = self.lamp(&mut lanes, y);
         self.background(svg, top, first, bottom);
         svg.append(&lanes);
-        self.lanes.cuts.iter().for_each(|cut| self.cut(svg, cut, first, bottom));
+        self.lanes.cuts.iter().for_each(|cut| self.cut(svg, cut, first, cut_end));
         bottom + AXIS - top
     }
 
@@ -101,7 +108,7 @@ impl Panel<'_> {
 
     fn captions(&self, svg: &mut Svg, y: f64, label: &str, captions: &[Caption], class: &str) -> f64 {
         let texts: Vec<(f64, &str)> = captions.iter().map(|c| (self.scale.x(c.at), c.text.as_str())).collect();
-        let (placed, height) = captions::place(&texts, LEFT + 6.0, RIGHT);
+        let (placed, height) = captions::place(&texts, LEFT, self.scale.text_right());
         let y = y + 5.0;
         svg.text(LEFT - 10.0, y + SIZE - 1.0, "lane", label);
         for caption in placed {
@@ -117,12 +124,13 @@ impl Panel<'_> {
     fn level(&self, svg: &mut Svg, y: f64, label: &str, track: &Track, class: &str) -> f64 {
         let middle = y + LEVEL / 2.0;
         svg.text(LEFT - 10.0, middle, "lane", label);
-        svg.text(LEFT - 10.0, middle + 13.0, "unit", "−50 to 0 dBFS");
+        svg.text(LEFT - 10.0, middle + 13.0, "unit", "peak level");
         svg.line((LEFT, middle), (self.scale.right(), middle), "base");
         let columns = ((self.scale.right() - LEFT) / COLUMN) as usize;
         let heights: Vec<f64> = (0..columns).map(|i| self.height(track, i) * (LEVEL / 2.0 - 3.0)).collect();
         // Only where there is sound: silence needs no shape.
-        for run in runs(&heights) {
+        let silence = LEVEL_MIN * LEVEL / 2.0;
+        for run in runs(&heights, silence) {
             let x = |i: usize| LEFT + i as f64 * COLUMN;
             let mut points = vec![(x(run.start), 0.0)];
             points.extend(run.clone().map(|i| (x(i) + COLUMN / 2.0, heights[i])));
@@ -132,18 +140,15 @@ impl Panel<'_> {
         y + LEVEL
     }
 
-    /// Height of a column, 0 to 1: its RMS level on the scale.
+    /// Height of a column, 0 to 1: its peak on the scale.
     fn height(&self, track: &Track, column: usize) -> f64 {
         let seconds = |i: usize| i as f64 * COLUMN / self.scale.pixels_per_s;
         let start = self.scale.from.since(self.scale.zero).as_secs_f64();
         let index = |i: usize| ((start + seconds(i)) * f64::from(track.rate.0)) as usize;
         let end = index(column + 1).min(track.frames.len());
         let frames = track.frames.get(index(column)..end).unwrap_or_default();
-        if frames.is_empty() {
-            return 0.0;
-        }
-        let power = frames.iter().map(|&s| (f64::from(s) / 32768.0).powi(2)).sum::<f64>() / frames.len() as f64;
-        (1.0 - 10.0 * power.log10() / FLOOR_DB).clamp(0.0, 1.0)
+        let peak = frames.iter().map(|sample| sample.unsigned_abs()).max().unwrap_or(0);
+        (f64::from(peak) / 32768.0).powf(LEVEL_POWER)
     }
 
     fn bar_lane(&self, svg: &mut Svg, y: f64, label: &str) {
@@ -182,7 +187,7 @@ impl Panel<'_> {
         }
         let texts: Vec<(f64, &str)> =
             self.lanes.tools.iter().map(|call| (self.scale.x(call.at), call.text.as_str())).collect();
-        let (placed, height) = captions::place(&texts, LEFT + 6.0, RIGHT);
+        let (placed, height) = captions::place(&texts, LEFT, self.scale.text_right());
         svg.text(LEFT - 10.0, bottom + SIZE + 1.0, "lane", "tool calls");
         for call in placed {
             svg.line((call.mark, y + 2.0), (call.mark, bottom + 4.0 + call.y + LINE), "tool");
@@ -200,15 +205,15 @@ impl Panel<'_> {
         if let Some(silent) = cut.silent {
             words += &format!(" · silent after {} ms", silent.since(cut.at).as_millis());
         }
-        let x = (x + 5.0).min(RIGHT - width_of(&words, 11.5));
+        let x = (x + 5.0).min(self.scale.text_right() - width_of(&words, 11.5));
         svg.text(x, first - 8.0, "cuttext", &words);
     }
 }
 
-/// Stretches of columns that are not silent.
-fn runs(heights: &[f64]) -> Vec<std::ops::Range<usize>> {
+/// Stretches of columns higher than `silence`.
+fn runs(heights: &[f64], silence: f64) -> Vec<std::ops::Range<usize>> {
     let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
-    for i in (0..heights.len()).filter(|&i| heights[i] > 0.0) {
+    for i in (0..heights.len()).filter(|&i| heights[i] > silence) {
         match runs.last_mut() {
             Some(run) if run.end == i => run.end += 1,
             _ => runs.push(i..i + 1),

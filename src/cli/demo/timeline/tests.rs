@@ -109,12 +109,14 @@ fn demo() -> String {
     made.answer("say_bird", Some(2500));
     made.ask("ask_stop", true);
     made.answer("say_goodbye", None);
+    made.now_ms += 800;
     let second = Time::from_ms(made.now_ms);
     made.now_ms += 700;
     made.ask("ask_bird", false);
     made.answer("say_bird", Some(2800));
     made.ask("ask_stop", false);
     made.answer("say_goodbye", None);
+    made.now_ms += 800;
     made.draw(vec![("Scene 1: push to talk".into(), Time::ZERO), ("Scene 2: hands-free".into(), second)])
 }
 
