@@ -60,7 +60,7 @@ impl fmt::Display for Missed {
         write!(f, "scene \"{scene}\", step {step}: waited {} s for {wanted}, in vain", self.waited.as_secs())?;
         match &self.trouble {
             Some(trouble) => write!(f, "; the last trouble was: {trouble}"),
-            None => write!(f, "; events.jsonl shows what happened until then"),
+            None => write!(f, "; the timeline shows what happened until then"),
         }
     }
 }

@@ -150,7 +150,7 @@ fn push_to_talk() -> Scene {
         mid_reply,
         ask_with_button("ask_stop"),
         cut,
-        heard_out(),
+        vec![Step::Await(Wanted::ReplyDrained, REPLY), Step::Pause(2 * BREATH)],
     ];
     Scene { title: "Push to talk", mode: ListenMode::PushToTalk, script: PUSH_TO_TALK.into(), steps: steps.concat() }
 }

@@ -112,9 +112,9 @@ impl Lanes {
     fn take_tool(&mut self, event: &Event, to: Time) {
         match &event.what {
             What::LineSet { line, active: true } if line == "lamp" => {
-                if self.lamp.last().is_none_or(|last| last.1 < to) {
-                    self.lamp.push((event.at, to));
-                }
+                // Switched on again while it is on: the stretch goes on.
+                let is_off = self.lamp.last().is_none_or(|last| last.1 < to);
+                self.lamp.extend(is_off.then_some((event.at, to)));
             }
             What::LineSet { line, active: false } if line == "lamp" => end(&mut self.lamp, event.at),
             What::ToolCalled { name, args, .. } => {

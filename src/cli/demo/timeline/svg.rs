@@ -90,7 +90,15 @@ fn escaped(text: &str) -> String {
     safe
 }
 
-/// Width of a text, pixels; on the safe side, because the viewer's font is unknown.
+/// Width of a text, pixels; that of a wide face (DejaVu Sans), because the viewer's is unknown.
 pub(super) fn width_of(text: &str, size: f64) -> f64 {
-    text.chars().map(|c| if c.is_ascii() { 0.58 } else { 0.9 }).sum::<f64>() * size
+    let width = |c: char| match c {
+        'i' | 'j' | 'l' | '\'' | '|' | ' ' | '.' | ',' | ':' | ';' => 0.33,
+        'f' | 'r' | 't' | 'I' | '!' | '(' | ')' | '"' => 0.45,
+        'm' | 'w' | 'M' | 'W' | '…' => 1.0,
+        c if c.is_ascii_lowercase() || c.is_ascii_digit() => 0.64,
+        c if c.is_ascii() => 0.75,
+        _ => 1.0,
+    };
+    text.chars().map(width).sum::<f64>() * size
 }

@@ -109,14 +109,14 @@ fn demo() -> String {
     made.answer("say_bird", Some(2500));
     made.ask("ask_stop", true);
     made.answer("say_goodbye", None);
-    made.now_ms += 800;
+    made.now_ms += 1200;
     let second = Time::from_ms(made.now_ms);
     made.now_ms += 700;
     made.ask("ask_bird", false);
     made.answer("say_bird", Some(2800));
     made.ask("ask_stop", false);
     made.answer("say_goodbye", None);
-    made.now_ms += 800;
+    made.now_ms += 1200;
     made.draw(vec![("Scene 1: push to talk".into(), Time::ZERO), ("Scene 2: hands-free".into(), second)])
 }
 
@@ -154,4 +154,15 @@ fn elements_are_balanced_and_text_is_escaped() {
 fn a_demo_in_which_nothing_happened_is_a_picture_too() {
     let picture = Made::new().draw(vec![("Nothing".into(), Time::ZERO)]);
     assert!(picture.contains("Nothing") && !picture.contains("NaN") && !picture.contains("inf"));
+}
+
+#[test]
+fn lamp_and_cut_stretches_end_where_they_should() {
+    let at = Time::from_ms;
+    let lamp = |ms, active| Event { at: at(ms), what: What::LineSet { line: "lamp".into(), active } };
+    let events = [lamp(100, true), lamp(200, true), lamp(300, false), lamp(400, true), lamp(2000, false)];
+    assert_eq!(Lanes::of(&events, at(0), at(1000)).lamp, [(at(100), at(300)), (at(400), at(1000))]);
+    let sent = |ms| Event { at: at(ms), what: What::SpeechSent { ms: 20 } };
+    let bursts = Lanes::of(&[sent(100), sent(120), sent(500), sent(3000)], at(0), at(1000)).sent;
+    assert_eq!(bursts.iter().map(|burst| burst.ms).collect::<Vec<_>>(), [40, 20]);
 }
