@@ -169,7 +169,7 @@ fn hands_free() -> Scene {
         ask("ask_bird"),
         vec![Step::Await(Wanted::ReplyHeard, SOON), Step::Pause(MID_REPLY)],
         ask("ask_stop"),
-        vec![Step::Await(Wanted::ReplySilent, SOON), Step::Await(Wanted::ReplyDrained, REPLY), Step::Pause(BREATH)],
+        vec![Step::Await(Wanted::ReplySilent, SOON), Step::Await(Wanted::ReplyDrained, REPLY), Step::Pause(2 * BREATH)],
     ];
     Scene { title: "Hands-free", mode: ListenMode::HandsFree, script: HANDS_FREE.into(), steps: steps.concat() }
 }
