@@ -35,7 +35,7 @@ pub(super) fn place(captions: &[(f64, &str)], left: f64, right: f64) -> (Vec<Pla
     let mut rows: Vec<Vec<usize>> = Vec::new();
     for (i, &(mark, text)) in captions.iter().enumerate() {
         let next = captions.get(i + 1).map_or(right, |next| next.0);
-        let lines = wrap(text, (next - mark - 2.0 * GAP).clamp(WIDTH_MIN, WIDTH_MAX));
+        let lines = wrap(text, (next - mark - 3.0 * GAP).clamp(WIDTH_MIN, WIDTH_MAX));
         let width = lines.iter().map(|line| width_of(line, SIZE)).fold(0.0, f64::max) + GAP;
         // Near the right edge the words, with their bar, stand a little to the left of where they belong.
         let x = (mark + GAP).min(right - width).max(left + GAP);
