@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod emulator;
 pub mod exit;
+pub mod house;
 pub mod load;
 pub mod log;
 pub mod run;
