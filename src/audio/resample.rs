@@ -120,7 +120,8 @@ impl Resampler {
 
 impl Engine {
     fn new(from: Hertz, to: Hertz) -> Result<Engine, ResampleTrouble> {
-        let refused = |why: rubato::ResamplerConstructionError| ResampleTrouble::Refused { from, to, why: why.to_string() };
+        let refused =
+            |why: rubato::ResamplerConstructionError| ResampleTrouble::Refused { from, to, why: why.to_string() };
         let window = WindowFunction::BlackmanHarris;
         let (rate_in, rate_out) = (from.0 as usize, to.0 as usize);
         let inner: Box<dyn rubato::Resampler<f32>> = match fft_block(from, to) {
@@ -131,9 +132,7 @@ impl Engine {
                 let ratio = rate_out as f64 / rate_in as f64;
                 let parameters = SincInterpolationParameters::new(sinc_taps(from, to), window);
                 let block = (rate_in / 100).max(1);
-                Box::new(
-                    Async::<f32>::new_sinc(ratio, 1.0, &parameters, block, 1, FixedAsync::Input).map_err(refused)?,
-                )
+                Box::new(Async::<f32>::new_sinc(ratio, 1.0, &parameters, block, 1, FixedAsync::Input).map_err(refused)?)
             }
         };
         let block = vec![0.0; inner.input_frames_max()];
