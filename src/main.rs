@@ -34,12 +34,14 @@ fn main() -> ExitCode {
     let program = Program::parse();
     cli::log::start(program.verbose);
     let result = match program.command {
-        Command::Run(args) => cli::run::run(&args),
-        Command::Demo(args) => cli::demo::run(&args),
-        Command::Emulator(args) => cli::emulator::run(&args),
+        Command::Run(args) => cli::run::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Demo(args) => cli::demo::run(&args, &cli::house::Mynah, &mut std::io::stdout()),
+        Command::Emulator(args) => emulate(&args),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => cli::exit::report(&e),
-    }
+    result.unwrap_or_else(|e| cli::exit::report(&e))
+}
+
+fn emulate(args: &cli::emulator::Args) -> anyhow::Result<ExitCode> {
+    cli::emulator::run(args, cli::house::recordings()?)?;
+    Ok(ExitCode::SUCCESS)
 }
