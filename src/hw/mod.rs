@@ -7,7 +7,9 @@ pub mod alsa;
 pub mod fault;
 pub mod files;
 pub mod gpio;
+pub mod key;
 pub mod open;
+mod poll;
 pub mod sim;
 pub mod tap;
 
