@@ -180,12 +180,22 @@ impl Daemon {
         })?);
         if options.profile.lines.contains_key(TALK_LINE) {
             let (watcher, clock) = (options.watcher.clone(), options.clock.clone());
-            let report = move |trouble: hw::LineTrouble| {
-                let what = What::Trouble { part: "line".into(), text: trouble.to_string() };
+            let report = move |found: Result<(), hw::LineTrouble>| {
+                let what = match found {
+                    Ok(()) => What::Recovered { part: "line".into() },
+                    Err(trouble) => What::Trouble { part: "line".into(), text: trouble.to_string() },
+                };
                 watcher(&Event { at: clock.now(), what });
             };
-            let (board, line) = (options.board.clone(), TALK_LINE.to_string());
-            self.threads.push(gate::run::spawn_button(board, line, edges_in, gate_bell.clone(), self.stop.clone(), report)?);
+            let button = gate::run::ButtonParts {
+                clock: options.clock.clone(),
+                board: options.board.clone(),
+                line: TALK_LINE.to_string(),
+                edges: edges_in,
+                gate_bell: gate_bell.clone(),
+                stop: self.stop.clone(),
+            };
+            self.threads.push(gate::run::spawn_button(button, report)?);
         }
         self.threads.push(mic::run::spawn(mic::run::Parts {
             board: options.board.clone(),

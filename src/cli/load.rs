@@ -6,6 +6,7 @@ use super::exit::{self, Exit};
 use crate::config::agent::{self, Agent};
 use crate::config::board::{self, Board};
 use crate::config::problem::Problem;
+use crate::hw::key::{KeyTrouble, load_key};
 
 /// Reads and checks the agent file.
 ///
@@ -44,6 +45,21 @@ pub fn board(name: &str) -> anyhow::Result<Board> {
 pub fn check(agent: &Agent, board: &Board) -> anyhow::Result<()> {
     let problems = crate::config::check(agent, board);
     if problems.is_empty() { Ok(()) } else { Err(refuse(&problems)) }
+}
+
+/// The API key. One is needed for another machine's service; the emulator on this one takes any.
+///
+/// # Errors
+/// Exit code 77, with what to do.
+pub fn key(agent: &Agent) -> anyhow::Result<Option<String>> {
+    let is_here = |e: &crate::live::endpoint::Endpoint| !e.is_tls || e.host == "localhost" || e.host.starts_with("127.");
+    match load_key(agent, |name| std::env::var(name).ok()) {
+        Ok(key) => Ok(Some(key.reveal().to_string())),
+        Err(KeyTrouble::Absent) if crate::live::endpoint::parse(&agent.endpoint).is_ok_and(|e| is_here(&e)) => {
+            Ok(Some("none".to_string()))
+        }
+        Err(trouble) => Err(Exit { code: exit::NO_PERMISSION, message: trouble.to_string() }.into()),
+    }
 }
 
 /// More certificates to trust.
