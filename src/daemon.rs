@@ -73,7 +73,8 @@ impl Daemon {
     /// An address or certificate that is none, or a system without threads. A missing device is no error: it is
     /// reported to the watcher and tried again.
     pub fn start(options: Options) -> anyhow::Result<Daemon> {
-        let endpoint = live::endpoint::parse(&options.agent.endpoint)?;
+        let endpoint =
+            config::agent::endpoint::parse(&options.agent.endpoint).map_err(|why| anyhow::anyhow!("endpoint {why}"))?;
         let (ask, endings) = mpsc::channel();
         let mut daemon = Daemon {
             stop: Arc::new(AtomicBool::new(false)),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::exit::{self, Exit};
-use crate::config::agent::{self, Agent};
+use crate::config::agent::{self, Agent, endpoint};
 use crate::config::board::{self, Board};
 use crate::config::problem::Problem;
 use crate::hw::key::{KeyTrouble, load_key};
@@ -52,10 +52,9 @@ pub fn check(agent: &Agent, board: &Board) -> anyhow::Result<()> {
 /// # Errors
 /// Exit code 77, with what to do.
 pub fn key(agent: &Agent) -> anyhow::Result<Option<String>> {
-    let is_here = |e: &crate::live::endpoint::Endpoint| !e.is_tls || e.host == "localhost" || e.host.starts_with("127.");
     match load_key(agent, |name| std::env::var(name).ok()) {
         Ok(key) => Ok(Some(key.reveal().to_string())),
-        Err(KeyTrouble::Absent) if crate::live::endpoint::parse(&agent.endpoint).is_ok_and(|e| is_here(&e)) => {
+        Err(KeyTrouble::Absent) if endpoint::parse(&agent.endpoint).is_ok_and(|e| e.is_here) => {
             Ok(Some("none".to_string()))
         }
         Err(trouble) => Err(Exit { code: exit::NO_PERMISSION, message: trouble.to_string() }.into()),
@@ -68,7 +67,8 @@ pub fn key(agent: &Agent) -> anyhow::Result<Option<String>> {
 /// A file that cannot be read, with exit code 78.
 pub fn extra_ca(agent: &Agent) -> anyhow::Result<Option<Vec<u8>>> {
     let Some(path) = &agent.extra_ca else { return Ok(None) };
-    let pem = std::fs::read(path).map_err(|e| exit::config(format!("extra_ca {} cannot be read: {e}", path.display())))?;
+    let pem =
+        std::fs::read(path).map_err(|e| exit::config(format!("extra_ca {} cannot be read: {e}", path.display())))?;
     Ok(Some(pem))
 }
 

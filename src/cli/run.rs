@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::{exit, load, watch};
 use crate::audio::{Chunk, wav};
-use crate::config::agent::Agent;
+use crate::config::agent::{Agent, endpoint};
 use crate::config::board::{Board as Profile, LineDriver};
 use crate::daemon::{Daemon, Ending, Options, TALK_LINE};
 use crate::hw::sim::{SimBoard, SimClock, SimHandle, SimSetup};
@@ -50,8 +50,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => load::agent(path)?,
         None => Agent::default(),
     };
-    if let Some(endpoint) = &args.endpoint {
-        agent.endpoint.clone_from(endpoint);
+    if let Some(url) = &args.endpoint {
+        endpoint::check(url).map_err(|why| exit::config(format!("--endpoint {why}")))?;
+        agent.endpoint.clone_from(url);
     }
     let profile = load::board(&args.board)?;
     load::check(&agent, &profile)?;
@@ -77,7 +78,8 @@ type Opened = (Arc<dyn Board>, Arc<dyn Clock>, Option<SimHandle>);
 fn open(profile: &Profile) -> anyhow::Result<Opened> {
     if profile.driver == LineDriver::Sim {
         let clock = SimClock::paced();
-        let sim = SimBoard::new(SimSetup::from_profile(profile).map_err(|e| exit::config(e.to_string()))?, clock.clone());
+        let sim =
+            SimBoard::new(SimSetup::from_profile(profile).map_err(|e| exit::config(e.to_string()))?, clock.clone());
         let hand = sim.handle();
         return Ok((Arc::new(sim), Arc::new(clock), Some(hand)));
     }

@@ -24,9 +24,9 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::close::Closing;
-use super::endpoint::Endpoint;
 use super::{client, server};
 use crate::bell::Bell;
+use crate::config::agent::endpoint::Endpoint;
 use crate::flow::{LinkEvent, LinkOrder, LinkReport};
 
 /// DNS, TCP, TLS and upgrade together; a Wi-Fi that loses half its packets needs several seconds.

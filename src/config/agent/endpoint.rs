@@ -2,11 +2,34 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Checks an address that a configuration file or `--endpoint` gives.
+/// Where to connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whether TLS is spoken.
+    pub is_tls: bool,
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port; 443 or 80 where the address names none.
+    pub port: u16,
+    /// Whether it is this machine.
+    pub is_here: bool,
+    /// The whole address, for the upgrade request.
+    pub url: String,
+}
+
+/// Whether an address that a configuration file gives may be used.
+///
+/// # Errors
+/// As [`parse`].
+pub fn check(address: &str) -> Result<(), String> {
+    parse(address).map(drop)
+}
+
+/// Takes an address apart that a configuration file or `--endpoint` gives.
 ///
 /// # Errors
 /// The end of a sentence that begins with the key: what is wrong and what would be right.
-pub fn check(address: &str) -> Result<(), String> {
+pub fn parse(address: &str) -> Result<Endpoint, String> {
     if address.chars().any(|letter| letter.is_whitespace() || letter.is_control() || letter == '\\') {
         return Err("holds a blank, control character or backslash; write the address without it".to_string());
     }
@@ -23,13 +46,16 @@ pub fn check(address: &str) -> Result<(), String> {
         return Err("holds a user or password before `@`; take it out: the key belongs in GEMINI_API_KEY".to_string());
     }
     check_path(path)?;
-    let host = host(authority)?;
-    if !tls && !is_loopback(host) {
+    let (host, port) = host(authority)?;
+    let is_here = is_loopback(host);
+    if !tls && !is_here {
         return Err(format!(
             "sends everything unencrypted to {host}; use wss:// (ws:// is for 127.0.0.1, [::1] and localhost)"
         ));
     }
-    Ok(())
+    let port = port.unwrap_or(if tls { 443 } else { 80 });
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
+    Ok(Endpoint { is_tls: tls, host, port, is_here, url: address.to_string() })
 }
 
 /// The rest after a scheme, whose case does not matter.
@@ -53,8 +79,8 @@ fn check_path(path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The host of `host`, `host:port`, `[ipv6]` or `[ipv6]:port`.
-fn host(authority: &str) -> Result<&str, String> {
+/// Host and port of `host`, `host:port`, `[ipv6]` or `[ipv6]:port`.
+fn host(authority: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let Some((inside, port)) = rest.split_once(']') else { return Err("has a `[` without `]`".to_string()) };
         if inside.parse::<Ipv6Addr>().is_err() {
@@ -70,11 +96,12 @@ fn host(authority: &str) -> Result<&str, String> {
         }
         (host, port)
     };
-    let port_is_valid = match port.strip_prefix(':') {
-        None => port.is_empty(),
-        Some(digits) => digits.chars().all(|d| d.is_ascii_digit()) && digits.parse::<u16>().is_ok_and(|port| port > 0),
+    let wrong = || "has a port that is not a number from 1 to 65535".to_string();
+    let Some(digits) = port.strip_prefix(':') else {
+        return if port.is_empty() { Ok((host, None)) } else { Err(wrong()) };
     };
-    if port_is_valid { Ok(host) } else { Err("has a port that is not a number from 1 to 65535".to_string()) }
+    let number = digits.parse::<u16>().ok().filter(|port| *port > 0 && digits.chars().all(|d| d.is_ascii_digit()));
+    Ok((host, Some(number.ok_or_else(wrong)?)))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -88,7 +115,17 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    #![allow(clippy::unwrap_used)]
+    use super::{check, parse};
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        let parts = |url: &str| parse(url).map(|e| (e.is_tls, e.host, e.port, e.is_here)).unwrap();
+        assert_eq!(parts("wss://example.org/ws/x.Y"), (true, "example.org".into(), 443, false));
+        assert_eq!(parts("ws://127.0.0.1:9010/ws"), (false, "127.0.0.1".into(), 9010, true));
+        assert_eq!(parts("wss://[::1]:99/ws"), (true, "::1".into(), 99, true));
+        assert_eq!(parts("ws://[::1]/"), (false, "::1".into(), 80, true));
+    }
 
     #[test]
     fn tls_anywhere_and_plain_at_home_are_taken() {
