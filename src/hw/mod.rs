@@ -8,6 +8,7 @@ pub mod fault;
 pub mod files;
 pub mod gpio;
 pub mod open;
+pub mod realtime;
 pub mod sim;
 pub mod tap;
 
