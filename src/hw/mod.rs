@@ -11,6 +11,7 @@ pub mod gpio;
 pub mod key;
 pub mod open;
 mod poll;
+pub mod realtime;
 pub mod signals;
 pub mod sim;
 pub mod tap;

@@ -43,13 +43,11 @@ impl Opened {
 
 impl Board for Opened {
     fn open_capture(&self) -> Result<Box<dyn Capture>, PcmTrouble> {
-        // At the merge: super::alsa::open_capture(&self.profile.capture)
-        Err(no_sound(&self.profile.capture))
+        super::alsa::open_capture(&self.profile.capture)
     }
 
     fn open_playback(&self) -> Result<Box<dyn Playback>, PcmTrouble> {
-        // At the merge: super::alsa::open_playback(&self.profile.playback)
-        Err(no_sound(&self.profile.playback))
+        super::alsa::open_playback(&self.profile.playback)
     }
 
     fn open_button(&self, name: &str) -> Result<Box<dyn Button>, LineTrouble> {
