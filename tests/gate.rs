@@ -17,6 +17,8 @@
 //! Windows that are not named fail the case. A window may begin at most `LEAD_MAX_MS` too early.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -234,4 +236,51 @@ fn a_case_that_is_wrong_is_caught() {
     assert!(parse("speech 1000").is_err());
     assert!(parse("prerol_ms 100").is_err());
     assert!(parse("ends_by 10").is_err());
+}
+
+thread_local! {
+    /// Allocations of this thread.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+// SAFETY: hands everything to the system's allocator unchanged; the counter is a plain cell of the thread.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: it was allocated by `System` with this layout.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[test]
+fn the_gate_allocates_nothing_while_it_listens() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gate");
+    let frames = read_frames(&folder.join("two.wav"));
+    let mut gate = Gate::new(&Listen { preroll_ms: 2000, ..defaults() }, Box::new(WebRtc::new(2)));
+    let before = ALLOCATIONS.get();
+    let mut pieces = 0;
+    for (number, frames) in frames.as_chunks::<HOP_FRAMES>().0.iter().enumerate() {
+        let at = Time::from_ms(10 * (number as u64 + 1));
+        if number % 97 == 0 {
+            gate.handle_edge(Edge { at, active: number % 2 == 0 });
+        }
+        gate.handle_hop(&Hop { at, frames: *frames });
+        while let Some(event) = gate.poll_output() {
+            pieces += u32::from(matches!(event, GateEvent::Speech(_)));
+        }
+    }
+    assert!(pieces > 100, "{pieces} pieces of speech");
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    drop(vec![0u8; 10]);
+    assert_eq!(ALLOCATIONS.get() - before, 1, "the counter counts");
 }
