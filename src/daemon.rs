@@ -230,7 +230,7 @@ impl Daemon {
         let changed = move |line: &str, active: bool| {
             watcher(&Event { at: clock.now(), what: What::LineSet { line: line.into(), active } });
         };
-        let handle = tools::run::spawn(options.agent.tools.clone(), options.board.clone(), orders, answer, changed)?;
+        let handle = tools::run::spawn(&options.agent.tools, options.board.clone(), orders, answer, changed)?;
         self.tools = Some(handle);
         Ok(orders_in)
     }

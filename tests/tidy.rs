@@ -43,14 +43,9 @@ const THREADS: u8 = 5;
 const TOP: u8 = 6;
 
 /// Where the table is bent: the file's beginning, what it names, and why that is right.
-const BENT: [(&str, &str, &str); 3] = [
+const BENT: [(&str, &str, &str); 2] = [
     ("src/live/", "crate::config::agent", "the setup message and the table of models are made from the agent file"),
     ("src/live/", "crate::audio", "the protocol carries sound: it takes and gives audio's types"),
-    (
-        "src/live/server.rs",
-        "crate::flow::Call",
-        "a tool call is read from the wire straight into the message to the tools",
-    ),
 ];
 
 /// What no pure room touches: clocks, threads, files, sockets, processes, chance.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{exit, load, watch};
-use crate::audio::{Chunk, wav};
+use crate::audio::Chunk;
 use crate::config::agent::{Agent, endpoint};
 use crate::config::board::{Board as Profile, LineDriver};
 use crate::daemon::{Daemon, Ending, Options, TALK_LINE};
@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (board, clock, hand) = open(&profile)?;
     let recording = match &args.say {
         None => None,
-        Some(file) => Some(wav::load(file).map_err(|e| exit::config(e.to_string()))?),
+        Some(file) => Some(hw::wav::load(file).map_err(|e| exit::config(e.to_string()))?),
     };
     let watcher = Arc::new(watch::log);
     tracing::info!(board = profile.name, model = agent.model, mode = ?agent.listen.mode, "starting");

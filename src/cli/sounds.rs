@@ -4,6 +4,7 @@
 
 use std::io::Cursor;
 
+use crate::audio::wav::{self, WavTrouble};
 use crate::units::Hertz;
 
 /// A recording in the binary.
@@ -46,10 +47,8 @@ pub fn named(name: &str) -> Option<&'static Recording> {
 
 impl Recording {
     /// Its sound: `[frames, 1 channel] S16 @ rate`. Errors are those of a WAV that is none; the tests read all.
-    pub fn frames(&self) -> Result<(Vec<i16>, Hertz), hound::Error> {
-        let mut wav = hound::WavReader::new(Cursor::new(self.wav))?;
-        let rate = Hertz(wav.spec().sample_rate);
-        Ok((wav.samples::<i16>().collect::<Result<_, _>>()?, rate))
+    pub fn frames(&self) -> Result<(Vec<i16>, Hertz), WavTrouble> {
+        wav::decode(Cursor::new(self.wav), self.name).map(|sound| (sound.frames, sound.rate))
     }
 }
 

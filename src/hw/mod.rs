@@ -15,6 +15,7 @@ pub mod realtime;
 pub mod signals;
 pub mod sim;
 pub mod tap;
+pub mod wav;
 
 use std::time::Duration;
 

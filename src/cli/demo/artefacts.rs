@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use super::timeline::{self, Picture};
 use crate::flow::Event;
 use crate::hw::tap::Track;
+use crate::hw::wav;
 
 /// Writes the artefacts into `folder`, which exists, over those of an earlier demo. Answers their paths.
 pub fn write(folder: &Path, picture: &Picture<'_>) -> anyhow::Result<Vec<PathBuf>> {
@@ -28,18 +29,10 @@ fn cannot(path: &Path) -> String {
 }
 
 fn write_wav(path: &Path, track: &Track, seconds: f64) -> anyhow::Result<()> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: track.rate.0,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut wav = hound::WavWriter::create(path, spec)?;
     let length = ((seconds * f64::from(track.rate.0)) as usize).max(track.frames.len());
-    for frame in track.frames.iter().copied().chain(std::iter::repeat(0)).take(length) {
-        wav.write_sample(frame)?;
-    }
-    Ok(wav.finalize()?)
+    let mut frames = track.frames.clone();
+    frames.resize(length, 0);
+    Ok(wav::save(path, track.rate, &frames)?)
 }
 
 fn write_events(path: &Path, events: &[Event]) -> anyhow::Result<()> {
