@@ -114,6 +114,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{check, parse};
