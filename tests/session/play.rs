@@ -229,9 +229,10 @@ fn compare_outputs(world: &World, step: &Step, begun: Time) -> Option<String> {
         }
     }
     let fits = expected.len() == world.outputs.len()
-        && expected.iter().zip(&world.outputs).all(|((offset, wanted), (at, got))| {
-            wanted == got && offset.is_none_or(|offset| begun + offset == *at)
-        });
+        && expected
+            .iter()
+            .zip(&world.outputs)
+            .all(|((offset, wanted), (at, got))| wanted == got && offset.is_none_or(|offset| begun + offset == *at));
     (!fits).then(|| {
         let wanted = expected.iter().map(|(offset, words)| (offset.map(|o| begun + o), words.clone())).collect();
         let got = world.outputs.iter().map(|(at, words)| (Some(*at), words.clone())).collect();
@@ -247,7 +248,16 @@ fn counted(words: &str) -> (&str, usize) {
     }
 }
 
-fn folded(lines: Vec<(Option<Time>, String)>, begun: Time, indent: &str) -> String {
+/// More moments than these are left out of what is shown.
+const MOMENTS_MAX: usize = 8;
+
+/// Outputs as lines, with the moments at which they came unless those are too many to read.
+fn folded(mut lines: Vec<(Option<Time>, String)>, begun: Time, indent: &str) -> String {
+    let mut moments: Vec<Option<Time>> = lines.iter().map(|(at, _)| *at).collect();
+    moments.dedup();
+    if moments.len() > MOMENTS_MAX {
+        lines.iter_mut().for_each(|(at, _)| *at = None);
+    }
     let mut text = String::new();
     let mut at = Some(begun);
     let mut lines = lines.into_iter().peekable();
@@ -375,13 +385,14 @@ impl Game {
 
     /// Plays a line, unless the gate or the link would never say it now.
     pub fn turn(&mut self, line: &str) -> Read<()> {
-        let (is_connected, _) = self.world.rules.connection();
+        let (is_asked, is_connected) = self.world.rules.connection();
         let is_possible = match line.split(' ').collect::<Vec<_>>()[..] {
             ["gate", "opened", ..] => !self.is_gate_open,
             ["gate", "speech", ..] => self.is_gate_open,
             // The gate opens only with speech in hand.
             ["gate", "closed", ..] => self.is_gate_open && self.has_spoken,
-            ["link", "connected"] => !is_connected,
+            ["link", "connected"] => is_asked && !is_connected,
+            ["link", "down", ..] => is_asked,
             ["server", ..] => is_connected,
             ["tool", id, ..] => self.world.rules.working().any(|working| *working.0 == *id),
             _ => true,
@@ -414,7 +425,7 @@ impl Game {
         // The longest pause is the quota's.
         self.turn("wait 400s")?;
         for _ in 0..3 {
-            if !self.world.rules.connection().1 {
+            if !self.world.rules.is_ready() {
                 self.turn("link connected")?;
                 self.turn("server setup")?;
             }
@@ -423,7 +434,7 @@ impl Game {
         if let Some(epoch) = self.world.rules.to_drain() {
             self.turn(&format!("speaker drained {epoch} 1s"))?;
         }
-        if !self.world.rules.connection().1 || self.world.session().is_idle() {
+        if !self.world.rules.is_ready() || self.world.session().is_idle() {
             return Ok(());
         }
         Err(format!("the session does not come to rest: {:?}", self.world.session()))
