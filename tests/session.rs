@@ -5,9 +5,12 @@
 //! `MYNAH_SCRIPT=part-of-a-name` plays only the files that contain it; `MYNAH_BLESS=1` rewrites the `->` lines
 //! to what came (read the difference before you commit it).
 //!
+//! `chance.rs` beside the scripts plays random inputs against the same rules, which `rules.rs` holds.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "session/chance.rs"]
+mod chance;
 #[path = "session/notation.rs"]
 mod notation;
 #[path = "session/play.rs"]

@@ -12,6 +12,8 @@ use mynah::units::{CallId, Time};
 pub struct Rules {
     broken: Option<String>,
     attempt: u32,
+    /// A connection was asked for and has not ended.
+    is_asked: bool,
     is_connected: bool,
     is_setup_sent: bool,
     is_ready: bool,
@@ -58,7 +60,7 @@ impl Rules {
 
     fn link_event(&mut self, event: &LinkEvent) {
         match event {
-            LinkEvent::Connected => self.is_connected = true,
+            LinkEvent::Connected => self.is_connected = self.is_asked,
             LinkEvent::Garbage(_) => {}
             LinkEvent::Down(_) => self.disconnected(),
             LinkEvent::Message(message) => {
@@ -72,6 +74,7 @@ impl Rules {
     }
 
     fn disconnected(&mut self) {
+        self.is_asked = false;
         self.is_connected = false;
         self.is_setup_sent = false;
         self.is_ready = false;
@@ -84,7 +87,8 @@ impl Rules {
     pub fn output(&mut self, output: &Output) {
         match output {
             Output::Link(LinkOrder::Open { attempt }) => {
-                self.check(*attempt > self.attempt && !self.is_connected, "a connection was asked for beside another");
+                self.check(*attempt > self.attempt && !self.is_asked, "a connection was asked for beside another");
+                self.is_asked = true;
                 self.attempt = *attempt;
             }
             Output::Link(LinkOrder::Close) => self.disconnected(),
@@ -142,7 +146,10 @@ impl Rules {
                 self.newest = epoch.0;
             }
             SpeakerOrder::End { epoch } => {
-                self.check(epoch.0 > self.ended && epoch.0 > self.flushed, "a turn was ended twice, or after its flush");
+                self.check(
+                    epoch.0 > self.ended && epoch.0 > self.flushed,
+                    "a turn was ended twice, or after its flush",
+                );
                 self.ended = epoch.0;
             }
             SpeakerOrder::Flush { epoch } => {
@@ -193,8 +200,13 @@ impl Rules {
         (self.ended > self.flushed).then_some(self.ended)
     }
 
-    /// Whether a connection is asked for, open, or ready for speech.
+    /// Whether a connection is asked for and whether it is open.
     pub fn connection(&self) -> (bool, bool) {
-        (self.is_connected, self.is_ready)
+        (self.is_asked, self.is_connected)
+    }
+
+    /// Whether speech may be sent.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready
     }
 }
