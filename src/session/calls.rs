@@ -43,14 +43,28 @@ pub struct Calls {
     open: BTreeMap<CallId, Open>,
     /// What the tool's own limit gets on top: the tool answers first, the ledger only if it does not.
     grace: Duration,
-    limits: BTreeMap<String, Duration>,
+    tools: BTreeMap<String, Terms>,
+}
+
+/// How a tool is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Its own time limit.
+    pub limit: Duration,
+    /// Whether the model waits for it; such a call the server takes back when the user interrupts.
+    pub is_blocking: bool,
 }
 
 impl Calls {
-    /// A ledger for tools with these time limits; a name that is not among them gets no time to speak of,
-    /// because the tools answer it with an error at once.
-    pub fn new(limits: BTreeMap<String, Duration>) -> Calls {
-        Calls { open: BTreeMap::new(), grace: Duration::from_millis(500), limits }
+    /// A ledger for these tools; a name that is not among them gets no time to speak of, because the tools
+    /// answer it with an error at once.
+    pub fn new(tools: BTreeMap<String, Terms>) -> Calls {
+        Calls { open: BTreeMap::new(), grace: Duration::from_millis(500), tools }
+    }
+
+    /// Whether the model waits for the tool of this name.
+    pub fn is_blocking(&self, name: &str) -> bool {
+        self.tools.get(name).is_some_and(|tool| tool.is_blocking)
     }
 
     /// A call arrived.
@@ -62,7 +76,7 @@ impl Calls {
             let why = format!("busy: {CALLS_OPEN_MAX} calls are open already; wait for their results and call again");
             return Admission::Refuse(ToolReply { id: call.id, name: call.name, result: Err(why) });
         }
-        let limit = self.limits.get(&call.name).copied().unwrap_or(Duration::from_secs(1));
+        let limit = self.tools.get(&call.name).map_or(Duration::from_secs(1), |tool| tool.limit);
         let open = Open { name: call.name.clone(), called_at: now, deadline: now + limit + self.grace };
         self.open.insert(call.id.clone(), open);
         self.arm(timers);
@@ -103,7 +117,12 @@ impl Calls {
         std::mem::take(&mut self.open).into_keys().collect()
     }
 
-    /// Whether a call is open.
+    /// Whether this call is open.
+    pub fn is_open(&self, id: &CallId) -> bool {
+        self.open.contains_key(id)
+    }
+
+    /// Whether any call is open.
     pub fn is_any_open(&self) -> bool {
         !self.open.is_empty()
     }

@@ -53,6 +53,8 @@ pub enum Change {
 pub struct Link {
     state: State,
     attempt: u32,
+    /// After "quota exceeded": not even for a press before this.
+    paused_until: Option<Time>,
     backoff: Backoff,
     setup_timeout: Duration,
 }
@@ -60,7 +62,7 @@ pub struct Link {
 impl Link {
     /// A link that is down; `seed` spreads its retries.
     pub fn new(setup_timeout: Duration, seed: u64) -> Link {
-        Link { state: State::Down, attempt: 0, backoff: Backoff::new(seed), setup_timeout }
+        Link { state: State::Down, attempt: 0, paused_until: None, backoff: Backoff::new(seed), setup_timeout }
     }
 
     /// Where it is.
@@ -78,9 +80,11 @@ impl Link {
         matches!(self.state, State::Ready(_))
     }
 
-    /// Asks for a connection where there is none.
+    /// Asks for a connection where there is none: because its time has come, or because someone speaks, who is
+    /// not made to wait for the backoff.
     pub fn open(&mut self, now: Time, timers: &mut Timers) -> Option<Change> {
-        (self.state == State::Down).then(|| {
+        let is_paused = self.paused_until.is_some_and(|until| now < until);
+        (self.state == State::Down && !is_paused).then(|| {
             timers.clear(Reason::Reconnect);
             timers.set(Reason::Setup, now + self.setup_timeout);
             self.state = State::Connecting(now);
@@ -138,6 +142,7 @@ impl Link {
     fn fall(&mut self, now: Time, timers: &mut Timers, verdict: Verdict) {
         let wait = self.backoff.next_wait();
         let wait = if verdict == Verdict::Pause { wait.max(QUOTA_PAUSE) } else { wait };
+        self.paused_until = (verdict == Verdict::Pause).then_some(now + wait);
         timers.clear(Reason::Setup);
         timers.set(Reason::Reconnect, now + wait);
         self.state = State::Down;

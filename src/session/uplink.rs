@@ -55,6 +55,8 @@ pub struct Uplink {
     /// The gate's window: its last one in `windows` takes what comes.
     is_gate_open: bool,
     last_end_at: Option<Time>,
+    /// A burst went out: the next one not before this.
+    next_burst_at: Option<Time>,
     message_frames: usize,
 }
 
@@ -73,7 +75,7 @@ impl Uplink {
     /// An uplink that sends `message_ms` of speech in a message.
     pub fn new(message_ms: u32) -> Uplink {
         let message_frames = UPLINK_RATE.frames_in_ms(message_ms);
-        Uplink { windows: VecDeque::new(), is_gate_open: false, last_end_at: None, message_frames }
+        Uplink { windows: VecDeque::new(), is_gate_open: false, last_end_at: None, next_burst_at: None, message_frames }
     }
 
     /// The gate opened a window.
@@ -99,8 +101,11 @@ impl Uplink {
         if !std::mem::take(&mut self.is_gate_open) {
             return;
         }
-        if let Some(window) = self.windows.back_mut() {
-            window.closed = Some(cause);
+        let Some(window) = self.windows.back_mut() else { return };
+        window.closed = Some(cause);
+        // Nothing of it is on the wire: an empty window must never be, and a mistaken press need not.
+        if !window.is_started && (window.speech.is_empty() || cause == CloseCause::Mistake) {
+            self.windows.pop_back();
         }
     }
 
@@ -124,6 +129,7 @@ impl Uplink {
     /// What is still kept of it goes out on the next connection as a window of its own.
     pub fn link_lost(&mut self) -> u64 {
         self.last_end_at = None;
+        self.next_burst_at = None;
         let Some(window) = self.windows.front_mut() else { return 0 };
         let lost = window.sent_frames as u64 * 1000 / u64::from(UPLINK_RATE.0);
         window.is_started = false;
@@ -137,6 +143,11 @@ impl Uplink {
     /// Sends what may be sent now on a ready link; sets [`Reason::CatchUp`] where more is to follow.
     pub fn send(&mut self, now: Time, timers: &mut Timers, mut out: impl FnMut(Sent)) {
         timers.clear(Reason::CatchUp);
+        if let Some(at) = self.next_burst_at.filter(|at| *at > now) {
+            timers.set(Reason::CatchUp, at);
+            return;
+        }
+        self.next_burst_at = None;
         let mut burst = CATCH_UP_BURST;
         while let Some(window) = self.windows.front_mut() {
             if !window.is_started {
@@ -158,7 +169,9 @@ impl Uplink {
             }
             while window.has_message(self.message_frames) {
                 if burst == 0 {
-                    timers.set(Reason::CatchUp, now + CATCH_UP_PAUSE);
+                    let at = now + CATCH_UP_PAUSE;
+                    self.next_burst_at = Some(at);
+                    timers.set(Reason::CatchUp, at);
                     return;
                 }
                 burst -= 1;
