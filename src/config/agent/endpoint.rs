@@ -114,9 +114,8 @@ fn is_loopback(host: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::expect_used)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::{check, parse};
 
     #[test]
