@@ -134,3 +134,57 @@ impl Calls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn ledger() -> Calls {
+        let terms = |ms, is_blocking| Terms { limit: Duration::from_millis(ms), is_blocking };
+        Calls::new([("lamp".to_string(), terms(2_000, true)), ("search".to_string(), terms(20_000, false))].into())
+    }
+
+    fn call(id: &str, name: &str) -> Call {
+        Call { id: CallId::from(id), name: name.into(), args: serde_json::Map::new() }
+    }
+
+    fn reply(id: &str) -> ToolReply {
+        ToolReply { id: CallId::from(id), name: "lamp".into(), result: Ok(true.into()) }
+    }
+
+    #[test]
+    fn the_earliest_deadline_counts_and_moves_on_with_each_answer() {
+        let (mut calls, mut timers) = (ledger(), Timers::default());
+        let at = Time::from_ms(1_000);
+        for (id, name) in [("s", "search"), ("l", "lamp"), ("u", "no_such_tool")] {
+            assert!(matches!(calls.called(call(id, name), at, &mut timers), Admission::Run(_)));
+        }
+        assert_eq!(timers.next(), Some((Time::from_ms(2_500), Reason::Call)), "an unknown name is answered at once");
+        assert!(calls.replied(reply("u"), at, &mut timers).is_some());
+        assert_eq!(timers.next(), Some((Time::from_ms(3_500), Reason::Call)));
+        assert!(calls.cancelled(&CallId::from("l"), &mut timers));
+        assert_eq!(timers.next(), Some((Time::from_ms(21_500), Reason::Call)));
+        assert!(calls.replied(reply("s"), at, &mut timers).is_some());
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn an_answer_comes_of_the_first_that_ends_a_call_and_of_nothing_after() {
+        let (mut calls, mut timers) = (ledger(), Timers::default());
+        calls.called(call("a", "lamp"), Time::ZERO, &mut timers);
+        let late = calls.late(Time::from_ms(2_500), &mut timers);
+        assert_eq!((late.len(), late[0].took_ms), (1, 2_500));
+        assert!(late[0].reply.result.as_ref().unwrap_err().contains("2500 ms"));
+        assert_eq!(calls.replied(reply("a"), Time::from_ms(2_600), &mut timers), None);
+        assert!(!calls.cancelled(&CallId::from("a"), &mut timers));
+        assert!(calls.late(Time::from_ms(9_000), &mut timers).is_empty());
+    }
+
+    #[test]
+    fn only_blocking_tools_hold_the_model_up() {
+        let calls = ledger();
+        assert!(calls.is_blocking("lamp"));
+        assert!(!calls.is_blocking("search") && !calls.is_blocking("no_such_tool"));
+    }
+}

@@ -148,3 +148,60 @@ impl Link {
         self.state = State::Down;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn frame(code: u16, reason: &str) -> Closing {
+        Closing::Frame { code, reason: reason.into() }
+    }
+
+    fn wait_of(timers: &Timers, now: Time) -> u64 {
+        let (at, reason) = timers.next().unwrap();
+        assert_eq!(reason, Reason::Reconnect);
+        at.since(now).as_millis() as u64
+    }
+
+    #[test]
+    fn only_a_connection_that_lived_makes_the_next_failure_the_first() {
+        let (mut link, mut timers) = (Link::new(Duration::from_secs(15), 3), Timers::default());
+        let mut now = Time::ZERO;
+        // Each connection becomes ready and is lost; the last one only after it has lived for a while.
+        for (lived, from_ms, to_ms) in [(0, 200, 300), (1, 800, 1200), (9, 2400, 3600), (10, 200, 300)] {
+            link.open(now, &mut timers).unwrap();
+            link.connected().unwrap();
+            link.setup_complete(now, &mut timers).unwrap();
+            now += Duration::from_secs(lived);
+            link.down(&frame(1011, ""), now, &mut timers).unwrap();
+            let wait_ms = wait_of(&timers, now);
+            assert!((from_ms..=to_ms).contains(&wait_ms), "lived {lived} s, waits {wait_ms} ms");
+        }
+    }
+
+    #[test]
+    fn the_quota_is_let_alone_and_a_lost_network_is_not() {
+        let (mut link, mut timers) = (Link::new(Duration::from_secs(15), 3), Timers::default());
+        link.open(Time::ZERO, &mut timers).unwrap();
+        link.down(&frame(1011, "You exceeded your current quota"), Time::ZERO, &mut timers).unwrap();
+        assert_eq!(wait_of(&timers, Time::ZERO), 300_000);
+        assert_eq!(link.open(Time::from_ms(299_999), &mut timers), None);
+        assert_eq!(link.open(Time::from_ms(300_000), &mut timers), Some(Change::Open(2)));
+        link.down(&Closing::Network("gone".into()), Time::from_ms(300_001), &mut timers).unwrap();
+        assert_eq!(link.open(Time::from_ms(300_002), &mut timers), Some(Change::Open(3)));
+    }
+
+    #[test]
+    fn an_error_in_a_message_is_judged_by_its_text() {
+        for (text, is_refused) in [("API key not valid. Please pass a valid API key.", true), ("Internal error", false)]
+        {
+            let (mut link, mut timers) = (Link::new(Duration::from_secs(15), 3), Timers::default());
+            link.open(Time::ZERO, &mut timers).unwrap();
+            link.connected().unwrap();
+            let change = link.down(&Closing::Error(text.into()), Time::ZERO, &mut timers).unwrap();
+            assert_eq!(matches!(change, Change::Refused(Refusal::Key(_))), is_refused, "{text}");
+            assert_eq!(timers.next().is_none(), is_refused, "{text}");
+        }
+    }
+}

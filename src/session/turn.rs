@@ -314,3 +314,69 @@ pub enum Completed {
         epoch: Option<Epoch>,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn() -> (Turn, Timers) {
+        (Turn::new(TurnEnd::TurnComplete, std::time::Duration::from_secs(8)), Timers::default())
+    }
+
+    #[test]
+    fn a_turn_that_is_over_by_itself_leaves_no_boundary() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Of { epoch: Epoch(1) });
+        assert_eq!(
+            turn.complete(User::Listening, false, now, &mut timers),
+            Completed::Over { epoch: Some(Epoch(1)) },
+            "no generationComplete told the end of its sound"
+        );
+        turn.window_started(&mut timers);
+        turn.window_ended(true, now, &mut timers);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Of { epoch: Epoch(2) });
+    }
+
+    #[test]
+    fn two_turns_cut_one_after_the_other_leave_two_boundaries() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        turn.content(User::Listening, now, &mut timers);
+        assert_eq!(turn.cut(), Some(Epoch(1)));
+        assert_eq!(turn.cut(), None, "it is cut once");
+        turn.window_started(&mut timers);
+        turn.window_ended(true, now, &mut timers);
+        // The second turn is cut before anything of it came.
+        turn.window_started(&mut timers);
+        assert_eq!(turn.interrupted(now, &mut timers), Interrupted::Stale);
+        assert_eq!(turn.complete(User::Speaking, true, now, &mut timers), Completed::Stale);
+        assert_eq!(turn.interrupted(now, &mut timers), Interrupted::Stale);
+        turn.window_ended(true, now, &mut timers);
+        assert_eq!(turn.complete(User::Listening, true, now, &mut timers), Completed::Stale);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Of { epoch: Epoch(2) });
+    }
+
+    #[test]
+    fn nothing_is_spoken_over_a_user_who_is_about_to_speak() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        turn.window_ended(true, now, &mut timers);
+        assert_eq!(turn.content(User::AboutToSpeak, now, &mut timers), Content::Cut);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Cut, "nor its rest after all");
+        assert_eq!(turn.live_epoch(), None);
+    }
+
+    #[test]
+    fn what_is_given_up_tells_who_waited() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        turn.window_ended(true, now, &mut timers);
+        assert_eq!(turn.given_up(), GivenUp::Unanswered { since: now });
+        turn.window_ended(false, now, &mut timers);
+        assert_eq!(turn.given_up(), GivenUp::Unwanted);
+        turn.content(User::Listening, now, &mut timers);
+        assert_eq!(turn.given_up(), GivenUp::Unfinished { epoch: Epoch(1) });
+        assert_eq!(turn.given_up(), GivenUp::Unwanted);
+    }
+}

@@ -206,3 +206,89 @@ impl Window {
         speech
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn speech(hops: usize) -> Speech {
+        let mut speech = Speech::empty();
+        for _ in 0..hops {
+            assert!(speech.push(&Hop { at: Time::ZERO, frames: [7; HOP_FRAMES] }));
+        }
+        speech
+    }
+
+    /// What goes out now: `S`tart, milliseconds of each message, `E`nd.
+    fn sent(uplink: &mut Uplink, now_ms: u64, timers: &mut Timers) -> String {
+        let mut out = String::new();
+        uplink.send(Time::from_ms(now_ms), timers, |what| match what {
+            Sent::Message(Message::ActivityStart) => out.push('S'),
+            Sent::Message(Message::ActivityEnd) => out.push('E'),
+            Sent::Message(Message::Audio(speech)) => out += &format!(" {}", speech.frames().len() / 16),
+            Sent::Message(other) => out += &format!("{other:?}"),
+            Sent::Started | Sent::Ended { .. } => {}
+        });
+        out
+    }
+
+    #[test]
+    fn whole_messages_while_it_is_open_and_the_rest_at_its_end() {
+        let (mut uplink, mut timers) = (Uplink::new(40), Timers::default());
+        uplink.open();
+        uplink.speech(&speech(3));
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "S");
+        uplink.speech(&speech(3));
+        assert_eq!(sent(&mut uplink, 0, &mut timers), " 40");
+        uplink.close(CloseCause::Released);
+        assert_eq!(sent(&mut uplink, 0, &mut timers), " 20E");
+        assert!(uplink.is_idle());
+    }
+
+    #[test]
+    fn a_window_without_speech_never_goes_out() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        uplink.open();
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "");
+        uplink.close(CloseCause::MicLost);
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "");
+        assert!(uplink.is_idle());
+        assert_eq!(uplink.speech(&speech(1)), Taken::NoWindow);
+    }
+
+    #[test]
+    fn windows_for_which_there_was_no_room_do_not_pile_up() {
+        let mut uplink = Uplink::new(20);
+        uplink.open();
+        while uplink.speech(&speech(4)) == Taken::Kept {}
+        assert_eq!(uplink.kept_ms(), SPEECH_KEPT_MS);
+        uplink.close(CloseCause::TooLong);
+        for _ in 0..1000 {
+            uplink.open();
+            assert_eq!(uplink.speech(&speech(1)), Taken::Full);
+            uplink.close(CloseCause::TooLong);
+        }
+        assert_eq!(uplink.windows.len(), 1);
+    }
+
+    #[test]
+    fn a_lost_window_is_begun_anew_with_what_was_not_sent() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        uplink.open();
+        uplink.speech(&speech(3));
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "S 20");
+        assert_eq!(uplink.link_lost(), 20);
+        uplink.close(CloseCause::Released);
+        assert_eq!(sent(&mut uplink, 1, &mut timers), "S 10E", "the gap is of the connection that ended");
+    }
+
+    #[test]
+    fn a_mistake_that_has_begun_is_ended_properly() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        uplink.open();
+        uplink.speech(&speech(2));
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "S 20");
+        uplink.close(CloseCause::Mistake);
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "E");
+    }
+}

@@ -219,6 +219,9 @@ pub fn server(words: &str, bytes_sent: &mut u64) -> Read<Vec<u8>> {
         let (name, rest) = field.trim().split_once(' ').unwrap_or((field.trim(), ""));
         server_field(&mut event, name, rest, bytes_sent)?;
     }
+    if ["interrupted", "generated", "complete"].iter().any(|end| words.split(' ').any(|word| word == *end)) {
+        *bytes_sent += *bytes_sent % 2; // a turn does not begin with half a sample
+    }
     Ok(Value::Object(event).to_string().into_bytes())
 }
 

@@ -118,6 +118,7 @@ impl World {
         let event = notation::link(words)?;
         if matches!(event, LinkEvent::Connected) {
             self.reader = Reader::default();
+            self.bytes_sent += self.bytes_sent % 2;
         }
         self.report(attempt, event)
     }

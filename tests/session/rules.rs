@@ -20,6 +20,8 @@ pub struct Rules {
     /// Frames sent in the window that is open on the wire.
     window: Option<u64>,
     last_hop: Option<i16>,
+    /// The model's sound is a ramp from 1 to 1000: its last sample, and the turn it was of.
+    last_sample: Option<(u32, i16)>,
     flushed: u32,
     ended: u32,
     newest: u32,
@@ -138,12 +140,20 @@ impl Rules {
 
     fn spoken(&mut self, order: &SpeakerOrder) {
         match order {
-            SpeakerOrder::Play { epoch, .. } => {
+            SpeakerOrder::Play { epoch, chunk } => {
                 self.check(epoch.0 > self.flushed, "sound of a flushed turn was played");
                 self.check(epoch.0 > self.ended, "sound of an ended turn was played: the speaker refuses it");
                 self.check(epoch.0 >= self.newest, "sound of an older turn was played");
                 self.check(self.window.is_none(), "the model was made to speak while the user does");
                 self.newest = epoch.0;
+                for sample in &chunk.frames {
+                    let follows = match self.last_sample {
+                        Some((of, last)) if of == epoch.0 => *sample == last % 1000 + 1,
+                        _ => (1..=1000).contains(sample),
+                    };
+                    self.check(follows, "the model's sound has lost or shifted a byte");
+                    self.last_sample = Some((epoch.0, *sample));
+                }
             }
             SpeakerOrder::End { epoch } => {
                 self.check(
