@@ -96,6 +96,7 @@ pub struct Session {
     timers: Timers,
     out: VecDeque<Output>,
     user_text: String,
+    is_mic_in_trouble: bool,
 }
 
 impl Session {
@@ -118,6 +119,7 @@ impl Session {
             timers: Timers::default(),
             out: VecDeque::new(),
             user_text: String::new(),
+            is_mic_in_trouble: false,
         }
     }
 
@@ -368,8 +370,16 @@ impl Session {
     fn handle_mic(&mut self, fact: MicFact) {
         match fact {
             MicFact::Xrun => self.event(What::Xrun { part: "mic".into() }),
-            MicFact::Trouble(text) => self.event(What::Trouble { part: "mic".into(), text }),
-            MicFact::Running => self.event(What::Recovered { part: "mic".into() }),
+            MicFact::Trouble(text) => {
+                self.is_mic_in_trouble = true;
+                self.event(What::Trouble { part: "mic".into(), text });
+            }
+            // It also says so when it is opened for the first time, which is no news.
+            MicFact::Running => {
+                if std::mem::take(&mut self.is_mic_in_trouble) {
+                    self.event(What::Recovered { part: "mic".into() });
+                }
+            }
         }
     }
 
