@@ -1,0 +1,355 @@
+//! One connection of the emulated service.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::calls::Calls;
+use super::check::{self, cut};
+use super::ear::Ear;
+use super::reply::{Act, Reply};
+use super::script::{Script, ScriptedCall};
+use super::setup::Setup;
+use super::sounds::to_downlink;
+use super::{BAD_KEY, Line, Options, Output, Refusal, Side, Voice};
+use crate::units::{Hertz, Time};
+
+/// Bytes of a close frame's reason (RFC 6455: 125 with the code).
+const REASON_MAX: usize = 123;
+/// Turns that wait while a reply that may not be interrupted is under way.
+const QUEUED_TURNS_MAX: usize = 2;
+/// Longest voice that `echo` repeats: what a client's speaker holds.
+const ECHO_MAX: Duration = super::sounds::SOUND_MAX;
+/// Tokens in a second of audio, in and out (live-protocol.md 4.4).
+pub(super) const TOKENS_PER_SECOND: u64 = 25;
+/// Bytes of a text that a log line repeats.
+pub(super) const LOGGED_MAX: usize = 120;
+
+/// One connection: messages and time in, [`Output`] out.
+pub struct Emulator {
+    pub(super) script: Arc<Script>,
+    pub(super) options: Options,
+    pub(super) stage: Stage,
+    outputs: VecDeque<Output>,
+    /// An event that travels together with the next one.
+    held: Option<Value>,
+    pub(super) window: Option<Window>,
+    pub(super) ear: Option<Ear>,
+    reply: Option<Reply>,
+    queued: VecDeque<UserTurn>,
+    pub(super) calls: Calls,
+    replies_begun: u64,
+    pub(super) next_turn: usize,
+    /// Size of the context, in millionths of a token.
+    pub(super) context_microtokens: u64,
+    /// Whether `clientContent` is still history.
+    pub(super) history: bool,
+}
+
+/// How far the connection has come.
+pub(super) enum Stage {
+    AwaitingSetup,
+    Preparing(Setup, Time),
+    /// `setup` was taken and will never be answered.
+    Silent,
+    Ready(Setup),
+    Closed,
+}
+
+/// A window of activity that the client opened.
+#[derive(Default)]
+pub(super) struct Window {
+    /// Rate and frames, from the first audio on.
+    pub(super) voice: Option<(Hertz, Vec<i16>)>,
+    pub(super) stills: usize,
+}
+
+/// A finished turn of the user: its voice, none where it was typed.
+pub(super) type UserTurn = Option<Voice>;
+
+impl Emulator {
+    /// A connection that was just opened.
+    pub fn new(script: Arc<Script>, options: Options) -> Emulator {
+        Emulator {
+            next_turn: options.first_turn,
+            script,
+            stage: Stage::AwaitingSetup,
+            outputs: VecDeque::new(),
+            held: None,
+            window: None,
+            ear: None,
+            reply: None,
+            queued: VecDeque::new(),
+            calls: Calls::default(),
+            replies_begun: 0,
+            context_microtokens: 0,
+            history: false,
+            options,
+        }
+    }
+
+    /// Turn of the script that comes next, from 0: where another connection may go on.
+    pub fn next_turn(&self) -> usize {
+        self.next_turn
+    }
+
+    /// Takes one WebSocket message of the client, text or binary.
+    pub fn handle_message(&mut self, bytes: &[u8], now: Time) {
+        self.handle_timeout(now);
+        if matches!(self.stage, Stage::Closed) {
+            return;
+        }
+        let door = check_key(self.options.key.as_deref()).and_then(|()| check::read(bytes, self.options.api));
+        let taken = door.and_then(|input| self.take(input, now));
+        match taken {
+            Ok(()) => self.play(now),
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if let Stage::Preparing(setup, at) = &self.stage
+            && *at <= now
+        {
+            self.stage = Stage::Ready(setup.clone());
+            self.send(json!({"setupComplete": {}}));
+            self.log(Side::Service, "set-up complete");
+        }
+        self.play(now);
+    }
+
+    /// The next thing to do; drain until [`Output::Timeout`].
+    pub fn poll_output(&mut self) -> Output {
+        self.outputs.pop_front().unwrap_or_else(|| Output::Timeout(self.deadline()))
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        match &self.stage {
+            Stage::Preparing(_, at) => Some(*at),
+            Stage::Ready(_) => self.reply.as_ref().and_then(Reply::deadline),
+            _ => None,
+        }
+    }
+
+    pub(super) fn log(&mut self, side: Side, text: impl Into<String>) {
+        self.outputs.push_back(Output::Log(Line { side, text: text.into() }));
+    }
+
+    fn send(&mut self, event: Value) {
+        let event = match self.held.take() {
+            Some(mut held) => {
+                merge(&mut held, event);
+                held
+            }
+            None => event,
+        };
+        self.write(event.to_string());
+    }
+
+    fn write(&mut self, body: String) {
+        let style = self.reply.as_ref().map_or(self.script.style, Reply::style);
+        self.outputs.push_back(Output::Send { body, frame: style.frames });
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.log(Side::Note, refusal.why);
+        self.close(refusal.code, &refusal.reason);
+    }
+
+    pub(super) fn close(&mut self, code: u16, reason: &str) {
+        let reason = cut(reason, REASON_MAX).to_owned();
+        self.log(Side::Service, format!("closes the connection: {code} {reason}"));
+        self.outputs.push_back(Output::Close { code, reason });
+        self.stage = Stage::Closed;
+        self.reply = None;
+    }
+
+    pub(super) fn begin_turn(&mut self, user: UserTurn, setup: &Setup, now: Time) {
+        if self.reply.is_some() && setup.no_interruption {
+            if self.queued.len() < QUEUED_TURNS_MAX {
+                self.queued.push_back(user);
+            } else {
+                self.log(Side::Note, "too many turns wait for the end of the reply: this one is forgotten");
+            }
+            return;
+        }
+        self.cut();
+        let script = self.script.clone();
+        let turn = script.turn(self.next_turn);
+        self.next_turn = self.next_turn.saturating_add(1);
+        let voice = user.as_ref().map_or_else(|| Arc::from([]), echo_of);
+        let mut starts_at = now;
+        if let Some(voice) = user {
+            self.outputs.push_back(Output::Heard(voice));
+            starts_at += script.latency;
+            if let Some(heard) = &turn.heard {
+                self.log(Side::Service, format!("hears {:?}", cut(heard, LOGGED_MAX)));
+                self.send(json!({"serverContent": {"inputTranscription": {"text": heard}}}));
+            }
+        }
+        self.replies_begun += 1;
+        self.reply = Some(Reply::new(&turn.steps, script.style, voice, starts_at));
+    }
+
+    /// Plays what is due of the reply, and of those that wait behind it.
+    fn play(&mut self, now: Time) {
+        while let Some(act) = self.next_act(now) {
+            self.perform(act);
+            let Stage::Ready(setup) = &self.stage else { return };
+            if self.reply.is_none()
+                && let Some(user) = self.queued.pop_front()
+            {
+                let setup = setup.clone();
+                self.begin_turn(user, &setup, now);
+            }
+        }
+    }
+
+    fn next_act(&mut self, now: Time) -> Option<Act> {
+        let open_calls = self.calls.any_open(self.replies_begun);
+        self.reply.as_mut()?.next(now, open_calls)
+    }
+
+    fn perform(&mut self, act: Act) {
+        match act {
+            Act::Event(event) => self.send(event),
+            Act::Hold(event) => self.held = Some(event),
+            Act::Verbatim(text) => self.write(text),
+            Act::Calls(calls) => self.make_calls(calls),
+            Act::CancelCalls => self.cancel_calls(0),
+            Act::Interrupt => self.cut(),
+            Act::Close { code, reason } => self.close(code, &reason),
+            Act::Generated(false) => self.send(json!({"serverContent": {"generationComplete": true}})),
+            Act::Generated(true) => {
+                self.held = Some(merged(self.held.take(), json!({"serverContent": {"generationComplete": true}})));
+                self.complete();
+            }
+            Act::Complete => self.complete(),
+        }
+    }
+
+    fn make_calls(&mut self, calls: Vec<ScriptedCall>) {
+        let mut made = Vec::new();
+        for ScriptedCall { name, args, forced } in calls {
+            let declared = matches!(&self.stage, Stage::Ready(setup) if setup.functions.contains_key(&name));
+            if !declared && !forced {
+                self.log(Side::Note, format!("the client did not declare {name}: the call is skipped"));
+                continue;
+            }
+            let id = self.calls.make(self.options.session, self.replies_begun, name.clone());
+            self.log(Side::Service, format!("calls {name} {args} as {id}"));
+            made.push(json!({"id": id, "name": name, "args": args}));
+        }
+        if !made.is_empty() {
+            self.send(json!({"toolCall": {"functionCalls": made}}));
+        } else if let Some(held) = self.held.take() {
+            self.write(held.to_string());
+        }
+    }
+
+    /// Takes back the open calls that were made in reply `since` or later.
+    fn cancel_calls(&mut self, since: u64) {
+        let ids = self.calls.take_back(since);
+        if !ids.is_empty() {
+            self.log(Side::Service, format!("takes back {}", ids.join(", ")));
+            self.send(json!({"toolCallCancellation": {"ids": ids}}));
+        }
+    }
+
+    /// Goes on with a reply whose calls are all answered.
+    pub(super) fn go_on(&mut self, now: Time) {
+        let open = self.calls.any_open(self.replies_begun);
+        let at = now + self.script.latency;
+        if let Some(reply) = self.reply.as_mut().filter(|_| !open) {
+            reply.go_on(at);
+        }
+    }
+
+    /// Cuts the reply that is under way, if there is one.
+    pub(super) fn cut(&mut self) {
+        let Some(reply) = &self.reply else { return };
+        let said = reply.sent().as_secs_f64();
+        self.log(Side::Service, format!("is interrupted after {said:.1} s of speech"));
+        self.cancel_calls(self.replies_begun); // those of finished replies are still wanted
+        self.send(json!({"serverContent": {"interrupted": true}}));
+        self.end_turn();
+    }
+
+    fn complete(&mut self) {
+        let said = self.reply.as_ref().map_or(0.0, |reply| reply.sent().as_secs_f64());
+        self.log(Side::Service, format!("has answered with {said:.1} s of speech"));
+        self.end_turn();
+    }
+
+    /// Sends `turnComplete` and what goes with it.
+    fn end_turn(&mut self) {
+        let sent = self.reply.as_ref().map_or(Duration::ZERO, Reply::sent);
+        let response = (sent.as_secs_f64() * TOKENS_PER_SECOND as f64) as u64;
+        let prompt = self.context_microtokens / 1_000_000;
+        let usage =
+            json!({"promptTokenCount": prompt, "responseTokenCount": response, "totalTokenCount": prompt + response});
+        self.context_microtokens += response * 1_000_000;
+        let mut content = json!({"turnComplete": true});
+        let Stage::Ready(setup) = &self.stage else { return };
+        let resumption = setup.resumption;
+        if setup.thinking {
+            content["interactionStatus"] = json!("IDLE");
+        }
+        self.send(json!({"serverContent": content, "usageMetadata": usage}));
+        if resumption {
+            let handle = handle(self.options.session, self.next_turn);
+            self.send(json!({"sessionResumptionUpdate": {"newHandle": handle, "resumable": true}}));
+        }
+        self.reply = None;
+    }
+}
+
+/// A credential is judged after the upgrade, by a close frame. It waits for the first message: the Python SDK
+/// cannot tell the reason of a close that is quicker than its `setup`.
+fn check_key(key: Option<&str>) -> Result<(), Refusal> {
+    match key {
+        None | Some("") => Err(Refusal::new(
+            1008,
+            "Method doesn't allow unregistered callers (callers without established identity).",
+            "no key came: send any in the header x-goog-api-key",
+        )),
+        Some(BAD_KEY) => Err(Refusal::new(
+            1007,
+            "API key not valid. Please pass a valid API key.",
+            format!("{BAD_KEY} is the key that is refused; any other will do"),
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The voice as `echo` repeats it: `[frames, 1 channel] S16 @ 24 kHz`.
+fn echo_of(voice: &Voice) -> Arc<[i16]> {
+    let limit = ECHO_MAX.as_secs() as usize * voice.rate.0 as usize;
+    to_downlink(&voice.frames[..voice.frames.len().min(limit)], voice.rate)
+}
+
+/// A resumption handle. It carries the place in the script, so that nothing has to be kept for it.
+fn handle(session: u64, next_turn: usize) -> String {
+    format!("emulated-{session}-{next_turn}")
+}
+
+fn merged(held: Option<Value>, more: Value) -> Value {
+    let mut held = held.unwrap_or_else(|| json!({}));
+    merge(&mut held, more);
+    held
+}
+
+/// Puts the fields of `more` into `event`, object by object.
+fn merge(event: &mut Value, more: Value) {
+    match (event, more) {
+        (Value::Object(event), Value::Object(more)) => {
+            for (name, value) in more {
+                merge(event.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (event, more) => *event = more,
+    }
+}
