@@ -68,7 +68,8 @@ impl Rules {
             LinkEvent::Message(message) => {
                 self.is_ready |= message.setup_complete && self.is_setup_sent;
                 if self.is_ready {
-                    self.called.extend(message.calls.iter().map(|call| call.id.clone()));
+                    let news = message.calls.iter().map(|call| &call.id).filter(|id| !self.owed.contains(*id));
+                    self.called.extend(news.cloned());
                     self.taken_back.extend(message.cancelled.iter().cloned());
                 }
             }
