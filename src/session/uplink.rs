@@ -191,7 +191,6 @@ impl Uplink {
                     return;
                 }
                 burst -= 1;
-                self.room -= 1;
                 out(Sent::Message(Message::Audio(Box::new(window.take(self.message_frames)))));
             }
             let Some(cause) = window.closed else { return };
