@@ -1,1 +1,321 @@
-//! The room `gate`.
+//! The gate: decides what is speech to us, and says so in windows that open, carry speech and close.
+//!
+//! Capture never stops. Every hop goes into the pre-roll first, so that a window can begin before the moment
+//! in which we understood that somebody speaks: the first syllable is never lost. A window opens lazily,
+//! with sound in hand, so none is ever empty; there is one at a time, so none is ever nested; and each ends
+//! by the button, by silence, by length or by the loss of the microphone, so none stays open.
+//!
+//! Pure: the time comes with hops and edges. [`Gate::handle_hop`] and its siblings take what happened,
+//! [`Gate::poll_output`] gives what follows from it. Drain it after every call: the queue is made for that,
+//! and nothing is allocated after [`Gate::new`].
+//!
+//! What was decided where the words leave room:
+//! - The hangover's silence is sent: it goes out live, and the model hears that the sentence has ended.
+//! - A press in the tail of the one before goes on in the same window, and so does a press in a window that
+//!   a voice opened; the button then says when it ends.
+//! - A hop is sent once. Pre-roll never reaches back into the window before.
+
+pub mod button;
+pub mod endpoint;
+pub mod loudness;
+pub mod preroll;
+pub mod run;
+pub mod vad;
+pub mod window;
+
+use std::time::Duration;
+
+use self::button::{Button, Ending};
+use self::endpoint::Endpoint;
+use self::loudness::Loudness;
+use self::preroll::{HopNumber, Kept, LOUD_AMONG, Preroll};
+use self::vad::Vad;
+use self::window::Window;
+use crate::audio::{HOP_MS, Hop};
+use crate::config::agent::{Listen, ListenMode, VoiceBargeIn};
+use crate::flow::{CloseCause, DropCause, GateEvent, GateNote, OpenCause};
+use crate::hw::Edge;
+use crate::units::Time;
+
+/// A tap that opened the gate is forgotten if nobody says anything for so long.
+pub const LATCHED_SILENCE: Duration = Duration::from_secs(10);
+
+/// Without a hop for so long the microphone is lost: longer than a recovery from an xrun takes, shorter than
+/// a person waits. What is older does not belong to what comes next.
+pub const MIC_LOST_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a press may take to silence a reply that is playing (the flush, two periods of the device).
+const REPLY_STOPS_WITHIN: Duration = Duration::from_millis(100);
+
+/// Echo that ended so few hops before the first evidence may have hidden the beginning of the speech.
+const ECHO_HIDES_HOPS: u64 = 10;
+
+/// The gate.
+pub struct Gate {
+    mode: ListenMode,
+    ignores_echo: bool,
+    echo_tail: Duration,
+    preroll_hops: u64,
+    evidence_hops: u64,
+    turn_max_hops: u64,
+    vad: Box<dyn Vad>,
+    loudness: Loudness,
+    preroll: Preroll,
+    endpoint: Endpoint,
+    button: Button,
+    window: Window,
+    /// The latest time we were told of; edges do not count, their stamps come from elsewhere.
+    now: Time,
+    /// When the newest hop was captured: a tail is over when its last sound has come, not when its time has.
+    hop_at: Time,
+    /// The hop that was to come next when the present press began.
+    press_hop: HopNumber,
+    /// Whether the present press has opened a window.
+    press_was_heard: bool,
+    /// Nobody has said anything since a tap opened the gate.
+    quiet_since: Time,
+    speaker_audible: bool,
+    echo_until: Time,
+    /// The first hop that is surely not the loudspeaker's.
+    echo_free: HopNumber,
+}
+
+impl Gate {
+    /// A closed gate that listens as `listen` says, with a detector that has heard nothing yet.
+    pub fn new(listen: &Listen, vad: Box<dyn Vad>) -> Gate {
+        let hops = |ms: u32| u64::from(ms.div_ceil(HOP_MS));
+        let preroll_hops = hops(listen.preroll_ms);
+        let evidence_hops = preroll_hops.max(LOUD_AMONG);
+        // Pre-roll, before what must be looked at to find that somebody speaks (twice the onset, because it
+        // leaks), or before the echo that hid it.
+        let looked_at = evidence_hops.max(2 * hops(listen.onset_ms)).max(hops(listen.echo_tail_ms) + 2 * LOUD_AMONG);
+        let ring_hops = (preroll_hops + looked_at) as usize + 1;
+        Gate {
+            mode: listen.mode,
+            ignores_echo: listen.voice_barge_in == VoiceBargeIn::Off,
+            echo_tail: Duration::from_millis(u64::from(listen.echo_tail_ms)),
+            preroll_hops,
+            evidence_hops,
+            turn_max_hops: u64::from(listen.turn_max_s) * 1000 / u64::from(HOP_MS),
+            vad,
+            loudness: Loudness::new(listen.silence_db),
+            preroll: Preroll::new(ring_hops),
+            endpoint: Endpoint::new(listen.onset_ms, listen.hangover_ms),
+            button: Button::new(listen),
+            window: Window::new((listen.message_ms / HOP_MS) as usize, ring_hops),
+            now: Time::ZERO,
+            hop_at: Time::ZERO,
+            press_hop: 0,
+            press_was_heard: false,
+            quiet_since: Time::ZERO,
+            speaker_audible: false,
+            echo_until: Time::ZERO,
+            echo_free: 0,
+        }
+    }
+
+    /// Takes the next hop from the microphone.
+    pub fn handle_hop(&mut self, hop: &Hop) {
+        self.handle_time(hop.at);
+        self.hop_at = self.hop_at.max(hop.at);
+        let voiced = self.vad.is_voiced(&hop.frames);
+        let loud = self.loudness.is_loud(hop);
+        self.preroll.push(Kept { hop: *hop, voiced, loud });
+        self.watch_echo();
+        self.watch_voice(voiced && loud);
+        if self.window.cause().is_some() {
+            self.window.send(hop);
+            self.preroll.forget();
+        } else if self.button.is_engaged() {
+            self.open_for_button();
+        } else {
+            self.open_for_voice();
+        }
+        self.end_what_is_over();
+    }
+
+    /// Takes an edge of the talk button.
+    pub fn handle_edge(&mut self, edge: Edge) {
+        let was_engaged = self.button.is_engaged();
+        if !self.button.handle_edge(edge) {
+            return;
+        }
+        self.window.say(if edge.active { GateEvent::Pressed } else { GateEvent::Released });
+        if edge.active && !was_engaged {
+            self.press_hop = self.preroll.next();
+            self.press_was_heard = false;
+            if self.window.cause().is_none() {
+                self.watch_echo();
+                self.open_for_button();
+            }
+        }
+        if self.button.is_latched() {
+            self.quiet_since = self.now;
+        }
+    }
+
+    /// Takes a note from the core.
+    pub fn handle_note(&mut self, note: GateNote) {
+        match note {
+            GateNote::SpeakerAudible(audible) => {
+                if self.speaker_audible && !audible {
+                    self.echo_until = self.now + self.echo_tail;
+                }
+                self.speaker_audible = audible;
+            }
+            GateNote::Abort => {
+                self.close(CloseCause::Mistake);
+                self.preroll.forget();
+            }
+        }
+    }
+
+    /// Takes the news that `hops` hops were lost before the next one. A window goes on.
+    pub fn handle_lost(&mut self, hops: u32) {
+        if hops > 0 {
+            self.window.say(GateEvent::Lost(hops));
+        }
+    }
+
+    /// Takes the time, for when no hop comes: without one for [`MIC_LOST_AFTER`] nothing stays open.
+    pub fn handle_time(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        if now.since(self.hop_at) > MIC_LOST_AFTER {
+            self.lose_mic();
+        }
+    }
+
+    /// What follows from what was handled; nothing when all is said.
+    pub fn poll_output(&mut self) -> Option<GateEvent> {
+        self.window.poll_output()
+    }
+
+    /// Whether a window is open.
+    pub fn is_open(&self) -> bool {
+        self.window.cause().is_some()
+    }
+
+    /// Notes whether the newest hop may be the loudspeaker's echo.
+    ///
+    /// A press silences the reply, so what comes after that is counted as the user's even where the core
+    /// never says that the loudspeaker is silent.
+    fn watch_echo(&mut self) {
+        let pressed_long_ago =
+            self.button.is_engaged() && self.now >= self.button.pressed_at() + REPLY_STOPS_WITHIN + self.echo_tail;
+        let echoes = self.speaker_audible || self.now < self.echo_until;
+        if self.ignores_echo && echoes && !pressed_long_ago {
+            self.echo_free = self.preroll.next();
+        }
+    }
+
+    /// Tells the endpoint of the newest hop; in an open window even if a sound of the device's own is in it.
+    fn watch_voice(&mut self, speech: bool) {
+        if self.mode != ListenMode::HandsFree {
+            return;
+        }
+        if self.window.cause().is_none() && self.echo_free == self.preroll.next() {
+            self.endpoint.reset();
+        } else {
+            self.endpoint.handle_hop(speech);
+        }
+    }
+
+    fn open_for_button(&mut self) {
+        if !self.button.wants_sound() {
+            return;
+        }
+        let Some(first) = self.preroll.evidence(self.evidence_hops, self.echo_free) else { return };
+        let preroll_of = |hop: HopNumber| hop.saturating_sub(self.preroll_hops);
+        let from = if first < self.press_hop {
+            // Already talking when the button went down. One hop at least, or the window would be empty.
+            preroll_of(self.press_hop).min(self.preroll.next() - 1)
+        } else if self.press_hop < self.echo_free && first < self.echo_free + ECHO_HIDES_HOPS {
+            preroll_of(first).min(self.press_hop)
+        } else {
+            preroll_of(first)
+        };
+        self.press_was_heard = true;
+        self.open(OpenCause::Button, from);
+    }
+
+    fn open_for_voice(&mut self) {
+        if !self.endpoint.is_speaking_now() {
+            return;
+        }
+        let onset = self.preroll.next() - u64::from(self.endpoint.age_hops()).min(self.preroll.next());
+        self.open(OpenCause::Voice, onset.saturating_sub(self.preroll_hops).max(self.echo_free));
+    }
+
+    /// Opens a window that begins with the hop `from`, or with the oldest that is left.
+    fn open(&mut self, cause: OpenCause, from: HopNumber) {
+        self.window.open(cause);
+        for (_, kept) in self.preroll.since(from) {
+            self.window.send(&kept.hop);
+        }
+        self.preroll.forget();
+    }
+
+    fn end_what_is_over(&mut self) {
+        if let Some(ending) = self.button.due(self.hop_at) {
+            self.end_press(ending);
+        }
+        match self.window.cause() {
+            Some(_) if self.window.hops() >= self.turn_max_hops => self.end_long_turn(),
+            Some(OpenCause::Voice) if !self.button.is_engaged() && !self.endpoint.is_speaking() => {
+                self.window.close(CloseCause::Silence);
+            }
+            None if self.button.is_latched() && self.now.since(self.quiet_since) >= LATCHED_SILENCE => {
+                self.button.disengage();
+                self.window.say(GateEvent::Dropped(DropCause::OnlySilence));
+            }
+            _ => {}
+        }
+    }
+
+    fn end_press(&mut self, ending: Ending) {
+        match (ending, self.window.cause()) {
+            (Ending::Finished, Some(_)) => self.close(CloseCause::Released),
+            (Ending::TooShort, Some(OpenCause::Button)) => self.close(CloseCause::Mistake),
+            (Ending::Finished, None) if self.press_was_heard => {} // and then the microphone was lost
+            (Ending::Finished, None) => self.window.say(GateEvent::Dropped(DropCause::OnlySilence)),
+            // A window that a voice opened goes on without the press.
+            (Ending::TooShort, _) => self.window.say(GateEvent::Dropped(DropCause::TooShort)),
+        }
+        self.button.disengage();
+    }
+
+    /// Closes for length. Hands-free the endpoint still knows that somebody speaks, and opens the next window.
+    fn end_long_turn(&mut self) {
+        self.window.close(CloseCause::TooLong);
+        self.button.disengage();
+    }
+
+    /// Closes and ends the press; a voice needs a new onset.
+    fn close(&mut self, cause: CloseCause) {
+        self.window.close(cause);
+        self.button.disengage();
+        self.endpoint.reset();
+    }
+
+    fn lose_mic(&mut self) {
+        self.preroll.forget();
+        self.endpoint.reset();
+        let was_open = self.window.cause().is_some();
+        self.window.close(CloseCause::MicLost);
+        if let Some(ending) = self.button.ending() {
+            if !was_open {
+                self.end_press(ending);
+            }
+            self.button.disengage();
+        } else if self.button.is_latched() {
+            if !was_open {
+                self.window.say(GateEvent::Dropped(DropCause::OnlySilence));
+            }
+            self.button.disengage();
+        }
+        // A button that is held goes on listening: what is said when the microphone is back is a new window.
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
