@@ -206,6 +206,11 @@ pub enum SpeakerFact {
         /// The model turn.
         epoch: Epoch,
     },
+    /// `epoch` ran over [`SPEAKER_QUEUE_MS`]: the rest of it is refused, and it ends with what is queued.
+    Full {
+        /// The model turn.
+        epoch: Epoch,
+    },
     /// The device starved or slept and was started again.
     Xrun,
     /// The device cannot be used; the speaker keeps trying. The sentence is for the owner.
