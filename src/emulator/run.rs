@@ -1,0 +1,1 @@
+//! The shell around the emulator: sockets, TLS and files.
