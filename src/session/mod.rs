@@ -343,6 +343,10 @@ impl Session {
             }
             SpeakerFact::Concealed { epoch } => self.event(What::ReplyConcealed { epoch }),
             SpeakerFact::Xrun => self.event(What::Xrun { part: "speaker".into() }),
+            SpeakerFact::Full { epoch } => {
+                let text = format!("the loudspeaker's queue is full; the rest of {epoch} is not played");
+                self.event(What::Trouble { part: "speaker".into(), text });
+            }
             SpeakerFact::Trouble(text) => self.event(What::Trouble { part: "speaker".into(), text }),
             SpeakerFact::Recovered => self.event(What::Recovered { part: "speaker".into() }),
         }
