@@ -1,0 +1,117 @@
+//! The simulation: gate, session and speaker against the emulated service, on one virtual clock, from seeds.
+//!
+//! `MYNAH_SEEDS=N` runs N seeds, `MYNAH_SEED=S` replays one and shows what happened last. A failing seed is
+//! replayed by itself. The rules are in `simulation/watch.rs`; `simulation/mutation.rs` shows that each can fail.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
+#[path = "simulation/device.rs"]
+mod device;
+#[path = "simulation/dice.rs"]
+mod dice;
+#[path = "simulation/mutation.rs"]
+mod mutation;
+#[path = "simulation/service.rs"]
+mod service;
+#[path = "simulation/story.rs"]
+mod story;
+#[path = "simulation/user.rs"]
+mod user;
+#[path = "simulation/watch.rs"]
+mod watch;
+#[path = "simulation/world.rs"]
+mod world;
+
+use std::time::Instant;
+
+use mutation::MUTATIONS;
+use world::World;
+
+/// Seeds of a normal run.
+const SEEDS: u64 = 500;
+/// Failing seeds that are shown before the run gives up.
+const SHOWN_MAX: usize = 5;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Replays a seed and tells how it ended.
+fn told(seed: u64) -> String {
+    let mut world = World::new(seed, None, true);
+    world.run();
+    let mut text = format!("seed {seed}: {}\n", world.told());
+    for (at, what, times) in world.watch.log.iter().flatten() {
+        let what: String = what.chars().take(160).collect();
+        let times = if *times > 1 { format!(" ({times} times)") } else { String::new() };
+        text += &format!("{:>9.3}  {what}{times}\n", at.as_secs_f64());
+    }
+    match &world.watch.failure {
+        Some(failure) => text += &format!("seed {seed} breaks {:?} at {}: {}\n", failure.rule, failure.at, failure.message),
+        None => text += &format!("seed {seed} holds every rule\n"),
+    }
+    text
+}
+
+#[test]
+fn every_rule_holds_after_every_step() {
+    if let Some(seed) = number("MYNAH_SEED") {
+        let text = told(seed);
+        println!("{text}");
+        assert!(text.contains("holds every rule"), "{text}");
+        return;
+    }
+    let (seeds, began) = (number("MYNAH_SEEDS").unwrap_or(SEEDS), Instant::now());
+    let first = number("MYNAH_FIRST").unwrap_or(0);
+    let (mut steps, mut turns, mut exact, mut us) = (0, 0, 0, 0);
+    let mut failed = Vec::new();
+    for seed in first..first + seeds {
+        let mut world = World::new(seed, None, false);
+        world.run();
+        steps += world.steps;
+        turns += world.watch.turns;
+        exact += world.watch.exact_replies;
+        us += world.now.as_us();
+        if let Some(failure) = world.watch.failure {
+            failed.push((seed, failure));
+        }
+    }
+    println!(
+        "simulation: {seeds} seeds, {:.1} simulated hours, {turns} turns of the user, {exact} replies heard to the sample, \
+         {steps} steps, {:.1} s",
+        us as f64 / 3.6e9,
+        began.elapsed().as_secs_f64()
+    );
+    let mut text = String::new();
+    for (seed, failure) in failed.iter().skip(SHOWN_MAX).take(60) {
+        text += &format!("seed {seed} breaks {:?} at {}: {}\n", failure.rule, failure.at, failure.message);
+    }
+    for (seed, _) in failed.iter().take(SHOWN_MAX) {
+        text += &told(*seed);
+    }
+    assert!(failed.is_empty(), "{} of {seeds} seeds break a rule (MYNAH_SEED=S replays one)\n{text}", failed.len());
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    let run = |seed| {
+        let mut world = World::new(seed, None, true);
+        world.run();
+        (world.now, world.steps, world.watch.log)
+    };
+    for seed in [1, 2, 3] {
+        assert_eq!(run(seed), run(seed));
+    }
+}
+
+#[test]
+fn every_rule_can_fail() {
+    for (mutation, rule) in MUTATIONS {
+        let broken = (0..60).find_map(|seed| {
+            let mut world = World::new(seed, Some(mutation), false);
+            world.run();
+            world.watch.failure
+        });
+        let broken = broken.unwrap_or_else(|| panic!("{mutation:?} goes unnoticed"));
+        assert_eq!(broken.rule, rule, "{mutation:?}: {}", broken.message);
+    }
+}

@@ -1,0 +1,109 @@
+//! Guards broken on purpose: each shows that a rule can fail.
+
+use mynah::flow::{GateEvent, LinkOrder, SpeakerFact, SpeakerOrder};
+use mynah::live::client::Message;
+
+use super::dice::Dice;
+use super::watch::Rule;
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// The speaker's thread loses the order to be silent.
+    FlushIgnored,
+    /// Sound of a turn that was cut is given to the speaker again.
+    SpeechDropped,
+    SpeechDoubled,
+    SendsEarly,
+    WindowNested,
+    WindowEmptied,
+    EndForgotten,
+    UnknownField,
+    AnswersTwice,
+    AnswersNever,
+    DeadlinePassed,
+    GateNeverWaits,
+    KeepsTooMuch,
+    DrainedForgotten,
+    HeardTooMuch,
+    HeardTooLittle,
+    SampleChanged,
+}
+
+/// Each mutation, and the rule that must notice it.
+pub const MUTATIONS: [(Mutation, Rule); 17] = [
+    (Mutation::FlushIgnored, Rule::OldEpochSilent),
+    (Mutation::SpeechDropped, Rule::SpeechWhole),
+    (Mutation::SpeechDoubled, Rule::SpeechWhole),
+    (Mutation::SendsEarly, Rule::SentInTime),
+    (Mutation::WindowNested, Rule::Windows),
+    (Mutation::WindowEmptied, Rule::Windows),
+    (Mutation::EndForgotten, Rule::Windows),
+    (Mutation::UnknownField, Rule::NotRefused),
+    (Mutation::AnswersTwice, Rule::CallsOnce),
+    (Mutation::AnswersNever, Rule::CallsOnce),
+    (Mutation::DeadlinePassed, Rule::DeadlineAhead),
+    (Mutation::GateNeverWaits, Rule::QueueLimits),
+    (Mutation::KeepsTooMuch, Rule::KeptLimit),
+    (Mutation::DrainedForgotten, Rule::EndsIdle),
+    (Mutation::HeardTooMuch, Rule::HeardCount),
+    (Mutation::HeardTooLittle, Rule::HeardCount),
+    (Mutation::SampleChanged, Rule::ReplyExact),
+];
+
+impl Mutation {
+    /// How often the core gets this of the gate.
+    pub fn copies_of_gate_event(self, event: &GateEvent, dice: &mut Dice) -> usize {
+        match (self, event) {
+            (Mutation::SpeechDropped, GateEvent::Speech(_)) if dice.chance(5) => 0,
+            (Mutation::SpeechDoubled, GateEvent::Speech(_)) if dice.chance(5) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Changes an order to the speaker.
+    pub fn of_speaker_order(self, order: &mut SpeakerOrder) {
+        if let (Mutation::SampleChanged, SpeakerOrder::Play { chunk, .. }) = (self, order) {
+            chunk.frames[0] = chunk.frames[0].wrapping_add(1);
+        }
+    }
+
+    /// What the core says to the link in place of this.
+    pub fn of_link_order(self, order: LinkOrder, turns: u64) -> Vec<LinkOrder> {
+        let again = order.clone();
+        match (self, &order) {
+            (Mutation::SendsEarly, LinkOrder::Send(Message::Setup(_))) => {
+                vec![order, LinkOrder::Send(Message::ActivityStart)]
+            }
+            (Mutation::WindowNested, LinkOrder::Send(Message::ActivityStart)) => vec![order, again],
+            (Mutation::WindowEmptied, LinkOrder::Send(Message::Audio(_))) if turns == 1 => vec![],
+            (Mutation::EndForgotten, LinkOrder::Send(Message::ActivityEnd)) => vec![],
+            (Mutation::AnswersTwice, LinkOrder::Send(Message::ToolResponse { .. })) => vec![order, again],
+            (Mutation::AnswersNever, LinkOrder::Send(Message::ToolResponse { .. })) => vec![],
+            _ => vec![order],
+        }
+    }
+
+    /// Changes what goes over the wire.
+    pub fn of_bytes(self, text: &mut String) {
+        if self == Mutation::UnknownField {
+            *text = text.replacen("\"audio\"", "\"sound\"", 1);
+        }
+    }
+
+    /// Changes a fact; answers true where it is lost.
+    pub fn of_fact(self, fact: &mut SpeakerFact) -> bool {
+        match (self, fact) {
+            (Mutation::DrainedForgotten, SpeakerFact::Drained { .. }) => true,
+            (Mutation::HeardTooMuch, SpeakerFact::Heard { heard_ms, .. }) => {
+                *heard_ms += 10_000;
+                false
+            }
+            (Mutation::HeardTooLittle, SpeakerFact::Drained { heard_ms, .. }) => {
+                *heard_ms = heard_ms.saturating_sub(10);
+                false
+            }
+            _ => false,
+        }
+    }
+}
