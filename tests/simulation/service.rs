@@ -42,6 +42,8 @@ pub struct Connection {
     pub due: Option<Time>,
     /// The reply whose messages arrive now.
     pub reply: Option<ReplyId>,
+    /// Arrived, but the link does not read on while the core's queue is full.
+    pub unread: VecDeque<Down>,
     pub last_up: Time,
     pub last_down: Time,
     is_continued: bool,
@@ -64,6 +66,7 @@ impl Connection {
             reader: Reader::default(),
             due: None,
             reply: None,
+            unread: VecDeque::new(),
             last_up: Time::ZERO,
             last_down: Time::ZERO,
             is_continued,

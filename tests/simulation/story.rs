@@ -52,10 +52,10 @@ pub enum Fault {
 }
 
 /// What one turn of the script says.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct TurnTruth {
-    /// All its sound, `[frames, 1 channel] S16 @ 24 kHz`; none where it is the user's own voice.
-    pub frames: Option<Arc<[i16]>>,
+    /// All its sound, `[frames, 1 channel] S16 @ 24 kHz`. Never zero, so that it is told from silence.
+    pub frames: Arc<[i16]>,
     /// Whether the service itself breaks the turn off.
     pub breaks_off: bool,
 }
@@ -192,10 +192,9 @@ fn script(dice: &mut Dice, thinking: bool) -> (Arc<Script>, Vec<TurnTruth>) {
     let mut turns = Vec::new();
     for _ in 0..dice.between(2, 5) {
         text.push_str("turn \"what was asked\"\n");
-        let mut turn = TurnText { text: &mut text, frames: Vec::new(), is_echo: false, breaks_off: false };
+        let mut turn = TurnText { text: &mut text, frames: Vec::new(), breaks_off: false };
         turn.write(dice, thinking);
-        let frames = (!turn.is_echo).then(|| turn.frames.into());
-        turns.push(TurnTruth { frames, breaks_off: turn.breaks_off });
+        turns.push(TurnTruth { frames: turn.frames.into(), breaks_off: turn.breaks_off });
     }
     let script = Script::parse(&text, sounds()).unwrap_or_else(|e| panic!("{e}\n{text}"));
     (Arc::new(script), turns)
@@ -208,7 +207,6 @@ fn on(dice: &mut Dice, percent: u64) -> &'static str {
 struct TurnText<'a> {
     text: &'a mut String,
     frames: Vec<i16>,
-    is_echo: bool,
     breaks_off: bool,
 }
 
@@ -266,11 +264,7 @@ impl TurnText<'_> {
                 self.odd_things(dice);
                 self.say(dice);
             }
-            14 => {
-                self.is_echo = true;
-                self.line("echo");
-            }
-            15 => self.calling(dice, "call! nosuch {}"),
+            14 | 15 => self.calling(dice, "call! nosuch {}"),
             16 if thinking => {
                 self.say(dice);
                 self.line("raw {\"serverContent\": {\"turnComplete\": true, \"interactionStatus\": \"IN_PROGRESS\"}}");

@@ -84,7 +84,7 @@ pub struct Exchange {
 /// A reply of the service.
 pub struct Reply {
     exchange: usize,
-    truth: Option<Arc<[i16]>>,
+    truth: Arc<[i16]>,
     epoch: Option<Epoch>,
     is_cut: bool,
     is_complete: bool,
@@ -423,7 +423,7 @@ impl Watch {
     // The service.
 
     /// The service has heard a whole window; its reply begins. `truth`: what it will say.
-    pub fn arrived(&mut self, attempt: u32, voice: &[i16], truth: Option<Arc<[i16]>>, breaks_off: bool) -> ReplyId {
+    pub fn arrived(&mut self, attempt: u32, voice: &[i16], truth: Arc<[i16]>, breaks_off: bool) -> ReplyId {
         let id = self.replies.len();
         let at = self.exchanges.iter().position(|e| e.attempt == attempt && !e.has_arrived);
         let numbers: Vec<u32> = voice.chunks_exact(HOP_FRAMES).map(number_of).collect();
@@ -518,7 +518,7 @@ impl Watch {
         let (is_cut, before) = (record.is_cut, record.epoch.replace(epoch));
         let from = record.played;
         record.played += frames.len();
-        let is_true = record.truth.as_ref().is_none_or(|t| t.get(from..from + frames.len()) == Some(frames));
+        let is_true = record.truth.get(from..from + frames.len()) == Some(frames);
         self.must(!is_cut, Rule::CutStaysCut, || format!("reply {reply} was cut and is played again as {epoch}"));
         self.must(before.is_none_or(|b| b == epoch), Rule::ReplyExact, || format!("reply {reply} is {before:?} and {epoch}"));
         self.must(is_true, Rule::ReplyExact, || format!("reply {reply} differs from the script after frame {from}"));
@@ -661,7 +661,7 @@ impl Watch {
             let Some(id) = exchange.reply else { continue };
             let reply = &self.replies[id];
             let (heard, played, is_complete) = (reply.heard, reply.played, reply.is_complete);
-            let said = reply.truth.as_ref().map_or(played, |t| t.len());
+            let said = reply.truth.len();
             self.must(is_complete, Rule::ReplyExact, || format!("reply {id} (to hop {last}) never ends, undisturbed"));
             self.must(heard == said, Rule::ReplyExact, || {
                 format!("reply {id} (to hop {last}) has {said} frames, {played} were played and {heard} heard, undisturbed")

@@ -507,9 +507,9 @@ impl World {
         let spoken = newest - run;
         let from = match cause {
             OpenCause::Voice => spoken.saturating_sub(preroll),
-            OpenCause::Button => spoken.max(self.press_hop).min(newest.saturating_sub(1)).saturating_sub(preroll),
+            OpenCause::Button => spoken.max(self.press_hop).saturating_sub(preroll),
         };
-        let wanted = if run == 0 { newest } else { from };
+        let wanted = if run == 0 { newest } else { from.min(newest.saturating_sub(1)) };
         self.watch.opened_wanting(wanted.max(self.gate_floor).max(self.echo_free) as u32);
     }
 
@@ -526,6 +526,9 @@ impl World {
             ToCore::Link(report, reply) => {
                 self.popped(Queue::LinkToCore);
                 self.link_report(report, reply);
+                if let Some(at) = self.current {
+                    self.read(at);
+                }
             }
             ToCore::Speaker(fact) => {
                 self.popped(Queue::SpeakerToCore);
@@ -789,31 +792,33 @@ impl World {
     }
 
     fn down(&mut self, at: usize, down: Down) {
-        if self.current != Some(at) {
-            return; // hung up meanwhile
-        }
-        let connection = &mut self.connections[at];
-        let attempt = connection.attempt;
-        match down {
-            Down::Begins(reply) => connection.reply = Some(reply),
-            Down::Message(_) if connection.state == State::Dead => {}
-            // The link reads no more while the core's queue is full.
-            Down::Message(_) if self.queues[Queue::LinkToCore as usize].0 >= LINK_EVENTS_MAX => {
-                self.at(self.now + Duration::from_millis(1), Due::Down(at, down));
-            }
-            Down::Message(text) => {
-                let reply = connection.reply;
-                let event = match connection.reader.read(text.as_bytes()) {
-                    Ok(message) => LinkEvent::Message(Box::new(message)),
-                    Err(garbage) => LinkEvent::Garbage(garbage.to_string()),
-                };
-                self.report(LinkReport { attempt, event }, reply);
-            }
-            Down::Closed(closing) => {
-                connection.state = State::Dead;
-                self.first_turn = connection.next_turn();
-                self.current = None;
-                self.report(LinkReport { attempt, event: LinkEvent::Down(closing) }, None);
+        self.connections[at].unread.push_back(down);
+        self.read(at);
+    }
+
+    /// Reads what has arrived, as long as the core's queue has room.
+    fn read(&mut self, at: usize) {
+        while self.current == Some(at) && self.len(Queue::LinkToCore) < LINK_EVENTS_MAX {
+            let connection = &mut self.connections[at];
+            let Some(down) = connection.unread.pop_front() else { return };
+            let attempt = connection.attempt;
+            match down {
+                Down::Begins(reply) => connection.reply = Some(reply),
+                Down::Message(_) if connection.state == State::Dead => {}
+                Down::Message(text) => {
+                    let reply = connection.reply;
+                    let event = match connection.reader.read(text.as_bytes()) {
+                        Ok(message) => LinkEvent::Message(Box::new(message)),
+                        Err(garbage) => LinkEvent::Garbage(garbage.to_string()),
+                    };
+                    self.report(LinkReport { attempt, event }, reply);
+                }
+                Down::Closed(closing) => {
+                    connection.state = State::Dead;
+                    self.first_turn = connection.next_turn();
+                    self.current = None;
+                    self.report(LinkReport { attempt, event: LinkEvent::Down(closing) }, None);
+                }
             }
         }
     }
