@@ -61,7 +61,7 @@ pub struct Daemon {
     threads: Vec<JoinHandle<()>>,
     tools: Option<tools::run::Handle>,
     core_bell: Bell,
-    progress: Arc<AtomicU64>,
+    progress: Progress,
     endings: mpsc::Receiver<Ending>,
     ask: mpsc::Sender<Ending>,
 }
@@ -73,7 +73,8 @@ impl Daemon {
     /// An address or certificate that is none, or a system without threads. A missing device is no error: it is
     /// reported to the watcher and tried again.
     pub fn start(options: Options) -> anyhow::Result<Daemon> {
-        let endpoint = live::endpoint::parse(&options.agent.endpoint)?;
+        let endpoint =
+            config::agent::endpoint::parse(&options.agent.endpoint).map_err(|why| anyhow::anyhow!("endpoint {why}"))?;
         let (ask, endings) = mpsc::channel();
         let mut daemon = Daemon {
             stop: Arc::new(AtomicBool::new(false)),
@@ -81,7 +82,7 @@ impl Daemon {
             threads: Vec::new(),
             tools: None,
             core_bell: Bell::new(),
-            progress: Arc::new(AtomicU64::new(0)),
+            progress: Progress::default(),
             endings,
             ask,
         };
@@ -139,7 +140,7 @@ impl Daemon {
                 refused: Box::new(move |refusal| drop(ask.send(Ending::Refused(refusal)))),
             },
             stop: self.stop.clone(),
-            progress: self.progress.clone(),
+            progress: self.progress.core.clone(),
         };
         self.threads.push(session::run::spawn(core)?);
         self.threads.push(speaker::run::spawn(speaker::run::Parts {
@@ -151,6 +152,7 @@ impl Daemon {
             facts: speaker_facts,
             bell: speaker_bell,
             core_bell: self.core_bell.clone(),
+            progress: self.progress.speaker.clone(),
             stop: self.stop.clone(),
         })?);
         self.start_ears(options, gate_bell, mic_facts, gate_events, notes)
@@ -180,12 +182,22 @@ impl Daemon {
         })?);
         if options.profile.lines.contains_key(TALK_LINE) {
             let (watcher, clock) = (options.watcher.clone(), options.clock.clone());
-            let report = move |trouble: hw::LineTrouble| {
-                let what = What::Trouble { part: "line".into(), text: trouble.to_string() };
+            let report = move |found: Result<(), hw::LineTrouble>| {
+                let what = match found {
+                    Ok(()) => What::Recovered { part: "line".into() },
+                    Err(trouble) => What::Trouble { part: "line".into(), text: trouble.to_string() },
+                };
                 watcher(&Event { at: clock.now(), what });
             };
-            let (board, line) = (options.board.clone(), TALK_LINE.to_string());
-            self.threads.push(gate::run::spawn_button(board, line, edges_in, gate_bell.clone(), self.stop.clone(), report)?);
+            let button = gate::run::ButtonParts {
+                clock: options.clock.clone(),
+                board: options.board.clone(),
+                line: TALK_LINE.to_string(),
+                edges: edges_in,
+                gate_bell: gate_bell.clone(),
+                stop: self.stop.clone(),
+            };
+            self.threads.push(gate::run::spawn_button(button, report)?);
         }
         self.threads.push(mic::run::spawn(mic::run::Parts {
             board: options.board.clone(),
@@ -195,6 +207,8 @@ impl Daemon {
             gate_bell,
             facts: mic_facts,
             core_bell: self.core_bell.clone(),
+            progress: self.progress.mic.clone(),
+            lost_hops: self.progress.lost_hops.clone(),
             stop: self.stop.clone(),
         })?);
         Ok(())
@@ -216,7 +230,7 @@ impl Daemon {
         let changed = move |line: &str, active: bool| {
             watcher(&Event { at: clock.now(), what: What::LineSet { line: line.into(), active } });
         };
-        let handle = tools::run::spawn(options.agent.tools.clone(), options.board.clone(), orders, answer, changed)?;
+        let handle = tools::run::spawn(&options.agent.tools, options.board.clone(), orders, answer, changed)?;
         self.tools = Some(handle);
         Ok(orders_in)
     }
@@ -265,20 +279,27 @@ impl Daemon {
         self.ask.clone()
     }
 
-    /// Waits until it is time to end; meanwhile `tick` is called now and then with whether the core is alive.
+    /// Waits until it is time to end; meanwhile `tick` is called every so often with whether all threads that
+    /// sound passes through are alive.
     pub fn wait(&self, every: std::time::Duration, mut tick: impl FnMut(bool)) -> Ending {
-        let mut seen = self.progress.load(Ordering::Relaxed);
+        let mut seen = self.progress.read();
         loop {
+            // An idle core sleeps long; one that is alive counts this ring.
             self.core_bell.ring();
             match self.endings.recv_timeout(every) {
                 Ok(ending) => return ending,
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Ending::Asked,
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    let now = self.progress.load(Ordering::Relaxed);
-                    tick(now != seen);
-                    seen = now;
-                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
+            let now = self.progress.read();
+            tick(now.threads.iter().zip(seen.threads).all(|(now, seen)| *now != seen));
+            if now.lost_hops != seen.lost_hops {
+                tracing::warn!(
+                    hops = now.lost_hops - seen.lost_hops,
+                    "sound from the microphone found the gate standing still"
+                );
+            }
+            seen = now;
         }
     }
 
@@ -295,6 +316,28 @@ impl Daemon {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+    }
+}
+
+/// Counters that rise while threads live.
+#[derive(Default)]
+struct Progress {
+    core: Arc<AtomicU64>,
+    mic: Arc<AtomicU64>,
+    speaker: Arc<AtomicU64>,
+    lost_hops: Arc<AtomicU64>,
+}
+
+/// What the counters said at one moment.
+struct Seen {
+    threads: [u64; 3],
+    lost_hops: u64,
+}
+
+impl Progress {
+    fn read(&self) -> Seen {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Seen { threads: [&self.core, &self.mic, &self.speaker].map(|c| read(c)), lost_hops: read(&self.lost_hops) }
     }
 }
 

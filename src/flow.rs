@@ -230,16 +230,7 @@ pub enum MicFact {
     Running,
 }
 
-/// A tool call of the model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Call {
-    /// The server's id.
-    pub id: CallId,
-    /// The function's name.
-    pub name: String,
-    /// The arguments: a JSON object (empty where the server sent none).
-    pub args: serde_json::Map<String, serde_json::Value>,
-}
+pub use crate::live::server::Call;
 
 /// What the core tells the tools.
 #[derive(Clone, Debug, PartialEq)]

@@ -62,5 +62,5 @@ pub mod session;
 pub mod speaker;
 pub mod tools;
 
-// pub mod cli;
-// pub mod daemon;
+pub mod cli;
+pub mod daemon;

@@ -1,2 +1,47 @@
-//! x
-fn main(){}
+//! The program: arguments, logging, exit codes.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use mynah::cli;
+
+/// A voice agent for small Linux boards.
+#[derive(Parser)]
+#[command(name = "mynah", version, about, after_help = AFTER_HELP)]
+struct Program {
+    /// Say more on standard error: -v what is decided, -vv every step (speech and captions included)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The daemon: listens, talks with Gemini Live, speaks, moves lines
+    Run(cli::run::Args),
+    /// The same daemon against the built-in stand-in server: no key and no network needed
+    Demo(cli::demo::Args),
+    /// The stand-in Live server on a port, for anyone's client
+    Emulator(cli::emulator::Args),
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 all went well; 1 something failed (the last line says what); 2 wrong arguments; \
+77 the service refused the API key, or there is none; 78 the configuration is wrong, or the service refused it.";
+
+fn main() -> ExitCode {
+    let program = Program::parse();
+    cli::log::start(program.verbose);
+    let result = match program.command {
+        Command::Run(args) => cli::run::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Demo(args) => cli::demo::run(&args, &cli::house::Mynah, &mut std::io::stdout()),
+        Command::Emulator(args) => emulate(&args),
+    };
+    result.unwrap_or_else(|e| cli::exit::report(&e))
+}
+
+fn emulate(args: &cli::emulator::Args) -> anyhow::Result<ExitCode> {
+    cli::emulator::run(args, cli::house::recordings()?)?;
+    Ok(ExitCode::SUCCESS)
+}

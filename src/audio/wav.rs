@@ -1,8 +1,6 @@
 //! WAV files in and out: whole-number PCM of any channel count in, `[frames, 1 channel] S16` out.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, Write};
-use std::path::Path;
+use std::io::{Read, Seek, Write};
 
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 
@@ -61,20 +59,6 @@ pub enum WavTrouble {
         /// The file.
         file: String,
     },
-}
-
-/// Reads the WAV file at `path`; channels are averaged, 8, 24 and 32 bits are brought to 16.
-pub fn load(path: &Path) -> Result<Chunk, WavTrouble> {
-    let name = path.display().to_string();
-    let file = File::open(path).map_err(|why| WavTrouble::File { file: name.clone(), why })?;
-    decode(BufReader::new(file), &name)
-}
-
-/// Writes `frames` (`[frames, 1 channel] S16`) at `rate` as the WAV file at `path`.
-pub fn save(path: &Path, rate: Hertz, frames: &[i16]) -> Result<(), WavTrouble> {
-    let name = path.display().to_string();
-    let file = File::create(path).map_err(|why| WavTrouble::File { file: name.clone(), why })?;
-    encode(BufWriter::new(file), &name, rate, frames)
 }
 
 /// Reads a WAV from `source`; `file` is its name in errors.
@@ -221,11 +205,5 @@ mod tests {
         let at = bytes.windows(4).position(|w| w == b"data").unwrap() + 4;
         bytes[at..at + 4].copy_from_slice(&0xFFFF_FFF0u32.to_le_bytes());
         assert!(read(&bytes).unwrap_err().contains("longer than"));
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let why = load(Path::new("/nonexistent/q.wav")).unwrap_err().to_string();
-        assert!(why.contains("/nonexistent/q.wav"), "{why}");
     }
 }

@@ -3,23 +3,35 @@
 use std::path::Path;
 
 use super::exit::{self, Exit};
-use crate::config::agent::{self, Agent};
+use crate::config::agent::{self, Agent, endpoint};
 use crate::config::board::{self, Board};
 use crate::config::problem::Problem;
+use crate::hw::key::{KeyTrouble, load_key};
 
-/// Reads and checks the agent file.
+/// The agent file (or built-in settings where there is none) and the board profile, each checked, and against
+/// each other: a tool's line must exist on the board.
 ///
 /// # Errors
-/// Every problem of the file, a line each, with exit code 78.
-pub fn agent(path: &Path) -> anyhow::Result<Agent> {
-    let file = path.display().to_string();
-    agent::parse(&text(path)?, &file).map_err(|problems| refuse(&problems))
+/// Every problem, a line each, with exit code 78.
+pub fn both(config: Option<&Path>, board_name: &str) -> anyhow::Result<(Agent, Board)> {
+    let (text, file) = match config {
+        Some(path) => (text(path)?, path.display().to_string()),
+        None => (String::new(), "built-in settings".to_string()),
+    };
+    let agent = agent::parse(&text, &file).map_err(|problems| refuse(&problems))?;
+    let profile = board(board_name)?;
+    let mut problems = crate::config::check(&agent, &profile);
+    if problems.is_empty() {
+        return Ok((agent, profile));
+    }
+    crate::config::locate(&mut problems, &text, &file);
+    Err(refuse(&problems))
 }
 
 /// A built-in board profile by name, or one from a file.
 ///
 /// # Errors
-/// As [`agent`]; an unknown name lists those that exist.
+/// As [`both`]; an unknown name lists those that exist.
 pub fn board(name: &str) -> anyhow::Result<Board> {
     if let Some(profile) = board::builtin(name) {
         return board::parse(profile, &format!("board/{name}.toml"), name).map_err(|problems| refuse(&problems));
@@ -37,13 +49,18 @@ pub fn board(name: &str) -> anyhow::Result<Board> {
     board::parse(&text(path)?, name, &stem).map_err(|problems| refuse(&problems))
 }
 
-/// Checks the two against each other: a tool's line must exist on the board.
+/// The API key. One is needed for another machine's service; the emulator on this one takes any.
 ///
 /// # Errors
-/// As [`agent`].
-pub fn check(agent: &Agent, board: &Board) -> anyhow::Result<()> {
-    let problems = crate::config::check(agent, board);
-    if problems.is_empty() { Ok(()) } else { Err(refuse(&problems)) }
+/// Exit code 77, with what to do.
+pub fn key(agent: &Agent) -> anyhow::Result<Option<String>> {
+    match load_key(agent, |name| std::env::var(name).ok()) {
+        Ok(key) => Ok(Some(key.reveal().to_string())),
+        Err(KeyTrouble::Absent) if endpoint::parse(&agent.endpoint).is_ok_and(|e| e.is_here) => {
+            Ok(Some("none".to_string()))
+        }
+        Err(trouble) => Err(Exit { code: exit::NO_PERMISSION, message: trouble.to_string() }.into()),
+    }
 }
 
 /// More certificates to trust.
@@ -52,7 +69,8 @@ pub fn check(agent: &Agent, board: &Board) -> anyhow::Result<()> {
 /// A file that cannot be read, with exit code 78.
 pub fn extra_ca(agent: &Agent) -> anyhow::Result<Option<Vec<u8>>> {
     let Some(path) = &agent.extra_ca else { return Ok(None) };
-    let pem = std::fs::read(path).map_err(|e| exit::config(format!("extra_ca {} cannot be read: {e}", path.display())))?;
+    let pem =
+        std::fs::read(path).map_err(|e| exit::config(format!("extra_ca {} cannot be read: {e}", path.display())))?;
     Ok(Some(pem))
 }
 

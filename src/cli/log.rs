@@ -16,7 +16,11 @@ pub fn start(verbose: u8) {
     };
     // Of the libraries only warnings: their debug lines hold headers and payloads.
     let filter = Targets::new().with_default(Level::WARN).with_target("mynah", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false).without_time();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time();
     // A second start (tests) keeps the first.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
 }

@@ -3,7 +3,9 @@
 pub mod demo;
 pub mod emulator;
 pub mod exit;
+pub mod house;
 pub mod load;
 pub mod log;
 pub mod run;
+pub mod sounds;
 pub mod watch;

@@ -7,12 +7,19 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{exit, load, watch};
-use crate::config::agent::Agent;
-use crate::daemon::{Daemon, Ending, Options};
-use crate::hw;
+use crate::audio::Chunk;
+use crate::config::agent::endpoint;
+use crate::config::board::{Board as Profile, LineDriver};
+use crate::daemon::{Daemon, Ending, Options, TALK_LINE};
+use crate::hw::sim::{SimBoard, SimClock, SimHandle, SimSetup};
+use crate::hw::{self, Board, Clock};
+use crate::units::Frames;
 
 /// Where the agent file is looked for when none is named.
 const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
+
+/// `--say` waits this long: by then the connection stands, and the microphone runs.
+const SAY_AFTER: Duration = Duration::from_secs(1);
 
 /// Arguments of `mynah run`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +33,9 @@ pub struct Args {
     /// The service's address instead of the configured one (ws:// for this machine only)
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
+    /// On the simulated board: a WAV that is said into the microphone one second after the start, button held
+    #[arg(long, value_name = "FILE.wav")]
+    say: Option<PathBuf>,
 }
 
 /// Runs until SIGTERM, SIGINT, or a refusal that only a person can mend.
@@ -36,23 +46,60 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let signals = hw::signals::hold().context("signals cannot be held back")?;
     let default_path = Path::new(CONFIG_PATH);
     let path = args.config.as_deref().or_else(|| default_path.exists().then_some(default_path));
-    let mut agent = match path {
-        Some(path) => load::agent(path)?,
-        None => Agent::default(),
-    };
-    if let Some(endpoint) = &args.endpoint {
-        agent.endpoint.clone_from(endpoint);
+    let (mut agent, profile) = load::both(path, &args.board)?;
+    if let Some(url) = &args.endpoint {
+        endpoint::check(url).map_err(|why| exit::config(format!("--endpoint {why}")))?;
+        agent.endpoint.clone_from(url);
     }
-    let profile = load::board(&args.board)?;
-    load::check(&agent, &profile)?;
     let key = load::key(&agent)?;
     let extra_ca_pem = load::extra_ca(&agent)?;
-    let clock = Arc::new(hw::clock::RealClock::new());
-    let board = hw::open::open(&profile, clock.clone());
+    let (board, clock, hand) = open(&profile)?;
+    let recording = match &args.say {
+        None => None,
+        Some(file) => Some(hw::wav::load(file).map_err(|e| exit::config(e.to_string()))?),
+    };
     let watcher = Arc::new(watch::log);
     tracing::info!(board = profile.name, model = agent.model, mode = ?agent.listen.mode, "starting");
+    let sayer = say(recording, hand)?;
     let daemon = Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher })?;
-    serve(daemon, signals)
+    let result = serve(daemon, signals);
+    drop(sayer);
+    result
+}
+
+type Opened = (Arc<dyn Board>, Arc<dyn Clock>, Option<SimHandle>);
+
+/// The board that the profile describes, and the clock that goes with it.
+fn open(profile: &Profile) -> anyhow::Result<Opened> {
+    if profile.driver == LineDriver::Sim {
+        let clock = SimClock::paced();
+        let sim =
+            SimBoard::new(SimSetup::from_profile(profile).map_err(|e| exit::config(e.to_string()))?, clock.clone());
+        let hand = sim.handle();
+        return Ok((Arc::new(sim), Arc::new(clock), Some(hand)));
+    }
+    let clock = Arc::new(hw::clock::RealClock::new());
+    Ok((hw::open::open(profile.clone(), clock.clone()), clock, None))
+}
+
+/// Says a recording into the simulated microphone, with the talk button held.
+fn say(recording: Option<Chunk>, hand: Option<SimHandle>) -> anyhow::Result<Option<std::thread::JoinHandle<()>>> {
+    let Some(recording) = recording else { return Ok(None) };
+    let Some(hand) = hand else {
+        return Err(exit::config("--say is for the simulated board: a real microphone hears what is said to it"));
+    };
+    let sayer = std::thread::Builder::new().name("sayer".into()).spawn(move || {
+        std::thread::sleep(SAY_AFTER);
+        let length = Frames(recording.frames.len() as u64).duration(recording.rate);
+        // A profile without a button is hands-free: then speaking is enough.
+        let _ = hand.press(TALK_LINE);
+        if let Err(trouble) = hand.say(&recording.frames, recording.rate) {
+            tracing::error!("{trouble}");
+        }
+        std::thread::sleep(length);
+        let _ = hand.release(TALK_LINE);
+    })?;
+    Ok(Some(sayer))
 }
 
 /// Waits for the end, feeding systemd's watchdog while the core is alive.

@@ -1,6 +1,30 @@
 //! The agent file, `mynah.toml`: model, voice, listening, tools, limits.
+//!
+//! The types are here; `read.rs` holds the keys with their ranges and defaults, `tool.rs` those of `[[tools]]`.
+
+pub mod endpoint;
+pub mod read;
+pub mod schema;
+pub mod tool;
 
 use serde_json::Value;
+
+use super::problem::Problem;
+
+/// Reads an agent file from its text; `file` is its name for the messages.
+///
+/// # Errors
+/// Everything that is wrong with it, in line order.
+pub fn parse(text: &str, file: &str) -> Result<Agent, Vec<Problem>> {
+    read::parse(text, file)
+}
+
+impl Default for Agent {
+    /// What holds where the file says nothing.
+    fn default() -> Agent {
+        read::defaults()
+    }
+}
 
 /// Everything an owner can say about the agent (not about the board).
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +109,7 @@ pub struct Listen {
     pub vad_mode: u8,
     /// Hands-free with barge-in off: how long after the reply the microphone is still ignored, ms, 0–2000.
     pub echo_tail_ms: u32,
-    /// Sound in one message, ms: 20 or 40 (a multiple of 10).
+    /// Sound in one message, ms: 20, 30 or 40 (a whole number of hops).
     pub message_ms: u32,
     /// The longest turn, s, 5–600.
     pub turn_max_s: u32,

@@ -1,6 +1,59 @@
 //! The board profile, `board/NAME.toml`: PCM names, rates, lines, camera.
+//!
+//! The types are here; `read.rs` holds the keys with their ranges and defaults. The profiles of `board/` are
+//! built into the program, so that `--board NAME` needs no files.
+
+pub mod read;
 
 use std::collections::BTreeMap;
+
+use super::problem::Problem;
+
+/// The button that a person talks with: an input.
+pub const TALK: &str = "talk";
+/// The light that says "I listen": an output that mynah drives itself.
+pub const LED: &str = "led";
+
+/// Reads a board profile from its text; `file` is its name for the messages, `name` becomes [`Board::name`].
+///
+/// # Errors
+/// Everything that is wrong with it, in line order.
+pub fn parse(text: &str, file: &str, name: &str) -> Result<Board, Vec<Problem>> {
+    read::parse(text, file, name)
+}
+
+/// The profiles in the program: name and text.
+const BUILT_IN: [(&str, &str); 5] = [
+    ("sim", include_str!("../../board/sim.toml")),
+    ("pi5-usb-speakerphone", include_str!("../../board/pi5-usb-speakerphone.toml")),
+    ("pi4-two-mic-hat", include_str!("../../board/pi4-two-mic-hat.toml")),
+    ("zero2w-i2s", include_str!("../../board/zero2w-i2s.toml")),
+    ("generic", include_str!("../../board/generic.toml")),
+];
+
+/// The text of the profile `name`, where it is built in.
+pub fn builtin(name: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The names of the built-in profiles.
+pub fn builtin_names() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name)
+}
+
+/// What a line may be called: it names files and is shown to the model.
+///
+/// # Errors
+/// The end of a sentence that begins with the key.
+pub fn line_name(name: &str) -> Result<(), String> {
+    let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase());
+    let goes_on_well =
+        name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
+    if starts_well && goes_on_well && name.len() <= 32 {
+        return Ok(());
+    }
+    Err("is no name for a line: up to 32 small letters, digits and `_`, a letter first".to_string())
+}
 
 /// What hardware there is.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,4 +160,12 @@ pub enum Bias {
 pub struct Camera {
     /// `v4l2` device path or `rpicam`.
     pub source: String,
+}
+
+/// The chip and the offset of `gpiochip0:17`; none where the text is a line's name.
+pub fn chip_and_offset(line: &str) -> Option<(&str, u32)> {
+    let (chip, offset) = line.split_once(':')?;
+    let number = chip.strip_prefix("gpiochip")?;
+    let is_number = |text: &str| !text.is_empty() && text.chars().all(|digit| digit.is_ascii_digit());
+    if is_number(number) && is_number(offset) { Some((chip, offset.parse().ok()?)) } else { None }
 }

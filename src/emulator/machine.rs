@@ -6,56 +6,50 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::check::{self, Answer, Input, cut};
-use super::ear::{Ear, Noticed, VOICE_MAX_S};
-use super::fields::INVALID;
+use super::calls::Calls;
+use super::check::{self, cut};
+use super::ear::Ear;
 use super::reply::{Act, Reply};
-use super::script::{Script, ScriptedCall, SetupPlan};
-use super::setup::{self, Setup};
+use super::script::{Script, ScriptedCall};
+use super::setup::Setup;
 use super::sounds::to_downlink;
 use super::{BAD_KEY, Line, Options, Output, Refusal, Side, Voice};
-use crate::units::{Frames, Hertz, Time};
+use crate::units::{Hertz, Time};
 
 /// Bytes of a close frame's reason (RFC 6455: 125 with the code).
 const REASON_MAX: usize = 123;
-/// What the service says of messages that come at the wrong moment.
-const PRECONDITION: &str = "Precondition check failed.";
-/// Calls that are remembered; an answer to an older one is to a call that was never made.
-const CALLS_MAX: usize = 1024;
 /// Turns that wait while a reply that may not be interrupted is under way.
 const QUEUED_TURNS_MAX: usize = 2;
 /// Longest voice that `echo` repeats: what a client's speaker holds.
 const ECHO_MAX: Duration = super::sounds::SOUND_MAX;
 /// Tokens in a second of audio, in and out (live-protocol.md 4.4).
-const TOKENS_PER_SECOND: u64 = 25;
-/// About four bytes of text are a token.
-const TEXT_MICROTOKENS_PER_BYTE: u64 = 250_000;
+pub(super) const TOKENS_PER_SECOND: u64 = 25;
 /// Bytes of a text that a log line repeats.
-const LOGGED_MAX: usize = 120;
+pub(super) const LOGGED_MAX: usize = 120;
 
 /// One connection: messages and time in, [`Output`] out.
 pub struct Emulator {
-    script: Arc<Script>,
-    options: Options,
-    stage: Stage,
+    pub(super) script: Arc<Script>,
+    pub(super) options: Options,
+    pub(super) stage: Stage,
     outputs: VecDeque<Output>,
     /// An event that travels together with the next one.
     held: Option<Value>,
-    window: Option<Window>,
-    ear: Option<Ear>,
+    pub(super) window: Option<Window>,
+    pub(super) ear: Option<Ear>,
     reply: Option<Reply>,
     queued: VecDeque<UserTurn>,
-    calls: VecDeque<IssuedCall>,
-    calls_made: u64,
+    pub(super) calls: Calls,
     replies_begun: u64,
-    next_turn: usize,
+    pub(super) next_turn: usize,
     /// Size of the context, in millionths of a token.
-    context_microtokens: u64,
+    pub(super) context_microtokens: u64,
     /// Whether `clientContent` is still history.
-    history: bool,
+    pub(super) history: bool,
 }
 
-enum Stage {
+/// How far the connection has come.
+pub(super) enum Stage {
     AwaitingSetup,
     Preparing(Setup, Time),
     /// `setup` was taken and will never be answered.
@@ -66,34 +60,19 @@ enum Stage {
 
 /// A window of activity that the client opened.
 #[derive(Default)]
-struct Window {
+pub(super) struct Window {
     /// Rate and frames, from the first audio on.
-    voice: Option<(Hertz, Vec<i16>)>,
-    stills: usize,
+    pub(super) voice: Option<(Hertz, Vec<i16>)>,
+    pub(super) stills: usize,
 }
 
 /// A finished turn of the user: its voice, none where it was typed.
-type UserTurn = Option<Voice>;
-
-struct IssuedCall {
-    id: String,
-    name: String,
-    /// Number of the reply it was made in.
-    reply: u64,
-    state: CallState,
-}
-
-#[derive(PartialEq)]
-enum CallState {
-    Open,
-    Answered,
-    Cancelled,
-}
+pub(super) type UserTurn = Option<Voice>;
 
 impl Emulator {
     /// A connection that was just opened.
     pub fn new(script: Arc<Script>, options: Options) -> Emulator {
-        let mut emulator = Emulator {
+        Emulator {
             next_turn: options.first_turn,
             script,
             stage: Stage::AwaitingSetup,
@@ -103,27 +82,12 @@ impl Emulator {
             ear: None,
             reply: None,
             queued: VecDeque::new(),
-            calls: VecDeque::new(),
-            calls_made: 0,
+            calls: Calls::default(),
             replies_begun: 0,
             context_microtokens: 0,
             history: false,
             options,
-        };
-        match emulator.options.key.as_deref() {
-            None | Some("") => emulator.refuse(Refusal::new(
-                1008,
-                "Method doesn't allow unregistered callers (callers without established identity).",
-                "no key came: send any in the header x-goog-api-key",
-            )),
-            Some(BAD_KEY) => emulator.refuse(Refusal::new(
-                1007,
-                "API key not valid. Please pass a valid API key.",
-                format!("{BAD_KEY} is the key that is refused; any other will do"),
-            )),
-            Some(_) => {}
         }
-        emulator
     }
 
     /// Turn of the script that comes next, from 0: where another connection may go on.
@@ -137,7 +101,8 @@ impl Emulator {
         if matches!(self.stage, Stage::Closed) {
             return;
         }
-        let taken = check::read(bytes, self.options.api).and_then(|input| self.take(input, now));
+        let door = check_key(self.options.key.as_deref()).and_then(|()| check::read(bytes, self.options.api));
+        let taken = door.and_then(|input| self.take(input, now));
         match taken {
             Ok(()) => self.play(now),
             Err(refusal) => self.refuse(refusal),
@@ -169,7 +134,7 @@ impl Emulator {
         }
     }
 
-    fn log(&mut self, side: Side, text: impl Into<String>) {
+    pub(super) fn log(&mut self, side: Side, text: impl Into<String>) {
         self.outputs.push_back(Output::Log(Line { side, text: text.into() }));
     }
 
@@ -194,7 +159,7 @@ impl Emulator {
         self.close(refusal.code, &refusal.reason);
     }
 
-    fn close(&mut self, code: u16, reason: &str) {
+    pub(super) fn close(&mut self, code: u16, reason: &str) {
         let reason = cut(reason, REASON_MAX).to_owned();
         self.log(Side::Service, format!("closes the connection: {code} {reason}"));
         self.outputs.push_back(Output::Close { code, reason });
@@ -202,212 +167,7 @@ impl Emulator {
         self.reply = None;
     }
 
-    // What the client says.
-
-    fn take(&mut self, input: Input, now: Time) -> Result<(), Refusal> {
-        let (setup, input) = match (&self.stage, input) {
-            (Stage::AwaitingSetup, Input::Setup(asked)) => return self.take_setup(&asked, now),
-            (_, Input::Setup(_)) => {
-                return Err(Refusal::new(1007, INVALID, "setup comes once, as the first message of a connection"));
-            }
-            (Stage::Ready(setup), input) => (setup.clone(), input),
-            _ => return Err(Refusal::new(1007, INVALID, "setup comes first, and nothing else until setupComplete")),
-        };
-        match input {
-            Input::Audio { rate, frames } => self.take_audio(&setup, rate, &frames, now),
-            Input::ActivityStart => self.open_window(&setup),
-            Input::ActivityEnd => self.close_window(&setup, now),
-            Input::Text(text) => self.take_text(&text, &setup, now),
-            Input::Still { bytes } => self.take_still(bytes),
-            Input::AudioStreamEnd if setup.manual => Err(Refusal::new(
-                1007,
-                PRECONDITION,
-                "audioStreamEnd belongs to automatic detection: end a window with activityEnd",
-            )),
-            Input::AudioStreamEnd => {
-                self.log(Side::Client, "audio stream ends (which ends no turn: 3.8 waits for silence in the audio)");
-                Ok(())
-            }
-            Input::Content { text, turn_complete } => {
-                self.take_content(&text, turn_complete, &setup, now);
-                Ok(())
-            }
-            Input::ToolResponse(answers) => {
-                answers.into_iter().try_for_each(|answer| self.take_answer(&answer, &setup))?;
-                self.go_on(now);
-                Ok(())
-            }
-            Input::Setup(_) => Ok(()), // dealt with above
-        }
-    }
-
-    fn take_setup(&mut self, asked: &Value, now: Time) -> Result<(), Refusal> {
-        let setup = setup::read(asked, self.options.api.name())?;
-        let mut told = format!("setup: {}", setup.model);
-        if let Some(voice) = &setup.voice {
-            told += &format!(", voice {voice}");
-        }
-        told += if setup.manual { ", windows by the client" } else { ", automatic detection" };
-        told += &format!(", {} functions", setup.functions.len());
-        self.log(Side::Client, told);
-        if let Some(handle) = &setup.handle {
-            self.next_turn = turn_of(handle).ok_or_else(|| {
-                let why = "this resumption handle was not given by the emulator: leave it out";
-                Refusal::new(1008, "BidiGenerateContent session not found", why)
-            })?;
-        }
-        self.history = setup.history;
-        match self.script.setup.clone() {
-            SetupPlan::Complete => self.stage = Stage::Preparing(setup, now + self.script.setup_delay),
-            SetupPlan::Never => self.stage = Stage::Silent,
-            SetupPlan::Close { code, reason } => self.close(code, &reason),
-        }
-        Ok(())
-    }
-
-    fn take_audio(&mut self, setup: &Setup, rate: Hertz, frames: &[i16], now: Time) -> Result<(), Refusal> {
-        self.context_microtokens += frames.len() as u64 * TOKENS_PER_SECOND * 1_000_000 / u64::from(rate.0);
-        if !setup.manual {
-            return self.listen(setup, rate, frames, now);
-        }
-        let Some(window) = &mut self.window else { return Ok(()) }; // outside a window audio is ignored
-        let (first_rate, voice) = window.voice.get_or_insert_with(|| (rate, Vec::new()));
-        if *first_rate != rate {
-            return Err(Refusal::new(1007, INVALID, "the audio's rate changed within a window"));
-        }
-        let room = rate.0 as usize * VOICE_MAX_S as usize - voice.len();
-        voice.extend_from_slice(&frames[..frames.len().min(room)]);
-        Ok(())
-    }
-
-    fn listen(&mut self, setup: &Setup, rate: Hertz, frames: &[i16], now: Time) -> Result<(), Refusal> {
-        let ear = self.ear.get_or_insert_with(|| Ear::new(rate, setup.silence_ms));
-        if ear.rate() != rate {
-            return Err(Refusal::new(1007, INVALID, "the audio's rate changed within a session"));
-        }
-        for noticed in ear.listen(frames) {
-            match noticed {
-                Noticed::Started => {
-                    self.log(Side::Client, "begins to speak");
-                    if !setup.no_interruption {
-                        self.cut();
-                    }
-                }
-                Noticed::Ended(voice) => {
-                    self.log(Side::Client, format!("has spoken for {}", seconds(&voice)));
-                    self.begin_turn(Some(voice), setup, now);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn open_window(&mut self, setup: &Setup) -> Result<(), Refusal> {
-        check_manual(setup)?;
-        if self.window.is_some() {
-            return Err(Refusal::new(1007, PRECONDITION, "a window is open already: activityEnd comes first"));
-        }
-        self.window = Some(Window::default());
-        self.log(Side::Client, "opens a window");
-        if !setup.no_interruption {
-            self.cut();
-        }
-        Ok(())
-    }
-
-    fn close_window(&mut self, setup: &Setup, now: Time) -> Result<(), Refusal> {
-        check_manual(setup)?;
-        let Some(window) = self.window.take() else {
-            return Err(Refusal::new(1007, PRECONDITION, "no window is open: activityStart comes first"));
-        };
-        let Some((rate, frames)) = window.voice else {
-            let why = "the window is empty: send activityStart together with the first audio";
-            return Err(Refusal::new(1007, PRECONDITION, why));
-        };
-        let voice = Voice { rate, frames: frames.into() };
-        let stills = if window.stills > 0 { format!(" and {} stills", window.stills) } else { String::new() };
-        self.log(Side::Client, format!("closes the window after {}{stills}", seconds(&voice)));
-        self.begin_turn(Some(voice), setup, now);
-        Ok(())
-    }
-
-    /// Whether the window, if one is open, was opened by audio.
-    fn check_window_opened(&self, what: &str) -> Result<(), Refusal> {
-        match &self.window {
-            Some(Window { voice: None, .. }) => {
-                Err(Refusal::new(1007, PRECONDITION, format!("a window opens with audio, not with {what}")))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn take_text(&mut self, text: &str, setup: &Setup, now: Time) -> Result<(), Refusal> {
-        self.check_window_opened("a text")?;
-        self.log(Side::Client, format!("types {:?}", cut(text, LOGGED_MAX)));
-        self.context_microtokens += text.len() as u64 * TEXT_MICROTOKENS_PER_BYTE;
-        // A text within a window belongs to the turn that the window will be.
-        if self.window.is_none() {
-            self.begin_turn(None, setup, now);
-        }
-        Ok(())
-    }
-
-    fn take_still(&mut self, bytes: usize) -> Result<(), Refusal> {
-        self.check_window_opened("a still")?;
-        self.log(Side::Client, format!("shows a still of {bytes} bytes"));
-        if let Some(window) = &mut self.window {
-            window.stills += 1;
-        }
-        Ok(())
-    }
-
-    fn take_content(&mut self, text: &str, turn_complete: bool, setup: &Setup, now: Time) {
-        self.context_microtokens += text.len() as u64 * TEXT_MICROTOKENS_PER_BYTE;
-        let kind = if self.history { "history" } else { "content" };
-        self.log(Side::Client, format!("sends {kind} {:?}", cut(text, LOGGED_MAX)));
-        if self.history {
-            self.history = !turn_complete;
-        } else if turn_complete {
-            self.cut();
-            self.begin_turn(None, setup, now);
-        }
-    }
-
-    fn take_answer(&mut self, answer: &Answer, setup: &Setup) -> Result<(), Refusal> {
-        let Answer { id, name, response, scheduling } = answer;
-        let refuse = |why: String| Err(Refusal::new(1007, INVALID, why));
-        if scheduling.is_some() && setup.thinking {
-            let reason = "Function response scheduling is not supported for this model.";
-            return Err(Refusal::new(1007, reason, "leave `scheduling` out"));
-        }
-        if scheduling.is_some() && setup.functions.get(name) == Some(&true) {
-            return refuse(format!("{name} is BLOCKING: only NON_BLOCKING functions have a scheduling"));
-        }
-        let Some(call) = self.calls.iter_mut().find(|call| call.id == *id) else {
-            return refuse(format!("no call has the id {id:?}: copy it from the call"));
-        };
-        if call.name != *name {
-            return refuse(format!("call {id} was to {}, the answer is from {name:?}", call.name));
-        }
-        match call.state {
-            CallState::Open => {
-                call.state = CallState::Answered;
-                let shown = response.to_string();
-                self.log(Side::Client, format!("answers {id} {name}: {}", cut(&shown, LOGGED_MAX)));
-                Ok(())
-            }
-            // The cancellation and the answer may have met on the way.
-            CallState::Cancelled => {
-                self.log(Side::Note, format!("the answer to {id} came after the call was taken back: ignored"));
-                Ok(())
-            }
-            CallState::Answered => refuse(format!("call {id} is answered twice")),
-        }
-    }
-
-    // What the model does.
-
-    fn begin_turn(&mut self, user: UserTurn, setup: &Setup, now: Time) {
+    pub(super) fn begin_turn(&mut self, user: UserTurn, setup: &Setup, now: Time) {
         if self.reply.is_some() && setup.no_interruption {
             if self.queued.len() < QUEUED_TURNS_MAX {
                 self.queued.push_back(user);
@@ -449,13 +209,8 @@ impl Emulator {
     }
 
     fn next_act(&mut self, now: Time) -> Option<Act> {
-        let open_calls = self.open_calls();
+        let open_calls = self.calls.any_open(self.replies_begun);
         self.reply.as_mut()?.next(now, open_calls)
-    }
-
-    /// Whether a call of the present reply lacks its answer.
-    fn open_calls(&self) -> bool {
-        self.calls.iter().any(|call| call.state == CallState::Open && call.reply == self.replies_begun)
     }
 
     fn perform(&mut self, act: Act) {
@@ -484,15 +239,9 @@ impl Emulator {
                 self.log(Side::Note, format!("the client did not declare {name}: the call is skipped"));
                 continue;
             }
-            self.calls_made += 1;
-            let id = format!("fc-{}-{}", self.options.session, self.calls_made);
+            let id = self.calls.make(self.options.session, self.replies_begun, name.clone());
             self.log(Side::Service, format!("calls {name} {args} as {id}"));
             made.push(json!({"id": id, "name": name, "args": args}));
-            let call = IssuedCall { id, name, reply: self.replies_begun, state: CallState::Open };
-            self.calls.push_back(call);
-        }
-        while self.calls.len() > CALLS_MAX {
-            self.calls.pop_front();
         }
         if !made.is_empty() {
             self.send(json!({"toolCall": {"functionCalls": made}}));
@@ -503,13 +252,7 @@ impl Emulator {
 
     /// Takes back the open calls that were made in reply `since` or later.
     fn cancel_calls(&mut self, since: u64) {
-        let open = self.calls.iter_mut().filter(|call| call.state == CallState::Open && call.reply >= since);
-        let ids: Vec<_> = open
-            .map(|call| {
-                call.state = CallState::Cancelled;
-                call.id.clone()
-            })
-            .collect();
+        let ids = self.calls.take_back(since);
         if !ids.is_empty() {
             self.log(Side::Service, format!("takes back {}", ids.join(", ")));
             self.send(json!({"toolCallCancellation": {"ids": ids}}));
@@ -517,8 +260,8 @@ impl Emulator {
     }
 
     /// Goes on with a reply whose calls are all answered.
-    fn go_on(&mut self, now: Time) {
-        let open = self.open_calls();
+    pub(super) fn go_on(&mut self, now: Time) {
+        let open = self.calls.any_open(self.replies_begun);
         let at = now + self.script.latency;
         if let Some(reply) = self.reply.as_mut().filter(|_| !open) {
             reply.go_on(at);
@@ -526,7 +269,7 @@ impl Emulator {
     }
 
     /// Cuts the reply that is under way, if there is one.
-    fn cut(&mut self) {
+    pub(super) fn cut(&mut self) {
         let Some(reply) = &self.reply else { return };
         let said = reply.sent().as_secs_f64();
         self.log(Side::Service, format!("is interrupted after {said:.1} s of speech"));
@@ -564,12 +307,22 @@ impl Emulator {
     }
 }
 
-fn check_manual(setup: &Setup) -> Result<(), Refusal> {
-    if setup.manual {
-        return Ok(());
+/// A credential is judged after the upgrade, by a close frame. It waits for the first message: the Python SDK
+/// cannot tell the reason of a close that is quicker than its `setup`.
+fn check_key(key: Option<&str>) -> Result<(), Refusal> {
+    match key {
+        None | Some("") => Err(Refusal::new(
+            1008,
+            "Method doesn't allow unregistered callers (callers without established identity).",
+            "no key came: send any in the header x-goog-api-key",
+        )),
+        Some(BAD_KEY) => Err(Refusal::new(
+            1007,
+            "API key not valid. Please pass a valid API key.",
+            format!("{BAD_KEY} is the key that is refused; any other will do"),
+        )),
+        Some(_) => Ok(()),
     }
-    let why = "activity markers need automaticActivityDetection.disabled: true in the setup";
-    Err(Refusal::new(1007, PRECONDITION, why))
 }
 
 /// The voice as `echo` repeats it: `[frames, 1 channel] S16 @ 24 kHz`.
@@ -578,19 +331,9 @@ fn echo_of(voice: &Voice) -> Arc<[i16]> {
     to_downlink(&voice.frames[..voice.frames.len().min(limit)], voice.rate)
 }
 
-fn seconds(voice: &Voice) -> String {
-    format!("{:.2} s of sound", Frames(voice.frames.len() as u64).duration(voice.rate).as_secs_f64())
-}
-
 /// A resumption handle. It carries the place in the script, so that nothing has to be kept for it.
 fn handle(session: u64, next_turn: usize) -> String {
     format!("emulated-{session}-{next_turn}")
-}
-
-fn turn_of(handle: &str) -> Option<usize> {
-    let (session, turn) = handle.strip_prefix("emulated-")?.split_once('-')?;
-    session.parse::<u64>().ok()?;
-    turn.parse().ok()
 }
 
 fn merged(held: Option<Value>, more: Value) -> Value {

@@ -9,9 +9,11 @@
 //! [`Emulator`] is one connection, without I/O and without a clock: hand it messages and the time, then drain
 //! [`Emulator::poll_output`] until [`Output::Timeout`]. [`run`] puts it behind a socket.
 
+mod calls;
 mod check;
 mod ear;
 mod fields;
+mod input;
 mod machine;
 mod parse;
 mod reply;
@@ -39,6 +41,8 @@ pub enum Api {
     V1beta,
     /// `v1alpha`: knows `proactivity` too.
     V1alpha,
+    /// `v1`: where the Python SDK 3.4.0 goes unless told otherwise; taken to know what `v1beta` knows.
+    V1,
 }
 
 impl Api {
@@ -47,6 +51,7 @@ impl Api {
         match self {
             Api::V1beta => "v1beta",
             Api::V1alpha => "v1alpha",
+            Api::V1 => "v1",
         }
     }
 }

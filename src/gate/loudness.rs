@@ -1,4 +1,4 @@
-//! How loud a hop is: above the level under which there is only silence, or not.
+//! How loud a hop is: against the level under which there is only silence, and against the noise in the room.
 
 use crate::audio::{HOP_FRAMES, Hop};
 
@@ -22,6 +22,61 @@ impl Loudness {
     /// Whether the hop is loud. A constant offset, which cheap microphones have, is not loudness.
     pub fn is_loud(self, hop: &Hop) -> bool {
         energy(&hop.frames) >= self.threshold
+    }
+}
+
+/// How far above the noise a hop must be to stand out, as a ratio of energies: 6 dB. Speech at 10 dB over
+/// pink noise does, the noise's own swing seldom does for as long as an onset (tests/gate/noise*.wav).
+const STANDS_OUT: u64 = 4;
+
+/// Blocks over which the quietest moment is remembered, and hops in each: 2.5 s. Nobody speaks for so long
+/// without a pause of 50 ms, and a fan that is switched on is noise after that.
+const BLOCKS: usize = 10;
+const BLOCK_HOPS: u32 = 25;
+
+/// Hops that make a moment: 50 ms. A moment is as loud as its loudest hop, or the dips of noise would count.
+const MOMENT_HOPS: usize = 5;
+
+/// The noise in the room: the quietest moment of the last seconds.
+///
+/// The detector takes steady noise for voice (hum always, pink noise in one hop of eight), and without this
+/// a fan would open the gate, or keep it open until the longest turn.
+#[derive(Clone, Copy, Debug)]
+pub struct NoiseFloor {
+    moment: [u64; MOMENT_HOPS],
+    next: usize,
+    quietest: [u64; BLOCKS],
+    block: usize,
+    hops: u32,
+}
+
+impl NoiseFloor {
+    /// A floor that has heard nothing yet: what comes first is taken for noise.
+    pub fn new() -> NoiseFloor {
+        NoiseFloor { moment: [0; MOMENT_HOPS], next: 0, quietest: [u64::MAX; BLOCKS], block: 0, hops: 0 }
+    }
+
+    /// Takes the next hop; answers whether it stands out of the noise.
+    pub fn handle_hop(&mut self, hop: &Hop) -> bool {
+        let energy = energy(&hop.frames);
+        self.moment[self.next] = energy;
+        self.next = (self.next + 1) % MOMENT_HOPS;
+        if self.hops == BLOCK_HOPS {
+            self.hops = 0;
+            self.block = (self.block + 1) % BLOCKS;
+            self.quietest[self.block] = u64::MAX;
+        }
+        self.hops += 1;
+        let loudest = self.moment.iter().copied().max().unwrap_or(energy);
+        self.quietest[self.block] = self.quietest[self.block].min(loudest);
+        let floor = self.quietest.iter().copied().min().unwrap_or(0);
+        energy >= floor.saturating_mul(STANDS_OUT)
+    }
+}
+
+impl Default for NoiseFloor {
+    fn default() -> NoiseFloor {
+        NoiseFloor::new()
     }
 }
 
@@ -61,6 +116,22 @@ mod tests {
         let loudness = Loudness::new(-40.0);
         assert!(!loudness.is_loud(&square_wave(100, 9_000)));
         assert!(loudness.is_loud(&square_wave(400, -9_000)));
+    }
+
+    #[test]
+    fn what_is_steady_does_not_stand_out() {
+        let mut floor = NoiseFloor::new();
+        let heard = |floor: &mut NoiseFloor, amplitude, hops| {
+            (0..hops).filter(|_| floor.handle_hop(&square_wave(amplitude, 0))).count()
+        };
+        assert_eq!(heard(&mut floor, 100, 300), 0, "noise from the start");
+        assert_eq!(heard(&mut floor, 199, 10), 0, "less than twice the noise");
+        assert_eq!(heard(&mut floor, 200, 10), 10, "a voice above it");
+        assert_eq!(heard(&mut floor, 100, 300), 0);
+        let fan = heard(&mut floor, 1000, 1000);
+        assert!((225..=275).contains(&fan), "a fan is noise after {fan} hops");
+        heard(&mut floor, 100, 20);
+        assert_eq!(heard(&mut floor, 1000, 10), 10, "and the room is quiet again at once");
     }
 
     #[test]

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use self::button::{Button, Ending};
 use self::endpoint::Endpoint;
-use self::loudness::Loudness;
+use self::loudness::{Loudness, NoiseFloor};
 use self::preroll::{HopNumber, Kept, LOUD_AMONG, Preroll};
 use self::vad::Vad;
 use self::window::Window;
@@ -60,6 +60,7 @@ pub struct Gate {
     turn_max_hops: u64,
     vad: Box<dyn Vad>,
     loudness: Loudness,
+    noise: NoiseFloor,
     preroll: Preroll,
     endpoint: Endpoint,
     button: Button,
@@ -99,6 +100,7 @@ impl Gate {
             turn_max_hops: u64::from(listen.turn_max_s) * 1000 / u64::from(HOP_MS),
             vad,
             loudness: Loudness::new(listen.silence_db),
+            noise: NoiseFloor::new(),
             preroll: Preroll::new(ring_hops),
             endpoint: Endpoint::new(listen.onset_ms, listen.hangover_ms),
             button: Button::new(listen),
@@ -122,7 +124,8 @@ impl Gate {
         let loud = self.loudness.is_loud(hop);
         self.preroll.push(Kept { hop: *hop, voiced, loud });
         self.watch_echo();
-        self.watch_voice(voiced && loud);
+        let stands_out = self.noise.handle_hop(hop);
+        self.watch_voice(voiced && loud && stands_out);
         if self.window.cause().is_some() {
             self.window.send(hop);
             self.preroll.forget();

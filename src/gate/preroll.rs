@@ -18,9 +18,9 @@ pub struct Kept {
 }
 
 /// Voice needed to call it evidence of speech: hops among those looked at.
-const VOICED_HOPS: usize = 2; // one alone is often a click; two are 20 ms
+pub const VOICED_HOPS: usize = 2; // one alone is often a click; two are 20 ms
 /// Loud hops needed among the last [`LOUD_AMONG`].
-const LOUD_HOPS: usize = 3;
+pub const LOUD_HOPS: usize = 3;
 /// Where loud hops are looked for: 100 ms, so that a knock in the past does not count for ever.
 pub const LOUD_AMONG: u64 = 10;
 

@@ -50,7 +50,7 @@ pub struct Parts {
     pub bell: Bell,
     /// Rung when events are there.
     pub core_bell: Bell,
-    /// Ends the thread, within [`WAIT_MAX`] or at the next ring.
+    /// Ends the thread, within 100 ms or at the next ring.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -150,7 +150,7 @@ pub struct ButtonParts {
     pub edges: Producer<Edge>,
     /// Rung when edges are there.
     pub gate_bell: Bell,
-    /// Ends the thread, within [`EDGE_WAIT`].
+    /// Ends the thread, within 500 ms (a line that waits longer breaks its contract).
     pub stop: Arc<AtomicBool>,
 }
 

@@ -284,8 +284,23 @@ fn voice_opens_and_silence_closes() {
             ("clicks", "v1 .3 v1 .3 v1 .9", ""),
             ("knocks", ".9 l40", ""),
             ("too quiet", ".9 q40", ""),
-            ("too long goes on", ".9 v510 .30", "open:Voice 4-503 close:TooLong open:Voice 504-528 close:Silence"),
-            ("too long, then silence", ".9 v495 .30", "open:Voice 4-503 close:TooLong"),
+        ],
+    );
+}
+
+#[test]
+fn a_long_turn_is_cut_and_goes_on() {
+    let sentence = "v40 .5 ".repeat(11); // 4.95 s
+    check(
+        &hands_free(),
+        &[
+            (
+                "goes on",
+                &format!(".9 {sentence} v40 .30"),
+                "open:Voice 4-503 close:TooLong open:Voice 504-553 close:Silence",
+            ),
+            ("then silence", &format!(".9 {sentence} .30"), "open:Voice 4-503 close:TooLong"),
+            ("a fan is no voice after a while", ".9 v900", "open:Voice 4-259 close:Silence"),
         ],
     );
 }

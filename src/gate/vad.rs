@@ -15,8 +15,8 @@ pub trait Vad {
 
 /// The detector of the WebRTC project: a Gaussian mixture over six bands, about 0.1 % of a small board's core.
 ///
-/// It takes steady noise (hum, fans) for voice in every mode; [`Loudness`](super::loudness::Loudness) makes up
-/// for that in hands-free listening.
+/// It takes steady noise (hum, fans) for voice in every mode; [`NoiseFloor`](super::loudness::NoiseFloor)
+/// makes up for that in hands-free listening.
 pub struct WebRtc(webrtc_vad::Vad);
 
 impl WebRtc {

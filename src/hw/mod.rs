@@ -4,13 +4,18 @@
 //! decides. Threads belong to the rooms' `run.rs`.
 
 pub mod alsa;
+pub mod clock;
 pub mod fault;
 pub mod files;
 pub mod gpio;
+pub mod key;
 pub mod open;
+mod poll;
+pub mod realtime;
 pub mod signals;
 pub mod sim;
 pub mod tap;
+pub mod wav;
 
 use std::time::Duration;
 
@@ -62,6 +67,7 @@ pub trait Playback: Send {
     fn delay_frames(&mut self) -> Result<usize, PcmTrouble>;
 
     /// Starts the device now even if less than the start threshold is written (the tail of a short reply).
+    /// Does nothing where it runs already.
     fn start(&mut self) -> Result<(), PcmTrouble>;
 
     /// Stops at once, discards what is written and makes ready for the next write.

@@ -1,1 +1,129 @@
-//! The driver `open`.
+//! A real board from its profile: ALSA for sound, the profile's driver for lines.
+
+use std::sync::Arc;
+
+use super::{Board, Button, Capture, Clock, Input, LineTrouble, Output, Playback, files, gpio};
+use crate::audio::trouble::PcmTrouble;
+use crate::config::board::{self, Direction, Line, LineDriver};
+
+/// The board that `profile` describes. Opens nothing yet; `clock` stamps the edges.
+pub fn open(profile: board::Board, clock: Arc<dyn Clock>) -> Arc<dyn Board> {
+    Arc::new(Opened { profile, clock })
+}
+
+struct Opened {
+    profile: board::Board,
+    clock: Arc<dyn Clock>,
+}
+
+impl Opened {
+    /// The profile's entry for a line, which must go in the wanted direction.
+    fn line(&self, name: &str, wanted: Direction) -> Result<&Line, LineTrouble> {
+        let Some(line) = self.profile.lines.get(name) else {
+            let why = format!("board `{}` has no such line; add [lines.{name}] to its profile", self.profile.name);
+            return Err(LineTrouble::Other { line: name.to_string(), why });
+        };
+        if line.direction == wanted {
+            return Ok(line);
+        }
+        let (is, was) = match line.direction {
+            Direction::Input => ("input", "output"),
+            Direction::Output => ("output", "input"),
+        };
+        let why = format!("is an {is} of board `{}` and was wanted as {was}", self.profile.name);
+        Err(LineTrouble::Other { line: name.to_string(), why })
+    }
+
+    fn simulated(&self, name: &str) -> LineTrouble {
+        let why =
+            format!("lines of board `{}` are simulated (driver = \"sim\"): use the simulated board", self.profile.name);
+        LineTrouble::Other { line: name.to_string(), why }
+    }
+}
+
+impl Board for Opened {
+    fn open_capture(&self) -> Result<Box<dyn Capture>, PcmTrouble> {
+        super::alsa::open_capture(&self.profile.capture)
+    }
+
+    fn open_playback(&self) -> Result<Box<dyn Playback>, PcmTrouble> {
+        super::alsa::open_playback(&self.profile.playback)
+    }
+
+    fn open_button(&self, name: &str) -> Result<Box<dyn Button>, LineTrouble> {
+        let line = self.line(name, Direction::Input)?;
+        match &self.profile.driver {
+            LineDriver::Gpio => gpio::open_button(line, name, self.clock.clone()),
+            LineDriver::Files(folder) => files::open_button(folder, name, self.clock.clone()),
+            LineDriver::Sim => Err(self.simulated(name)),
+        }
+    }
+
+    fn open_output(&self, name: &str) -> Result<Box<dyn Output>, LineTrouble> {
+        let line = self.line(name, Direction::Output)?;
+        match &self.profile.driver {
+            LineDriver::Gpio => gpio::open_output(line, name),
+            LineDriver::Files(folder) => files::open_output(folder, name),
+            LineDriver::Sim => Err(self.simulated(name)),
+        }
+    }
+
+    fn open_input(&self, name: &str) -> Result<Box<dyn Input>, LineTrouble> {
+        let line = self.line(name, Direction::Input)?;
+        match &self.profile.driver {
+            LineDriver::Gpio => gpio::open_input(line, name),
+            LineDriver::Files(folder) => files::open_input(folder, name),
+            LineDriver::Sim => Err(self.simulated(name)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::units::Time;
+    use std::time::Duration;
+
+    struct Still;
+    impl Clock for Still {
+        fn now(&self) -> Time {
+            Time::ZERO
+        }
+    }
+
+    fn board_with(driver: &str, folder: &str) -> Arc<dyn Board> {
+        let text = format!(
+            "description = \"test\"\ndriver = \"{driver}\"\n{folder}\n[capture]\npcm = \"x\"\n[playback]\npcm = \"x\"\n\
+             [lines.talk]\ndirection = \"input\"\nline = \"NO-SUCH-LINE\"\n[lines.lamp]\ndirection = \"output\"\nline = \"NONE\"\n"
+        );
+        open(board::parse(&text, "test.toml", "test").unwrap(), Arc::new(Still))
+    }
+
+    #[test]
+    fn the_profiles_driver_opens_the_lines() {
+        let folder = std::env::temp_dir().join(format!("mynah-open-{}", std::process::id()));
+        let board = board_with("files", &format!("folder = \"{}\"", folder.display()));
+        let mut talk = board.open_button("talk").unwrap();
+        let mut lamp = board.open_output("lamp").unwrap();
+        lamp.set(true).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.join("lamp")).unwrap(), "1\n");
+        std::fs::write(folder.join("talk"), "1\n").unwrap();
+        assert!(talk.wait(Duration::from_secs(5)).unwrap().unwrap().active);
+        std::fs::remove_dir_all(&folder).unwrap();
+
+        let missing = board_with("gpio", "").open_output("lamp").err().unwrap();
+        assert!(matches!(missing, LineTrouble::Missing { .. } | LineTrouble::Denied { .. }), "{missing}");
+        let simulated = board_with("sim", "").open_input("talk").err().unwrap();
+        assert!(simulated.to_string().contains("simulated board"), "{simulated}");
+    }
+
+    #[test]
+    fn a_line_of_the_wrong_direction_or_name_is_refused_with_a_sentence() {
+        let board = board_with("gpio", "");
+        let wrong = board.open_output("talk").err().unwrap().to_string();
+        assert_eq!(wrong, "line talk: is an input of board `test` and was wanted as output");
+        let unknown = board.open_button("bell").err().unwrap().to_string();
+        assert_eq!(unknown, "line bell: board `test` has no such line; add [lines.bell] to its profile");
+    }
+}

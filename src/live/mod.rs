@@ -10,14 +10,12 @@
 //! | [`setup`] | the first message, from the agent file and the model's row |
 //! | [`models`] | what each model accepts and how it ends a turn |
 //! | [`close`] | what the end of a connection means and who must act |
-//! | [`endpoint`] | the address, and that speech never leaves in the clear |
 //! | [`backoff`] | how long to wait before the next attempt |
 //! | `run` | the thread that owns the socket and decides nothing |
 
 pub mod backoff;
 pub mod client;
 pub mod close;
-pub mod endpoint;
 pub mod models;
 pub mod run;
 pub mod server;

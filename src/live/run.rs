@@ -24,9 +24,9 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::close::Closing;
-use super::endpoint::Endpoint;
 use super::{client, server};
 use crate::bell::Bell;
+use crate::config::agent::endpoint::Endpoint;
 use crate::flow::{LinkEvent, LinkOrder, LinkReport};
 
 /// DNS, TCP, TLS and upgrade together; a Wi-Fi that loses half its packets needs several seconds.
@@ -221,7 +221,12 @@ impl Link {
                 None => return End::Closed(Closing::Network("the connection ended without a word".into())),
             };
             let event = match reader.read(&bytes) {
-                Ok(message) => LinkEvent::Message(Box::new(message)),
+                Ok(message) => {
+                    if !message.unknown.is_empty() {
+                        tracing::debug!(kinds = ?message.unknown, "the server sent kinds that are not known here");
+                    }
+                    LinkEvent::Message(Box::new(message))
+                }
                 Err(garbage) => LinkEvent::Garbage(garbage.to_string()),
             };
             self.tell(attempt, event).await;

@@ -12,7 +12,6 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use crate::audio::{Chunk, DOWNLINK_RATE};
-use crate::flow::Call;
 use crate::units::{CallId, Hertz};
 
 /// Calls taken from one event; more are not a conversation any more.
@@ -63,6 +62,17 @@ pub struct Message {
     pub error: Option<String>,
     /// Names of kinds this reader does not know, for the trace.
     pub unknown: Vec<String>,
+}
+
+/// A tool call of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The server's id.
+    pub id: CallId,
+    /// The function's name.
+    pub name: String,
+    /// The arguments: a JSON object (empty where the server sent none).
+    pub args: Map<String, Value>,
 }
 
 /// `interactionStatus` of extended-thinking models.

@@ -241,6 +241,7 @@ impl Speaker {
     pub fn on_lost(&mut self) {
         self.on_dropped();
         self.edges.reset();
+        self.source = Source::Idle; // what waits begins anew on the next device
     }
 
     /// Drops what waits, because the device has been gone too long: played later it would answer a question
@@ -248,6 +249,13 @@ impl Speaker {
     pub fn give_up_sound(&mut self) {
         self.jitter.discard_sound();
         self.ledger.discard_sound();
+        self.source = Source::Idle;
+        self.pass_ends();
+    }
+
+    /// Adds a fact of the thread's own (the device's trouble), in order with the others.
+    pub fn note(&mut self, fact: SpeakerFact) {
+        self.fact(fact);
     }
 
     /// What to do next, the device standing at `device`.
@@ -258,6 +266,9 @@ impl Speaker {
         if self.must_drop {
             return Plan::Drop;
         }
+        if device == Device::Lost {
+            return Plan::Wait(None);
+        }
         if matches!(device, Device::Running { .. })
             && let Some(epoch) = self.starting.take()
         {
@@ -266,7 +277,6 @@ impl Speaker {
         }
         self.move_source(now);
         match (self.source, device) {
-            (_, Device::Lost) => Plan::Wait(None),
             (Source::Playing(_), _) => self.plan_sound(device),
             _ => self.plan_silence(device, now),
         }
@@ -307,10 +317,7 @@ impl Speaker {
         if matches!(self.source, Source::Playing(_)) {
             return; // `render` ends it
         }
-        while let Front::End(epoch) = self.jitter.front() {
-            self.jitter.pop_end();
-            self.finish(epoch);
-        }
+        self.pass_ends();
         let Front::Sound(epoch, rate) = self.jitter.front() else { return };
         if self.source == Source::Idle {
             self.source = Source::Filling { since: Some(now), gap_since: None };
@@ -326,6 +333,14 @@ impl Speaker {
             self.edges = Edges::new(rate);
         }
         self.source = Source::Playing(epoch);
+    }
+
+    /// Ends the turns that have no sound left at the front.
+    fn pass_ends(&mut self) {
+        while let Front::End(epoch) = self.jitter.front() {
+            self.jitter.pop_end();
+            self.finish(epoch);
+        }
     }
 
     /// Writes down that all sound of `epoch` is rendered.

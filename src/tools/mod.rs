@@ -1,1 +1,140 @@
-//! The room `tools`.
+//! What the model may do: the table of tools, the check of arguments, the steps of each action.
+//!
+//! Pure: a call goes in, a [`Plan`] or a sentence for the model comes out, and nothing moves before the
+//! arguments are right. `run.rs` carries plans out.
+
+pub mod gpio;
+pub mod run;
+pub mod schema;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::config::agent::{Action, Tool};
+pub use gpio::{Answer, Plan, Step};
+
+/// The tools by their function names.
+pub struct Tools(BTreeMap<String, Tool>);
+
+impl Tools {
+    /// The table of the configuration's tools.
+    pub fn new(tools: &[Tool]) -> Tools {
+        Tools(tools.iter().map(|tool| (tool.name.clone(), tool.clone())).collect())
+    }
+
+    /// What a call of `name` with `args` does.
+    ///
+    /// # Errors
+    /// A sentence for the model that says how to call it right.
+    pub fn plan(&self, name: &str, args: &Map<String, Value>) -> Result<Plan, String> {
+        let Some(tool) = self.0.get(name) else {
+            let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
+            return Err(match known.as_slice() {
+                [] => format!("there is no function `{}`: this device has none", shown(name)),
+                known => format!("there is no function `{}`; the functions are {}", shown(name), known.join(", ")),
+            });
+        };
+        schema::check(tool.parameters.as_ref(), args)?;
+        gpio::plan(&tool.action, args, Duration::from_millis(tool.timeout_ms.into()))
+    }
+
+    /// The lines that tools drive.
+    pub fn outputs(&self) -> impl Iterator<Item = &str> {
+        self.0.values().filter_map(|tool| match &tool.action {
+            Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => Some(line.as_str()),
+            Action::GpioRead { .. } => None,
+        })
+    }
+
+    /// The lines that tools read.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.0.values().filter_map(|tool| match &tool.action {
+            Action::GpioRead { line } => Some(line.as_str()),
+            Action::GpioSet { .. } | Action::GpioPulse { .. } => None,
+        })
+    }
+}
+
+/// What the model or the server wrote, short enough for a sentence.
+fn shown(text: &str) -> String {
+    const SHOWN_CHARS: usize = 60; // longer names are no names
+    text.chars().take(SHOWN_CHARS).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::agent;
+    use serde_json::json;
+
+    fn tools() -> Tools {
+        let text = r#"
+            [[tools]]
+            name = "switch_lamp"
+            description = "Lamp."
+            parameters = { type = "OBJECT", properties = { on = { type = "BOOLEAN" } }, required = ["on"] }
+            action = { gpio = "set", line = "lamp", argument = "on" }
+            [[tools]]
+            name = "open_door"
+            description = "Door."
+            timeout_ms = 900
+            action = { gpio = "pulse", line = "door", pulse_ms = 500 }
+            [[tools]]
+            name = "is_door_open"
+            description = "Door?"
+            action = { gpio = "read", line = "door_contact" }
+        "#;
+        Tools::new(&agent::parse(text, "test").unwrap().tools)
+    }
+
+    fn plan(name: &str, args: Value) -> Result<Plan, String> {
+        tools().plan(name, args.as_object().unwrap())
+    }
+
+    #[test]
+    fn each_action_becomes_its_steps_and_its_answer() {
+        let set = plan("switch_lamp", json!({"on": true})).unwrap();
+        assert_eq!(set.steps, [Step::Drive { active: true }]);
+        assert_eq!(set.output(None), Some(json!({"line": "lamp", "on": true})));
+        assert!(!set.rests_when_stopped && set.timeout == Duration::from_secs(10));
+
+        let pulse = plan("open_door", json!({})).unwrap();
+        let half = Duration::from_millis(500);
+        assert_eq!(pulse.steps, [Step::Drive { active: true }, Step::Wait(half), Step::Drive { active: false }]);
+        assert_eq!(pulse.output(None), Some(json!({"line": "door", "pulsed_ms": 500})));
+        assert!(pulse.rests_when_stopped && pulse.timeout == Duration::from_millis(900));
+
+        let read = plan("is_door_open", json!({})).unwrap();
+        assert_eq!(read.steps, [Step::Sense]);
+        assert_eq!(read.output(Some(true)), Some(json!({"line": "door_contact", "on": true})));
+        assert_eq!(read.output(None), None, "a reading that was not taken is no answer");
+    }
+
+    #[test]
+    fn wrong_calls_get_sentences_and_no_plan() {
+        assert_eq!(
+            plan("switch_light", json!({})).unwrap_err(),
+            "there is no function `switch_light`; the functions are is_door_open, open_door, switch_lamp"
+        );
+        assert_eq!(plan("switch_lamp", json!({})).unwrap_err(), "argument `on` is missing: it must be BOOLEAN");
+        assert_eq!(plan("switch_lamp", json!({"on": "yes"})).unwrap_err(), "argument `on` must be BOOLEAN, not STRING");
+        assert_eq!(
+            plan("open_door", json!({"which": 1})).unwrap_err(),
+            "argument `which` is unknown: this function takes no arguments"
+        );
+        assert_eq!(
+            Tools::new(&[]).plan("x", &Map::new()).unwrap_err(),
+            "there is no function `x`: this device has none"
+        );
+    }
+
+    #[test]
+    fn the_lines_of_all_tools_are_listed() {
+        let tools = tools();
+        assert_eq!(tools.outputs().collect::<Vec<_>>(), ["door", "lamp"]);
+        assert_eq!(tools.inputs().collect::<Vec<_>>(), ["door_contact"]);
+    }
+}

@@ -1,0 +1,35 @@
+//! The agent of the demo: the owner's defaults, with the listening of the scene and one tool that moves the lamp.
+
+use serde_json::json;
+
+use crate::config::agent::{Action, Agent, Behavior, ButtonStyle, ListenMode, Tool, VoiceBargeIn};
+
+/// Silence that ends a turn in the demo, ms: longer than the pause after "Hello!", shorter than one gets impatient.
+const HANGOVER_MS: u32 = 700;
+
+/// `base` as the demo wants it. `has_lamp`: the board has a line `lamp`; `has_echo`: loudspeaker and microphone
+/// share a room, so that a voice must not cut a reply.
+pub fn tuned(base: Agent, mode: ListenMode, has_lamp: bool, has_echo: bool) -> Agent {
+    let mut agent = base;
+    agent.listen.mode = mode;
+    agent.listen.button = ButtonStyle::Hold;
+    agent.listen.hangover_ms = HANGOVER_MS;
+    agent.listen.voice_barge_in = if has_echo { VoiceBargeIn::Off } else { VoiceBargeIn::On };
+    agent.tools = if has_lamp { vec![set_lamp()] } else { Vec::new() };
+    agent
+}
+
+fn set_lamp() -> Tool {
+    Tool {
+        name: "set_lamp".into(),
+        description: "Switches the lamp on or off.".into(),
+        parameters: Some(json!({
+            "type": "OBJECT",
+            "properties": {"on": {"type": "BOOLEAN", "description": "true switches it on"}},
+            "required": ["on"]
+        })),
+        behavior: Behavior::Blocking,
+        timeout_ms: 2000,
+        action: Action::GpioSet { line: "lamp".into(), argument: "on".into() },
+    }
+}

@@ -1,0 +1,73 @@
+//! The rest of the program, as the demo needs it: configuration, boards, and the daemon against an emulator of
+//! its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::demo::{House, Show, Stop};
+use super::{load, sounds};
+use crate::config::agent::Agent;
+use crate::config::board::Board as Profile;
+use crate::daemon::{Daemon, Options};
+use crate::emulator::run::{self as emulator, ServeOptions};
+use crate::emulator::{Script, Sound, Sounds};
+use crate::hw::{self, Board, Clock};
+
+/// The path that a Live client asks for.
+const LIVE_PATH: &str = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
+/// The emulator takes any key, but wants one.
+const DEMO_KEY: &str = "demo";
+
+/// This program.
+pub struct Mynah;
+
+impl House for Mynah {
+    fn agent(&self) -> anyhow::Result<Agent> {
+        Ok(Agent::default())
+    }
+
+    fn profile(&self, name: &str) -> anyhow::Result<Profile> {
+        load::board(name)
+    }
+
+    fn open(&self, profile: &Profile, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Board>> {
+        Ok(hw::open::open(profile.clone(), clock))
+    }
+
+    fn start(&self, show: Show) -> anyhow::Result<Stop> {
+        let script = match &show.script_file {
+            Some(file) => emulator::load(file, recordings()?)?,
+            None => Script::parse(&show.script, &recordings()?)?,
+        };
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let emulator = emulator::spawn(here, ServeOptions::new(script)).context("the emulator does not start")?;
+        let mut agent = show.agent;
+        agent.endpoint = format!("ws://{}{LIVE_PATH}", emulator.addr);
+        let daemon = Daemon::start(Options {
+            agent,
+            profile: show.profile,
+            board: show.board,
+            clock: show.clock,
+            key: Some(DEMO_KEY.into()),
+            extra_ca_pem: None,
+            watcher: show.events,
+        })?;
+        Ok(Box::new(move || {
+            daemon.stop();
+            emulator.stop();
+            Ok(())
+        }))
+    }
+}
+
+/// The bundled recordings, for the emulator's `say`.
+pub fn recordings() -> anyhow::Result<Sounds> {
+    let mut sounds = Sounds::new();
+    for recording in sounds::RECORDINGS {
+        let (frames, rate) = recording.frames()?;
+        sounds.insert(recording.name, Sound { rate, frames: frames.into(), text: recording.text.into() });
+    }
+    Ok(sounds)
+}

@@ -1,0 +1,324 @@
+//! The board profile's keys (type, range, default and what they mean) and how they become a [`Board`].
+
+use std::collections::BTreeMap;
+
+use toml::de::DeValue;
+
+use super::super::key::{AnyKey, Choice, Key, Kind, Need, Path, Text, Whole, integer, one_line, wrong_type};
+use super::super::problem::{Problem, shown};
+use super::super::read::{Reader, Section, Sheet};
+use super::{Bias, Board, Camera, Direction, Line, LineDriver, Pcm, Pick, Polarity, line_name};
+
+/// Lines of one profile; a Pi's header has 28.
+pub const LINES_MAX: usize = 64;
+
+/// [`LineDriver`] before its folder is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Driver {
+    Gpio,
+    Files,
+    Sim,
+}
+
+const DESCRIPTION: Key<Text> = Key {
+    name: "description",
+    kind: Text { what: "one sentence about the board", chars_max: 400, check: one_line, default: "" },
+    need: Need::Required,
+    doc: "One sentence about the board.",
+};
+const DRIVER: Key<Choice<Driver>> = Key {
+    name: "driver",
+    kind: Choice {
+        options: &[("gpio", Driver::Gpio), ("files", Driver::Files), ("sim", Driver::Sim)],
+        default: Driver::Gpio,
+    },
+    need: Need::Defaults,
+    doc: "Who moves the lines: the kernel's GPIO, a folder of FIFOs and files, or the simulation.",
+};
+const FOLDER: Key<Path> = Key {
+    name: "folder",
+    kind: Path { what: "the folder that holds a FIFO per input and a file per output" },
+    need: Need::Optional,
+    doc: "The folder of the driver `files`.",
+};
+
+const PCM: Key<Text> = Key {
+    name: "pcm",
+    kind: Text { what: "an ALSA name such as \"hw:CARD=Device\"", chars_max: 200, check: one_line, default: "" },
+    need: Need::Required,
+    doc: "ALSA's name of the device; `sim` for the simulated one.",
+};
+const RATE_HZ: Key<Whole> = Key {
+    name: "rate_hz",
+    kind: Whole { unit: "Hz", min: 8000, max: 192_000, step: 1, default: 0 },
+    need: Need::Optional,
+    doc: "Rate to ask for; what the device has nearest to 48000 where absent.",
+};
+const CHANNELS: Key<Whole> = Key {
+    name: "channels",
+    kind: Whole { unit: "", min: 1, max: CHANNELS_MAX, step: 1, default: 0 },
+    need: Need::Optional,
+    doc: "Channels to ask for; what the device has where absent.",
+};
+const CHANNELS_MAX: u32 = 32; // the largest microphone arrays have 16
+const PICK: Key<PickKind> =
+    Key { name: "pick", kind: PickKind, need: Need::Defaults, doc: "Which of the microphone's channels is used." };
+const PERIOD_MS: Key<Whole> = Key {
+    name: "period_ms",
+    kind: Whole { unit: "ms", min: 1, max: 100, step: 1, default: 10 }, // one hop of the detector
+    need: Need::Defaults,
+    doc: "Period to ask for; shorter is quicker and costs more.",
+};
+
+const DIRECTION: Key<Choice<Direction>> = Key {
+    name: "direction",
+    kind: Choice { options: &[("input", Direction::Input), ("output", Direction::Output)], default: Direction::Input },
+    need: Need::Required,
+    doc: "Whether the program looks at the line or drives it.",
+};
+const LINE: Key<Text> = Key {
+    name: "line",
+    // The kernel's names have at most 31 characters (GPIO_MAX_NAME_SIZE, linux/gpio.h).
+    kind: Text {
+        what: "the kernel's name of the line (\"GPIO17\") or chip:offset (\"gpiochip0:17\")",
+        chars_max: 31,
+        check: kernel_line,
+        default: "",
+    },
+    need: Need::Optional,
+    doc: "The kernel's name of the line, or chip:offset; `gpioinfo` lists them.",
+};
+const POLARITY: Key<Choice<Polarity>> = Key {
+    name: "polarity",
+    kind: Choice {
+        options: &[("active_high", Polarity::ActiveHigh), ("active_low", Polarity::ActiveLow)],
+        default: Polarity::ActiveHigh,
+    },
+    need: Need::Defaults,
+    doc: "Which level means pressed or on.",
+};
+const BIAS: Key<Choice<Bias>> = Key {
+    name: "bias",
+    kind: Choice {
+        options: &[
+            ("as_is", Bias::AsIs),
+            ("pull_up", Bias::PullUp),
+            ("pull_down", Bias::PullDown),
+            ("disabled", Bias::Disabled),
+        ],
+        default: Bias::AsIs,
+    },
+    need: Need::Defaults,
+    doc: "Inputs: the pull resistor inside the chip.",
+};
+const DEBOUNCE_MS: Key<Whole> = Key {
+    name: "debounce_ms",
+    kind: Whole { unit: "ms", min: 0, max: 1000, step: 1, default: 5 }, // most switches settle within 5 ms; more is latency
+    need: Need::Defaults,
+    doc: "Inputs: how long a level must hold before it counts.",
+};
+
+const SOURCE: Key<Text> = Key {
+    name: "source",
+    kind: Text {
+        what: "a V4L2 device such as \"/dev/video0\", or \"rpicam\"",
+        chars_max: 200,
+        check: camera_source,
+        default: "",
+    },
+    need: Need::Required,
+    doc: "Where pictures come from: a V4L2 device's path, or `rpicam` for the ribbon camera.",
+};
+
+/// The top of the file.
+pub const TOP: Sheet =
+    Sheet { name: "", keys: &[&DESCRIPTION, &DRIVER, &FOLDER], tables: &["capture", "playback", "lines", "camera"] };
+/// `[capture]`.
+pub const CAPTURE: Sheet =
+    Sheet { name: "capture", keys: &[&PCM, &RATE_HZ, &CHANNELS, &PICK, &PERIOD_MS], tables: &[] };
+/// `[playback]`.
+pub const PLAYBACK: Sheet = Sheet { name: "playback", keys: &[&PCM, &RATE_HZ, &CHANNELS, &PERIOD_MS], tables: &[] };
+/// `[lines.NAME]`.
+pub const LINES: Sheet =
+    Sheet { name: "lines", keys: &[&DIRECTION, &LINE, &POLARITY, &BIAS, &DEBOUNCE_MS], tables: &[] };
+/// `[camera]`.
+pub const CAMERA: Sheet = Sheet { name: "camera", keys: &[&SOURCE], tables: &[] };
+
+/// All sheets of a board profile.
+pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &CAMERA];
+
+/// All keys with their sections, for those who print the table.
+pub fn keys() -> impl Iterator<Item = (&'static str, &'static dyn AnyKey)> {
+    SHEETS.iter().flat_map(|sheet| sheet.keys.iter().map(|key| (sheet.name, *key)))
+}
+
+/// `"average"` or a channel's number.
+struct PickKind;
+
+impl Kind for PickKind {
+    type Value = Pick;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<Pick, String> {
+        match value {
+            DeValue::String(word) if word == "average" => Ok(Pick::Average),
+            DeValue::Integer(_) => match integer(value).and_then(|number| u32::try_from(number).ok()) {
+                Some(channel) if channel < CHANNELS_MAX => Ok(Pick::Channel(channel)),
+                _ => Err(format!("is out of range; it must be {}", self.rule())),
+            },
+            _ => Err(wrong_type(value, &self.rule())),
+        }
+    }
+
+    fn rule(&self) -> String {
+        format!("\"average\" or a channel's number from 0 to {}", CHANNELS_MAX - 1)
+    }
+
+    fn fallback(&self) -> Pick {
+        Pick::Average
+    }
+
+    fn fallback_toml(&self) -> String {
+        "\"average\"".to_string()
+    }
+}
+
+pub(super) fn parse(text: &str, file: &str, name: &str) -> Result<Board, Vec<Problem>> {
+    let mut reader = Reader::new(text, file, SHEETS);
+    let Some(document) = reader.document(text) else { return Err(reader.finish()) };
+    let top = reader.open(&document, "", 1, &TOP);
+    let driver = driver(&mut reader, &top);
+    let board = Board {
+        name: name.to_string(),
+        description: reader.get(&top, &DESCRIPTION),
+        capture: pcm(&mut reader, &top, &CAPTURE),
+        playback: pcm(&mut reader, &top, &PLAYBACK),
+        lines: lines(&mut reader, &top, &driver),
+        camera: camera(&mut reader, &top),
+        driver,
+    };
+    let problems = reader.finish();
+    if problems.is_empty() { Ok(board) } else { Err(problems) }
+}
+
+fn driver(reader: &mut Reader<'_>, top: &Section<'_>) -> LineDriver {
+    let driver = reader.get(top, &DRIVER);
+    let folder = reader.find(top, &FOLDER);
+    match driver {
+        Driver::Files => {
+            if top.value(FOLDER.name).is_none() {
+                let message = format!("is missing; the driver `files` needs {}", FOLDER.kind.rule());
+                reader.object(top, FOLDER.name, message);
+            }
+            LineDriver::Files(folder.unwrap_or_default())
+        }
+        _ if folder.is_some() => {
+            reader.object(
+                top,
+                FOLDER.name,
+                "goes with driver = \"files\" only; take it out or change the driver".into(),
+            );
+            LineDriver::Gpio
+        }
+        Driver::Gpio => LineDriver::Gpio,
+        Driver::Sim => LineDriver::Sim,
+    }
+}
+
+fn pcm(reader: &mut Reader<'_>, top: &Section<'_>, sheet: &Sheet) -> Pcm {
+    let section = reader.inner(top, sheet.name, sheet);
+    let at = &section;
+    // In [playback] `pick` is unknown and was noted when the section was opened.
+    let has_pick = sheet.keys.iter().any(|key| key.name() == PICK.name);
+    let pcm = Pcm {
+        pcm: reader.get(at, &PCM),
+        rate_hz: reader.find(at, &RATE_HZ),
+        channels: reader.find(at, &CHANNELS),
+        pick: if has_pick { reader.get(at, &PICK) } else { Pick::Average },
+        period_ms: reader.get(at, &PERIOD_MS),
+    };
+    if let (Pick::Channel(picked), Some(channels)) = (pcm.pick, pcm.channels)
+        && picked >= channels
+    {
+        let message = format!("is {picked}, but there are {channels} channels, counted from 0");
+        reader.object(at, PICK.name, message);
+    }
+    pcm
+}
+
+fn lines(reader: &mut Reader<'_>, top: &Section<'_>, driver: &LineDriver) -> BTreeMap<String, Line> {
+    let Some(value) = top.value("lines") else { return BTreeMap::new() };
+    let Some(table) = value.get_ref().as_table() else {
+        reader.note_at(value, "lines".into(), wrong_type(value.get_ref(), "sections, one a line: `[lines.talk]`"));
+        return BTreeMap::new();
+    };
+    if table.len() > LINES_MAX {
+        reader.note_at(value, "lines".into(), format!("has {} lines; at most {LINES_MAX} are taken", table.len()));
+        return BTreeMap::new();
+    }
+    let all = Section { table: Some(table), path: "lines".to_string(), line: reader.line_of(value) };
+    let mut lines: BTreeMap<String, Line> = BTreeMap::new();
+    for key in table.keys() {
+        let name: &str = key.get_ref();
+        if let Err(message) = line_name(name) {
+            let line = reader.line_of(key);
+            reader.note(line, format!("lines.{}", shown(name)), message);
+        }
+        let section = reader.inner(&all, name, &LINES);
+        let line = line(reader, &section, name, driver);
+        let twin = lines.iter().find(|(_, other)| *driver == LineDriver::Gpio && other.line == line.line);
+        if let Some((twin, _)) = twin.filter(|_| !line.line.is_empty()) {
+            let message = format!("is \"{}\", as that of `lines.{twin}`; a line can be taken once", line.line);
+            reader.object(&section, LINE.name, message);
+        }
+        lines.insert(name.to_string(), line);
+    }
+    lines
+}
+
+fn line(reader: &mut Reader<'_>, section: &Section<'_>, name: &str, driver: &LineDriver) -> Line {
+    let direction = reader.get(section, &DIRECTION);
+    let is_input = direction == Direction::Input;
+    if !is_input {
+        for key in [BIAS.name, DEBOUNCE_MS.name] {
+            if section.value(key).is_some() {
+                reader.object(section, key, "is for inputs; an output has none, take it out".into());
+            }
+        }
+    }
+    let kernel_name = reader.find(section, &LINE);
+    if *driver == LineDriver::Gpio && section.table.is_some() && section.value(LINE.name).is_none() {
+        reader.object(section, LINE.name, format!("is missing; it must be {}", LINE.kind.rule()));
+    }
+    // Files and the simulation know a line by our name. A wrong name of the kernel was noted above.
+    let fallback = if *driver == LineDriver::Gpio { String::new() } else { name.to_string() };
+    let debounce_ms = reader.get(section, &DEBOUNCE_MS);
+    Line {
+        direction,
+        line: kernel_name.unwrap_or(fallback),
+        polarity: reader.get(section, &POLARITY),
+        bias: reader.get(section, &BIAS),
+        debounce_ms: if is_input { debounce_ms } else { 0 },
+    }
+}
+
+fn camera(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Camera> {
+    top.value("camera")?;
+    let section = reader.inner(top, CAMERA.name, &CAMERA);
+    Some(Camera { source: reader.get(&section, &SOURCE) })
+}
+
+/// A name of the kernel, or a chip and an offset.
+fn kernel_line(line: &str) -> Result<(), String> {
+    one_line(line)?;
+    if line.starts_with("gpiochip") && super::chip_and_offset(line).is_none() {
+        return Err(format!("is \"{}\"; a chip goes with an offset: \"gpiochip0:17\"", shown(line)));
+    }
+    Ok(())
+}
+
+fn camera_source(source: &str) -> Result<(), String> {
+    if source == "rpicam" || source.starts_with("/dev/") {
+        return Ok(());
+    }
+    Err(format!("is \"{}\"; it must be the path of a V4L2 device (\"/dev/video0\") or \"rpicam\"", shown(source)))
+}

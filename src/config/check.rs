@@ -1,0 +1,110 @@
+//! Whether an agent file and a board profile fit together.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::agent::{Action, Agent, ListenMode};
+use super::board::{self, Board, Direction};
+use super::problem::{LineIndex, Problem, nearest};
+
+/// What the agent wants and the board does not have. Place and file are added by [`locate`].
+pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if agent.listen.mode == ListenMode::PushToTalk && !board.lines.contains_key(board::TALK) {
+        let message = format!(
+            "is \"push_to_talk\", but board `{}` has no line `talk`; add [lines.talk] to the profile or choose \"hands_free\"",
+            board.name
+        );
+        problems.push(unplaced("listen.mode", message));
+    }
+    for (name, wanted) in [(board::TALK, Direction::Input), (board::LED, Direction::Output)] {
+        if board.lines.get(name).is_some_and(|line| line.direction != wanted) {
+            let message = format!("of board `{}` must be an {}", board.name, word(wanted));
+            // The profile's fault, not the agent file's: `locate` leaves it alone.
+            problems
+                .push(Problem { file: format!("board {}", board.name), ..unplaced(&format!("lines.{name}"), message) });
+        }
+    }
+    for (index, tool) in agent.tools.iter().enumerate() {
+        let is_driven = |line: &str| agent.tools.iter().any(|tool| driven_line(&tool.action) == Some(line));
+        if let Some(message) = misfit(&tool.action, board, is_driven) {
+            problems.push(unplaced(&format!("tools[{index}].action.line"), message));
+        }
+    }
+    problems
+}
+
+/// What is wrong with an action's line, if anything.
+fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> Option<String> {
+    let drives = driven_line(action).is_some();
+    let (Action::GpioSet { line: name, .. } | Action::GpioPulse { line: name, .. } | Action::GpioRead { line: name }) =
+        action;
+    let Some(line) = board.lines.get(name) else {
+        let known: Vec<&str> = board.lines.keys().map(String::as_str).collect();
+        let guess = nearest(name, known.iter().copied()).map(|guess| format!("; did you mean `{guess}`?"));
+        let rest = guess.unwrap_or_else(|| match known.as_slice() {
+            [] => ", which has none".to_string(),
+            known => format!(", which has {}", known.join(", ")),
+        });
+        return Some(format!("is \"{name}\", which is not a line of board `{}`{rest}", board.name));
+    };
+    // Both are held by mynah's own threads; a second holder finds them busy.
+    if name == board::TALK || name == board::LED {
+        return Some(format!("is \"{name}\", which mynah itself uses; tools need another line"));
+    }
+    if drives && line.direction == Direction::Input {
+        return Some(format!("is \"{name}\", an input of board `{}`; only an output can be set or pulsed", board.name));
+    }
+    if !drives && line.direction == Direction::Output && !is_driven(name) {
+        return Some(format!("is \"{name}\", an output of board `{}` that no tool drives: it is never on", board.name));
+    }
+    None
+}
+
+fn driven_line(action: &Action) -> Option<&str> {
+    match action {
+        Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => Some(line),
+        Action::GpioRead { .. } => None,
+    }
+}
+
+fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Input => "input",
+        Direction::Output => "output",
+    }
+}
+
+fn unplaced(key: &str, message: String) -> Problem {
+    Problem { file: String::new(), line: 0, key: key.to_string(), message }
+}
+
+/// Gives problems of [`check`] their file, and their line where `text` has the key or a section around it.
+pub fn locate(problems: &mut [Problem], text: &str, file: &str) {
+    let lines = LineIndex::new(text);
+    let (document, _) = DeTable::parse_recoverable(text);
+    for problem in problems.iter_mut().filter(|problem| problem.file.is_empty()) {
+        problem.file = file.to_string();
+        problem.line = offset_of(&problem.key, document.get_ref()).map_or(0, |offset| lines.line_of(offset));
+    }
+}
+
+/// Where the deepest part of `key` that exists is written: `tools[1].action.line`, step by step.
+fn offset_of(key: &str, document: &DeTable<'_>) -> Option<usize> {
+    let mut table = Some(document);
+    let mut found: Option<&Spanned<DeValue<'_>>> = None;
+    for step in key.split('.') {
+        let (name, index) = match step.strip_suffix(']').and_then(|step| step.split_once('[')) {
+            Some((name, index)) => (name, index.parse::<usize>().ok()),
+            None => (step, None),
+        };
+        let mut next = table.and_then(|table| table.get(name));
+        if let Some(index) = index {
+            next = next.and_then(|value| value.get_ref().as_array()).and_then(|list| list.get(index));
+        }
+        let Some(value) = next else { break };
+        found = Some(value);
+        table = value.get_ref().as_table();
+    }
+    found.map(|value| value.span().start)
+}

@@ -1,0 +1,94 @@
+//! What ALSA's errors mean for the program.
+
+use alsa::pcm::{PCM, State};
+use libc::{c_int, c_short};
+
+use crate::audio::trouble::PcmTrouble;
+
+/// The errno of an ALSA error, positive (the crate passes some on negative).
+fn errno(error: &alsa::Error) -> c_int {
+    error.errno().abs()
+}
+
+/// Whether a call would have had to wait, or was interrupted by a signal: nothing happened.
+pub fn is_not_now(error: &alsa::Error) -> bool {
+    matches!(errno(error), libc::EAGAIN | libc::EINTR)
+}
+
+/// What an error means while `pcm` is being opened or set up.
+pub fn at_opening(error: &alsa::Error, pcm: &str) -> PcmTrouble {
+    let pcm = pcm.to_string();
+    match errno(error) {
+        // A sound server that is not there (ECONNREFUSED) comes back like a device.
+        libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::ECONNREFUSED => PcmTrouble::Missing { pcm },
+        libc::EBUSY | libc::EAGAIN => PcmTrouble::Busy { pcm },
+        libc::EACCES | libc::EPERM => PcmTrouble::Other(format!(
+            "PCM {pcm} may not be opened by this user: add it to the group `audio` and log in again"
+        )),
+        libc::EINVAL => PcmTrouble::Refused { pcm, what: format!("its settings ({error})") },
+        _ => PcmTrouble::Other(format!("PCM {pcm} could not be opened: {error}")),
+    }
+}
+
+/// What an error means in a PCM that works.
+pub fn in_stream(error: &alsa::Error) -> PcmTrouble {
+    match errno(error) {
+        libc::EPIPE => PcmTrouble::Xrun,
+        libc::ESTRPIPE => PcmTrouble::Suspended,
+        libc::ENODEV | libc::EBADFD | libc::ENXIO | libc::ENOTTY => PcmTrouble::Gone,
+        _ => PcmTrouble::Other(error.to_string()),
+    }
+}
+
+/// What the state of `pcm` means, where it is a bad one. (`PCM::state` panics on states of plugins.)
+pub fn in_state(pcm: &PCM) -> Option<PcmTrouble> {
+    match pcm.state_raw() {
+        s if s == State::XRun as c_int => Some(PcmTrouble::Xrun),
+        s if s == State::Suspended as c_int => Some(PcmTrouble::Suspended),
+        s if s == State::Disconnected as c_int => Some(PcmTrouble::Gone),
+        _ => None,
+    }
+}
+
+/// What the events of a poll mean, where they are bad: the state says more than the flags, a lost device less.
+pub fn in_events(events: c_short, pcm: &PCM) -> Option<PcmTrouble> {
+    if events & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) == 0 {
+        return None;
+    }
+    let by_flags = if events & libc::POLLERR != 0 { PcmTrouble::Xrun } else { PcmTrouble::Gone };
+    Some(in_state(pcm).unwrap_or(by_flags))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(errno: c_int) -> alsa::Error {
+        alsa::Error::new("snd_pcm_x", errno)
+    }
+
+    #[test]
+    fn every_errno_of_a_stream_says_what_to_do() {
+        for (errno, expected) in [
+            (libc::EPIPE, PcmTrouble::Xrun),
+            (-libc::EPIPE, PcmTrouble::Xrun),
+            (libc::ESTRPIPE, PcmTrouble::Suspended),
+            (libc::ENODEV, PcmTrouble::Gone),
+            (libc::EBADFD, PcmTrouble::Gone),
+        ] {
+            assert_eq!(in_stream(&error(errno)), expected, "errno {errno}");
+        }
+        assert!(matches!(in_stream(&error(libc::EIO)), PcmTrouble::Other(_)));
+    }
+
+    #[test]
+    fn every_errno_of_opening_names_the_pcm() {
+        for errno in [libc::ENOENT, libc::ENODEV, libc::EBUSY, libc::EINVAL, libc::EACCES, libc::EIO] {
+            let sentence = at_opening(&error(errno), "plughw:CARD=Device").to_string();
+            assert!(sentence.contains("plughw:CARD=Device"), "{sentence}");
+        }
+        assert!(matches!(at_opening(&error(libc::EBUSY), "x"), PcmTrouble::Busy { .. }));
+        assert!(matches!(at_opening(&error(libc::EINVAL), "x"), PcmTrouble::Refused { .. }));
+        assert!(matches!(at_opening(&error(libc::ENOENT), "x"), PcmTrouble::Missing { .. }));
+    }
+}

@@ -1,0 +1,97 @@
+//! What capture and playback share: an open PCM, its shape, and waiting for it.
+
+use std::time::{Duration, Instant};
+
+use alsa::Direction;
+use alsa::pcm::{Frames, PCM};
+use alsa::poll::Descriptors;
+use libc::pollfd;
+
+use super::errors::{in_events, in_state, in_stream, is_not_now};
+use super::setup::{self, Width};
+use crate::audio::trouble::PcmTrouble;
+use crate::config::board;
+use crate::hw::PcmShape;
+
+/// An open PCM. After opening it allocates only to describe an error.
+pub struct Stream {
+    pub pcm: PCM,
+    pub shape: PcmShape,
+    pub width: Width,
+    /// One ring of `[frames, channels] S32, interleaved`, for devices of that width; else empty.
+    pub wide: Vec<i32>,
+    /// As many as the PCM has (plugins have several); filled anew for every wait, as libasound does itself.
+    descriptors: Vec<pollfd>,
+}
+
+impl Stream {
+    /// Opens and sets up `wanted`.
+    pub fn open(wanted: &board::Pcm, direction: Direction) -> Result<Stream, PcmTrouble> {
+        let (pcm, shape, width) = setup::open(wanted, direction)?;
+        let count = Descriptors::count(&pcm).max(1);
+        let wide = match width {
+            Width::Sixteen => Vec::new(),
+            Width::ThirtyTwo => vec![0; shape.buffer_frames * shape.channels],
+        };
+        let descriptors = vec![pollfd { fd: -1, events: 0, revents: 0 }; count];
+        Ok(Stream { pcm, shape, width, wide, descriptors })
+    }
+
+    /// Frames that can be read or written now.
+    pub fn available(&self) -> Result<usize, PcmTrouble> {
+        self.pcm.avail_update().map(count).map_err(|error| in_stream(&error))
+    }
+
+    /// Waits at most `timeout` until a period can be read or written. Answers the frames that can; 0 after a time-out.
+    pub fn wait(&mut self, timeout: Duration) -> Result<usize, PcmTrouble> {
+        let began = Instant::now();
+        loop {
+            let available = self.available()?;
+            if available >= self.shape.period_frames {
+                return Ok(available);
+            }
+            let left = timeout.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return in_state(&self.pcm).map_or(Ok(0), Err);
+            }
+            self.poll(left)?;
+        }
+    }
+
+    /// One poll of at most `timeout`; returns early for any reason.
+    fn poll(&mut self, timeout: Duration) -> Result<(), PcmTrouble> {
+        let used = self.pcm.fill(&mut self.descriptors).map_err(|error| in_stream(&error))?;
+        let descriptors = &mut self.descriptors[..used];
+        let timeout_ms = timeout.as_micros().div_ceil(1000).min(60_000) as libc::c_int;
+        // SAFETY: the pointer and the length are those of a slice that outlives the call.
+        let ready = unsafe { libc::poll(descriptors.as_mut_ptr(), descriptors.len() as libc::nfds_t, timeout_ms) };
+        if ready <= 0 {
+            return Ok(()); // a time-out, or a signal: the caller looks at the time and comes again
+        }
+        // The flags of a plugin's descriptors mean nothing until it has translated them all together.
+        let events = self.pcm.revents(descriptors).map_err(|error| in_stream(&error))?;
+        in_events(events.bits(), &self.pcm).map_or(Ok(()), Err)
+    }
+
+    /// `snd_pcm_delay`, where it is known and not negative.
+    pub fn delay(&self) -> Result<usize, PcmTrouble> {
+        self.pcm.delay().map(count).map_err(|error| in_stream(&error))
+    }
+
+    /// Makes ready after an xrun or a suspend; the PCM stands.
+    pub fn prepare_after(&self, trouble: &PcmTrouble) -> Result<(), PcmTrouble> {
+        // A resumed PCM goes on where it was; few drivers can, all the others are prepared afresh.
+        if *trouble == PcmTrouble::Suspended {
+            let _ = self.pcm.resume();
+        }
+        match self.pcm.prepare() {
+            Err(error) if is_not_now(&error) => Err(trouble.clone()),
+            other => other.map_err(|error| in_stream(&error)),
+        }
+    }
+}
+
+/// Frames as a count; what ALSA gives as negative is none.
+pub fn count(frames: Frames) -> usize {
+    usize::try_from(frames).unwrap_or(0)
+}

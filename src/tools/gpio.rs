@@ -1,0 +1,88 @@
+//! The action `gpio`: which steps a set, a pulse and a reading take, and what the model is told.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::config::agent::Action;
+
+/// One step of a plan; all steps of a plan concern its one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Make the line active or inactive.
+    Drive {
+        /// The level.
+        active: bool,
+    },
+    /// Let time pass.
+    Wait(Duration),
+    /// Look at the line.
+    Sense,
+}
+
+/// What the model is told when all steps are done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The line was set.
+    Set {
+        /// To what.
+        active: bool,
+    },
+    /// The line was active for this long, ms.
+    Pulsed {
+        /// Milliseconds.
+        pulse_ms: u32,
+    },
+    /// What [`Step::Sense`] saw.
+    Sensed,
+}
+
+/// All that a call does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The line.
+    pub line: String,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// What the model is told afterwards.
+    pub answer: Answer,
+    /// Whether the line is made inactive at once when the call is stopped halfway.
+    pub rests_when_stopped: bool,
+    /// When it is stopped.
+    pub timeout: Duration,
+}
+
+impl Plan {
+    /// The answer as JSON; `sensed` is what [`Step::Sense`] saw. None where it was needed and is missing.
+    pub fn output(&self, sensed: Option<bool>) -> Option<Value> {
+        let line = &self.line;
+        match self.answer {
+            Answer::Set { active } => Some(json!({"line": line, "on": active})),
+            Answer::Pulsed { pulse_ms } => Some(json!({"line": line, "pulsed_ms": pulse_ms})),
+            Answer::Sensed => sensed.map(|on| json!({"line": line, "on": on})),
+        }
+    }
+}
+
+/// The plan of `action`, whose arguments were checked against the schema before.
+///
+/// # Errors
+/// A sentence for the model where the schema let something through that the action cannot use.
+pub fn plan(action: &Action, args: &Map<String, Value>, timeout: Duration) -> Result<Plan, String> {
+    let (line, steps, answer) = match action {
+        Action::GpioSet { line, argument } => {
+            let Some(active) = args.get(argument).and_then(Value::as_bool) else {
+                return Err(format!("argument `{argument}` must be true or false"));
+            };
+            (line, vec![Step::Drive { active }], Answer::Set { active })
+        }
+        Action::GpioPulse { line, pulse_ms } => {
+            let wait = Step::Wait(Duration::from_millis((*pulse_ms).into()));
+            let steps = vec![Step::Drive { active: true }, wait, Step::Drive { active: false }];
+            (line, steps, Answer::Pulsed { pulse_ms: *pulse_ms })
+        }
+        Action::GpioRead { line } => (line, vec![Step::Sense], Answer::Sensed),
+    };
+    let rests_when_stopped = matches!(answer, Answer::Pulsed { .. });
+    Ok(Plan { line: line.clone(), steps, answer, rests_when_stopped, timeout })
+}

@@ -1,0 +1,267 @@
+//! The audio threads' loops neither allocate nor free: counted by the allocator, thread by thread.
+#![allow(clippy::unwrap_used)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mynah::audio::trouble::PcmTrouble;
+use mynah::audio::{Chunk, DOWNLINK_RATE};
+use mynah::bell::Bell;
+use mynah::config::agent::Speak;
+use mynah::config::board::Pick;
+use mynah::flow::{MIC_RING_HOPS, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SpeakerFact, SpeakerOrder};
+use mynah::hw::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback};
+use mynah::units::{Epoch, Hertz, Time};
+use mynah::{mic, speaker};
+
+static COUNTED: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// Whether this thread's allocations count; armed by the fake devices, which run in it.
+    static IS_ARMED: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Counting;
+
+fn count() {
+    if IS_ARMED.get() {
+        COUNTED.fetch_add(1, Relaxed);
+    }
+}
+
+// SAFETY: everything is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count();
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const SHAPE: PcmShape = PcmShape { rate: Hertz(48_000), channels: 2, period_frames: 480, buffer_frames: 4800 };
+/// Calls before counting begins.
+const WARM_UP: u64 = 50;
+/// Microphone periods that are counted.
+const PERIODS: u64 = 2000;
+
+struct Wall(Instant);
+
+impl Clock for Wall {
+    fn now(&self) -> Time {
+        Time::from_us(self.0.elapsed().as_micros() as u64)
+    }
+}
+
+/// A microphone that gives a period a millisecond.
+struct FakeMic {
+    calls: u64,
+    done: Arc<AtomicBool>,
+}
+
+impl Capture for FakeMic {
+    fn shape(&self) -> PcmShape {
+        SHAPE
+    }
+    fn read(&mut self, samples: &mut [i16], _: Duration) -> Result<usize, PcmTrouble> {
+        self.calls += 1;
+        if self.calls == WARM_UP {
+            IS_ARMED.set(true);
+        }
+        if self.calls == WARM_UP + PERIODS {
+            IS_ARMED.set(false);
+            self.done.store(true, Relaxed);
+        }
+        thread::sleep(Duration::from_micros(300));
+        samples[..960].fill(self.calls as i16);
+        // An overrun now and then belongs to the loop.
+        if self.calls % 500 == 499 { Err(PcmTrouble::Xrun) } else { Ok(480) }
+    }
+    fn waiting_frames(&mut self) -> usize {
+        7
+    }
+    fn recover(&mut self, _: &PcmTrouble) -> Result<(), PcmTrouble> {
+        Ok(())
+    }
+}
+
+/// A loudspeaker that empties in real time.
+struct FakeSpeaker {
+    began: Option<Instant>,
+    written: usize,
+    calls: u64,
+    rest: Arc<AtomicBool>,
+}
+
+impl FakeSpeaker {
+    fn delay(&mut self) -> Result<usize, PcmTrouble> {
+        let played = self.began.map_or(0, |began| (began.elapsed().as_micros() as usize) * 48 / 1000);
+        self.written.checked_sub(played).ok_or(PcmTrouble::Xrun)
+    }
+}
+
+impl Playback for FakeSpeaker {
+    fn shape(&self) -> PcmShape {
+        SHAPE
+    }
+    fn wait(&mut self, _: Duration) -> Result<usize, PcmTrouble> {
+        self.calls += 1;
+        IS_ARMED.set(self.calls > WARM_UP && !self.rest.load(Relaxed));
+        let free = SHAPE.buffer_frames - self.delay()?;
+        Ok(if free >= SHAPE.period_frames { free } else { 0 })
+    }
+    fn write(&mut self, samples: &[i16]) -> Result<usize, PcmTrouble> {
+        let frames = (samples.len() / 2).min(SHAPE.buffer_frames - self.delay()?);
+        self.written += frames;
+        Ok(frames)
+    }
+    fn delay_frames(&mut self) -> Result<usize, PcmTrouble> {
+        self.delay()
+    }
+    fn start(&mut self) -> Result<(), PcmTrouble> {
+        self.began.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+    fn drop_now(&mut self) -> Result<(), PcmTrouble> {
+        (self.began, self.written) = (None, 0);
+        Ok(())
+    }
+    fn recover(&mut self, _: &PcmTrouble) -> Result<(), PcmTrouble> {
+        self.drop_now()
+    }
+}
+
+struct FakeBoard(Arc<AtomicBool>);
+
+fn no_line<T>(line: &str) -> Result<T, LineTrouble> {
+    Err(LineTrouble::Missing { line: line.into() })
+}
+
+impl Board for FakeBoard {
+    fn open_capture(&self) -> Result<Box<dyn Capture>, PcmTrouble> {
+        Ok(Box::new(FakeMic { calls: 0, done: self.0.clone() }))
+    }
+    fn open_playback(&self) -> Result<Box<dyn Playback>, PcmTrouble> {
+        Ok(Box::new(FakeSpeaker { began: None, written: 0, calls: 0, rest: self.0.clone() }))
+    }
+    fn open_button(&self, line: &str) -> Result<Box<dyn Button>, LineTrouble> {
+        no_line(line)
+    }
+    fn open_output(&self, line: &str) -> Result<Box<dyn Output>, LineTrouble> {
+        no_line(line)
+    }
+    fn open_input(&self, line: &str) -> Result<Box<dyn Input>, LineTrouble> {
+        no_line(line)
+    }
+}
+
+/// Both threads in one test: the counter is one for the process.
+#[test]
+fn the_audio_threads_neither_allocate_nor_free() {
+    IS_ARMED.set(true);
+    drop(std::hint::black_box(Box::new(1)));
+    IS_ARMED.set(false);
+    assert_eq!(COUNTED.swap(0, Relaxed), 2, "the counter counts");
+
+    let heard = microphone();
+    assert!(heard >= PERIODS, "{heard} hops");
+    assert_eq!(COUNTED.swap(0, Relaxed), 0, "allocations and frees in the microphone's loop");
+
+    let (facts, spent) = loudspeaker();
+    let has = |wanted: fn(&SpeakerFact) -> bool| facts.iter().any(wanted);
+    assert!(has(|f| matches!(f, SpeakerFact::Drained { .. })) && has(|f| matches!(f, SpeakerFact::Flushed { .. })));
+    assert!(has(|f| matches!(f, SpeakerFact::Concealed { .. })) && has(|f| matches!(f, SpeakerFact::Heard { .. })));
+    assert!(spent > 20, "{spent} buffers came back");
+    assert_eq!(COUNTED.load(Relaxed), 0, "allocations and frees in the loudspeaker's loop");
+}
+
+/// Answers the hops that came.
+fn microphone() -> u64 {
+    let (hops, mut taken) = rtrb::RingBuffer::new(MIC_RING_HOPS);
+    let (facts, _kept) = rtrb::RingBuffer::new(16);
+    let (done, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let thread = mic::run::spawn(mic::run::Parts {
+        board: Arc::new(FakeBoard(done.clone())),
+        clock: Arc::new(Wall(Instant::now())),
+        pick: Pick::Average,
+        hops,
+        gate_bell: Bell::new(),
+        facts,
+        core_bell: Bell::new(),
+        progress: Arc::default(),
+        lost_hops: Arc::default(),
+        stop: stop.clone(),
+    })
+    .unwrap();
+    let mut count = 0;
+    while !done.load(Relaxed) {
+        while taken.pop().is_ok() {
+            count += 1;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    stop.store(true, Relaxed);
+    thread.join().unwrap();
+    count
+}
+
+/// Plays turns with a gap, a flush and an end; answers the facts and the buffers that came back.
+fn loudspeaker() -> (Vec<SpeakerFact>, usize) {
+    let (mut orders, taken) = rtrb::RingBuffer::new(SPEAKER_ORDERS_MAX);
+    let (returns, mut spent) = rtrb::RingBuffer::new(SPEAKER_ORDERS_MAX);
+    let (facts, mut told) = rtrb::RingBuffer::new(SPEAKER_FACTS_MAX);
+    let (bell, stop, rest) = (Bell::new(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let thread = speaker::run::spawn(speaker::run::Parts {
+        board: Arc::new(FakeBoard(rest.clone())),
+        clock: Arc::new(Wall(Instant::now())),
+        speak: Speak { volume_percent: 80, prebuffer_ms: 0 },
+        orders: taken,
+        returns,
+        facts,
+        bell: bell.clone(),
+        core_bell: Bell::new(),
+        progress: Arc::default(),
+        stop: stop.clone(),
+    })
+    .unwrap();
+    let (mut seen, mut buffers) = (Vec::new(), 0);
+    for epoch in 1..=4 {
+        for part in 0..20 {
+            let chunk = Chunk { rate: DOWNLINK_RATE, frames: vec![1000; DOWNLINK_RATE.frames_in_ms(40)] };
+            orders.push(SpeakerOrder::Play { epoch: Epoch(epoch), chunk }).unwrap();
+            bell.ring();
+            // In the third turn the network stalls for a moment.
+            thread::sleep(Duration::from_millis(if epoch == 3 && part == 3 { 300 } else { 10 }));
+        }
+        let last = if epoch == 2 {
+            SpeakerOrder::Flush { epoch: Epoch(epoch) }
+        } else {
+            SpeakerOrder::End { epoch: Epoch(epoch) }
+        };
+        orders.push(last).unwrap();
+        orders.push(SpeakerOrder::Volume(60 + epoch as u8)).unwrap();
+        bell.ring();
+        thread::sleep(Duration::from_millis(if epoch == 2 { 50 } else { 700 }));
+        seen.extend(std::iter::from_fn(|| told.pop().ok()));
+        buffers += std::iter::from_fn(|| spent.pop().ok()).count();
+    }
+    rest.store(true, Relaxed);
+    thread::sleep(Duration::from_millis(700)); // the next look at the idle device takes the counting off
+    stop.store(true, Relaxed);
+    bell.ring();
+    thread.join().unwrap();
+    (seen, buffers)
+}

@@ -1,0 +1,133 @@
+//! Every board profile of `board/` is read, is built in, and carries the shipped agent file.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use mynah::config::agent::{self, Agent};
+use mynah::config::board::{self, Board, Direction, LineDriver};
+use mynah::config::check;
+use mynah::config::key::Need;
+
+fn file_of(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn profiles() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("board");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    files
+        .filter_map(|file| file.strip_suffix(".toml").map(|name| (name.to_string(), format!("board/{file}"))))
+        .collect()
+}
+
+fn parsed(name: &str, file: &str) -> Board {
+    board::parse(&file_of(file), file, name).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+#[test]
+fn every_profile_is_valid_built_in_and_described() {
+    let readme = file_of("board/README.md");
+    let mut names = BTreeSet::new();
+    for (name, file) in profiles() {
+        parsed(&name, &file);
+        assert_eq!(board::builtin(&name), Some(file_of(&file).as_str()), "{file} is not built in as it stands");
+        assert!(readme.contains(&format!("| `{name}` |")), "{file} has no row in board/README.md");
+        names.insert(name);
+    }
+    assert_eq!(names, board::builtin_names().map(str::to_string).collect());
+    assert!(names.len() >= 5);
+}
+
+#[test]
+fn the_shipped_agent_file_runs_on_every_board() {
+    let agent = agent::parse(&file_of("systemd/mynah.toml"), "systemd/mynah.toml").expect("valid");
+    for (name, file) in profiles() {
+        assert_eq!(check(&agent, &parsed(&name, &file)), [], "{name}");
+    }
+}
+
+#[test]
+fn no_line_clashes_with_the_sound_on_the_header() {
+    for (name, file) in profiles() {
+        let profile = parsed(&name, &file);
+        if profile.driver != LineDriver::Gpio {
+            continue;
+        }
+        let mut taken: Vec<&str> = vec!["GPIO18", "GPIO19", "GPIO20", "GPIO21"]; // I2S
+        match name.as_str() {
+            "zero2w-i2s" => taken.extend(["GPIO16", "GPIO26"]), // the overlay's shut-down line, new and old
+            "pi4-two-mic-hat" => taken.extend(["GPIO2", "GPIO3", "GPIO10", "GPIO11"]), // codec and RGB LEDs
+            _ => {}
+        }
+        for (role, line) in &profile.lines {
+            assert!(!taken.contains(&line.line.as_str()), "{name}: {role} is on {}", line.line);
+        }
+        assert_eq!(profile.lines["talk"].direction, Direction::Input, "{name}");
+    }
+}
+
+/// The shipped file explains each key of the table, at the table's default.
+#[test]
+fn the_shipped_agent_file_shows_every_key_at_its_default() {
+    let text = file_of("systemd/mynah.toml");
+    let agent = agent::parse(&text, "systemd/mynah.toml").expect("valid");
+    assert_eq!(Agent { tools: Vec::new(), ..agent.clone() }, Agent::default());
+
+    // With the comment signs before keys taken away it must say the same once more.
+    let is_key = |line: &str| {
+        let key = line.split(" = ").next().unwrap_or_default();
+        line.contains(" = ") && key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_')
+    };
+    let open: String = text
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let end = open.find("# Two more kinds").expect("the examples at the end");
+    let open = &open[..end];
+    let all = agent::parse(open, "systemd/mynah.toml, opened").unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert_eq!((all.listen, all.speak, all.limits), (agent.listen, agent.speak, agent.limits));
+
+    for (section, key) in agent::read::keys() {
+        let written = open.lines().find(|line| line.starts_with(&format!("{} = ", key.name())));
+        let written = written.unwrap_or_else(|| panic!("[{section}] {} is not shown", key.name()));
+        if key.need() == Need::Defaults {
+            assert_eq!(Some(written.to_string()), key.default_toml().map(|value| format!("{} = {value}", key.name())));
+        }
+    }
+}
+
+/// The examples after "Two more kinds" work on the simulated board once their comment signs are taken away.
+#[test]
+fn the_shipped_examples_of_tools_are_valid() {
+    let text = file_of("systemd/mynah.toml");
+    let (_, examples) = text.split_once("# Two more kinds").expect("the examples at the end");
+    let open: String = examples
+        .lines()
+        .skip(1)
+        .map(|line| line.trim_start_matches("# ").trim_start_matches('#'))
+        .fold(String::new(), |all, line| all + line + "\n");
+    let agent = agent::parse(&open, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{open}"));
+    assert_eq!(agent.tools.len(), 2);
+    let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
+    assert_eq!(check(&agent, &sim), []);
+}
+
+/// A default outside its own range would be a trap for whoever writes it into a file.
+#[test]
+fn every_default_satisfies_its_own_rule() {
+    let mut seen = 0;
+    let sections = [("[listen]", "listen"), ("[speak]", "speak"), ("[limits]", "limits"), ("", "")];
+    for (section, key) in agent::read::keys() {
+        let (Some(value), Some((head, _))) = (key.default_toml(), sections.iter().find(|(_, name)| *name == section))
+        else {
+            continue;
+        };
+        let text = format!("{head}\n{} = {value}\n", key.name());
+        assert_eq!(agent::parse(&text, "default").as_ref(), Ok(&Agent::default()), "{text}");
+        assert!(!key.doc().is_empty() && !key.rule().is_empty());
+        seen += 1;
+    }
+    assert!(seen >= 20, "only {seen} keys have defaults");
+}
