@@ -23,6 +23,8 @@ mod world;
 
 use std::time::Instant;
 
+use mynah::units::Time;
+
 use mutation::MUTATIONS;
 use world::World;
 
@@ -31,13 +33,19 @@ const SEEDS: u64 = 500;
 /// Failing seeds that are shown before the run gives up.
 const SHOWN_MAX: usize = 5;
 
+const FOREVER: Time = Time::from_us(u64::MAX);
+
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
 /// Replays a seed and tells how it ended.
 fn told(seed: u64) -> String {
-    let mut world = World::new(seed, None, true);
+    let mut world = World::new(seed, None, None);
+    world.run();
+    // Again, with what happened before it went wrong.
+    let until = world.watch.failure.map_or(FOREVER, |failure| failure.at);
+    let mut world = World::new(seed, None, Some(until));
     world.run();
     let mut text = format!("seed {seed}: {}\n", world.told());
     for (at, what, times) in world.watch.log.iter().flatten() {
@@ -46,7 +54,9 @@ fn told(seed: u64) -> String {
         text += &format!("{:>9.3}  {what}{times}\n", at.as_secs_f64());
     }
     match &world.watch.failure {
-        Some(failure) => text += &format!("seed {seed} breaks {:?} at {}: {}\n", failure.rule, failure.at, failure.message),
+        Some(failure) => {
+            text += &format!("seed {seed} breaks {:?} at {}: {}\n", failure.rule, failure.at, failure.message)
+        }
         None => text += &format!("seed {seed} holds every rule\n"),
     }
     text
@@ -65,7 +75,7 @@ fn every_rule_holds_after_every_step() {
     let (mut steps, mut turns, mut exact, mut us) = (0, 0, 0, 0);
     let mut failed = Vec::new();
     for seed in first..first + seeds {
-        let mut world = World::new(seed, None, false);
+        let mut world = World::new(seed, None, None);
         world.run();
         steps += world.steps;
         turns += world.watch.turns;
@@ -94,7 +104,7 @@ fn every_rule_holds_after_every_step() {
 #[test]
 fn a_seed_replays_exactly() {
     let run = |seed| {
-        let mut world = World::new(seed, None, true);
+        let mut world = World::new(seed, None, Some(FOREVER));
         world.run();
         (world.now, world.steps, world.watch.log)
     };
@@ -107,7 +117,7 @@ fn a_seed_replays_exactly() {
 fn every_rule_can_fail() {
     for (mutation, rule) in MUTATIONS {
         let broken = (0..60).find_map(|seed| {
-            let mut world = World::new(seed, Some(mutation), false);
+            let mut world = World::new(seed, Some(mutation), None);
             world.run();
             world.watch.failure
         });

@@ -94,7 +94,8 @@ impl Follow {
 
 fn faded_in(frames: &[i16]) -> Vec<i16> {
     let gain = |at: usize| 1.0 - (FADE_FRAMES - at) as f32 / FADE_FRAMES as f32;
-    let fade = |(at, &frame): (usize, &i16)| if at < FADE_FRAMES { (f32::from(frame) * gain(at)) as i16 } else { frame };
+    let fade =
+        |(at, &frame): (usize, &i16)| if at < FADE_FRAMES { (f32::from(frame) * gain(at)) as i16 } else { frame };
     frames.iter().enumerate().map(fade).collect()
 }
 

@@ -81,7 +81,10 @@ fn sounds() -> &'static Sounds {
     SOUNDS.get_or_init(|| {
         let mut sounds = Sounds::new();
         for (at, frames) in bank().iter().enumerate() {
-            sounds.insert(format!("s{at}"), Sound { rate: Hertz(24_000), frames: frames.clone(), text: "so it is".into() });
+            sounds.insert(
+                format!("s{at}"),
+                Sound { rate: Hertz(24_000), frames: frames.clone(), text: "so it is".into() },
+            );
         }
         sounds
     })
@@ -168,11 +171,7 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
         extra_ca: None,
         key_file: None,
         speak: Speak { volume_percent: 100, prebuffer_ms: dice.pick(&[0, 60, 200]) },
-        limits: Limits {
-            setup_timeout_ms: dice.pick(&[5000, 10_000]),
-            answer_timeout_ms: 8000,
-            tool_timeout_ms: 2000,
-        },
+        limits: Limits { setup_timeout_ms: dice.pick(&[5000, 10_000]), answer_timeout_ms: 8000, tool_timeout_ms: 2000 },
         tools: vec![tool("lamp", Behavior::Blocking, 1000), tool("news", Behavior::NonBlocking, 2000)],
         listen,
     }
@@ -257,7 +256,8 @@ impl TurnText<'_> {
             10 => self.breaking(dice, "stall"),
             11 => self.breaking(dice, "interrupt"),
             12 => {
-                let close = dice.pick(&["close 1011 \"scripted: tired\"", "close 1006", "close 1000 \"scripted: bye\""]);
+                let close =
+                    dice.pick(&["close 1011 \"scripted: tired\"", "close 1006", "close 1000 \"scripted: bye\""]);
                 self.breaking(dice, close);
             }
             13 => {

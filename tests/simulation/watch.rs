@@ -67,6 +67,8 @@ struct Segment {
     /// More than may be kept.
     is_overfull: bool,
     has_arrived: bool,
+    /// A mistaken press: it need not be sent, but if a part of it is, all of it is.
+    is_mistake: bool,
 }
 
 /// A window that was sent, and the reply to it.
@@ -88,6 +90,8 @@ pub struct Reply {
     epoch: Option<Epoch>,
     is_cut: bool,
     is_complete: bool,
+    /// When the core last heard of it.
+    last_at: Time,
     played: usize,
     heard: usize,
 }
@@ -131,6 +135,8 @@ pub struct Watch {
     pub failure: Option<Failure>,
     /// What happened last; kept only in a replay.
     pub log: Option<VecDeque<(Time, String, u32)>>,
+    /// What happens after this is not noted.
+    log_until: Time,
     pub turns: u64,
     pub exact_replies: u64,
     segments: Vec<Segment>,
@@ -164,12 +170,14 @@ pub fn put_number(hop: &mut [i16; HOP_FRAMES], number: u32) {
 }
 
 impl Watch {
-    pub fn new(is_replay: bool) -> Watch {
+    /// `log_until`: note what happens, up to then.
+    pub fn new(log_until: Option<Time>) -> Watch {
         Watch {
             now: Time::ZERO,
             step: 0,
             failure: None,
-            log: is_replay.then(VecDeque::new),
+            log: log_until.map(|_| VecDeque::new()),
+            log_until: log_until.unwrap_or_default(),
             turns: 0,
             exact_replies: 0,
             segments: Vec::new(),
@@ -189,8 +197,13 @@ impl Watch {
 
     /// Notes a broken rule; the first stays.
     pub fn fail(&mut self, rule: Rule, message: impl FnOnce() -> String) {
+        self.fail_at(self.now, rule, message);
+    }
+
+    /// The same for what went wrong earlier and is only known now.
+    fn fail_at(&mut self, at: Time, rule: Rule, message: impl FnOnce() -> String) {
         if self.failure.is_none() {
-            self.failure = Some(Failure { rule, at: self.now, message: message() });
+            self.failure = Some(Failure { rule, at, message: message() });
         }
     }
 
@@ -202,7 +215,7 @@ impl Watch {
 
     /// Notes what happened, in a replay.
     pub fn note(&mut self, what: impl FnOnce() -> String) {
-        if let Some(log) = &mut self.log {
+        if let Some(log) = self.log.as_mut().filter(|_| self.now <= self.log_until) {
             let what = what();
             if let Some((_, _, times)) = log.back_mut().filter(|(_, last, _)| *last == what) {
                 *times += 1;
@@ -232,13 +245,20 @@ impl Watch {
                     is_hit: false,
                     is_overfull: false,
                     has_arrived: false,
+                    is_mistake: false,
                 });
             }
             GateEvent::Speech(speech) => self.gate_spoke(speech.frames()),
-            GateEvent::Closed(_) => {
-                let closed = self.segments.last_mut().map(|s| (std::mem::replace(&mut s.is_closed, true), s.start, s.end));
+            GateEvent::Closed(cause) => {
+                if let Some(segment) = self.segments.last_mut() {
+                    segment.is_mistake = *cause == CloseCause::Mistake;
+                }
+                let closed =
+                    self.segments.last_mut().map(|s| (std::mem::replace(&mut s.is_closed, true), s.start, s.end));
                 let is_sound = matches!(closed, Some((false, start, end)) if start < end);
-                self.must(is_sound, Rule::GateWhole, || format!("a window closes that is empty or not open: {closed:?}"));
+                self.must(is_sound, Rule::GateWhole, || {
+                    format!("a window closes that is empty or not open: {closed:?}")
+                });
             }
             _ => {}
         }
@@ -253,7 +273,9 @@ impl Watch {
             if segment.sent_until == 0 && segment.start == segment.end {
                 let before = segment.start;
                 (segment.start, segment.end, segment.sent_until) = (number, number, number);
-                self.must(number >= before, Rule::GateWhole, || format!("hop {number} is sent again (from {before} on)"));
+                self.must(number >= before, Rule::GateWhole, || {
+                    format!("hop {number} is sent again (from {before} on)")
+                });
                 let wanted = self.wanted.take().unwrap_or(number).max(before);
                 self.must(number <= wanted, Rule::PrerollFirst, || {
                     format!("the segment begins with hop {number}, what was said and its pre-roll with {wanted}")
@@ -294,7 +316,8 @@ impl Watch {
         for exchange in &mut self.exchanges {
             let is_over = exchange.reply.is_some_and(|r| {
                 let reply = &self.replies[r];
-                reply.is_complete && reply.epoch.is_none_or(|e| self.counted.get(&e).is_some_and(|c| c.heard == c.received))
+                reply.is_complete
+                    && reply.epoch.is_none_or(|e| self.counted.get(&e).is_some_and(|c| c.heard == c.received))
             });
             if !is_over {
                 exchange.disturbed.get_or_insert(why);
@@ -336,7 +359,9 @@ impl Watch {
     pub fn ordered(&mut self, order: &LinkOrder) {
         match order {
             LinkOrder::Open { attempt } => {
-                self.must(*attempt != self.wire.attempt, Rule::SentInTime, || "a connection's number is used twice".into());
+                self.must(*attempt != self.wire.attempt, Rule::SentInTime, || {
+                    "a connection's number is used twice".into()
+                });
                 self.core_lost(self.wire.attempt);
                 self.wire = Wire { attempt: *attempt, ..Wire::default() };
             }
@@ -389,7 +414,9 @@ impl Watch {
             *window = Some((window.map_or(number, |(first, _)| first), number));
             self.must(number == due, Rule::SpeechWhole, || format!("hop {number} is sent where {due} was due"));
             self.must(!crosses, Rule::SpeechWhole, || format!("two segments in one window, at hop {number}"));
-            self.must(!is_new_window, Rule::SpeechWhole, || format!("a window begins within a segment, at hop {number}"));
+            self.must(!is_new_window, Rule::SpeechWhole, || {
+                format!("a window begins within a segment, at hop {number}")
+            });
         }
     }
 
@@ -414,7 +441,8 @@ impl Watch {
             first,
             last,
             is_wanted: segment_is_wanted(is_overfull, self.last_cause),
-            disturbed: None,
+            // The user is not to be spoken over, even where the next window has not reached the service.
+            disturbed: self.core_segment.filter(|newest| *newest > at).map(|_| "the next segment had begun"),
             reply: None,
             has_arrived: false,
         });
@@ -439,7 +467,12 @@ impl Watch {
             exchange.disturbed.get_or_insert("the service breaks it off");
         }
         self.must(numbers.iter().copied().eq(first..=last), Rule::SpeechWhole, || {
-            format!("hops {first} to {last} were sent, {:?} to {:?} arrived, {} in all", numbers.first(), numbers.last(), numbers.len())
+            format!(
+                "hops {first} to {last} were sent, {:?} to {:?} arrived, {} in all",
+                numbers.first(),
+                numbers.last(),
+                numbers.len()
+            )
         });
         for segment in self.segments.iter_mut().filter(|s| (s.start..s.end).contains(&last)) {
             segment.has_arrived = true;
@@ -450,6 +483,7 @@ impl Watch {
             epoch: None,
             is_cut: false,
             is_complete: false,
+            last_at: self.now,
             played: 0,
             heard: 0,
         });
@@ -457,7 +491,13 @@ impl Watch {
     }
 
     /// A message of the service reaches the core on the present connection.
-    pub fn core_heard_service(&mut self, attempt: u32, message: &server::Message, reply: Option<ReplyId>, is_over: bool) {
+    pub fn core_heard_service(
+        &mut self,
+        attempt: u32,
+        message: &server::Message,
+        reply: Option<ReplyId>,
+        is_over: bool,
+    ) {
         if message.setup_complete {
             self.core_ready(attempt);
         }
@@ -477,6 +517,7 @@ impl Watch {
                 self.exchange_of(reply).disturbed.get_or_insert("the service was interrupted");
             }
             self.replies[reply].is_complete |= is_over;
+            self.replies[reply].last_at = self.now;
         }
     }
 
@@ -515,12 +556,15 @@ impl Watch {
         let others = self.replies.iter().position(|r| r.epoch == Some(epoch)).filter(|other| *other != reply);
         self.must(others.is_none(), Rule::ReplyExact, || format!("{epoch} mixes the replies {others:?} and {reply}"));
         let record = &mut self.replies[reply];
+        // What is said after generationComplete has an epoch of its own.
         let (is_cut, before) = (record.is_cut, record.epoch.replace(epoch));
         let from = record.played;
         record.played += frames.len();
         let is_true = record.truth.get(from..from + frames.len()) == Some(frames);
         self.must(!is_cut, Rule::CutStaysCut, || format!("reply {reply} was cut and is played again as {epoch}"));
-        self.must(before.is_none_or(|b| b == epoch), Rule::ReplyExact, || format!("reply {reply} is {before:?} and {epoch}"));
+        self.must(before.is_none_or(|b| b <= epoch), Rule::ReplyExact, || {
+            format!("reply {reply} is {before:?}, then {epoch}")
+        });
         self.must(is_true, Rule::ReplyExact, || format!("reply {reply} differs from the script after frame {from}"));
     }
 
@@ -540,13 +584,16 @@ impl Watch {
     /// The speaker reports this.
     pub fn fact(&mut self, fact: &SpeakerFact) {
         let (epoch, heard_ms, is_end) = match fact {
-            SpeakerFact::Heard { epoch, heard_ms } | SpeakerFact::Flushed { epoch, heard_ms } => (epoch, heard_ms, false),
+            SpeakerFact::Heard { epoch, heard_ms } | SpeakerFact::Flushed { epoch, heard_ms } => {
+                (epoch, heard_ms, false)
+            }
             SpeakerFact::Drained { epoch, heard_ms } => (epoch, heard_ms, true),
             _ => return,
         };
         let counted = self.counted.entry(*epoch).or_default();
         let ms = |frames: usize| frames as u64 / 24;
-        let (received, heard, is_whole) = (ms(counted.received), ms(counted.heard), !counted.is_cut && !counted.is_lossy);
+        let (received, heard, is_whole) =
+            (ms(counted.received), ms(counted.heard), !counted.is_cut && !counted.is_lossy);
         self.must(*heard_ms <= received, Rule::HeardCount, || format!("{fact:?}, of {received} ms that were received"));
         self.must(*heard_ms == heard, Rule::HeardCount, || format!("{fact:?}, but {heard} ms left the loudspeaker"));
         if is_end && is_whole {
@@ -627,7 +674,7 @@ impl Watch {
         self.must(self.wire.window.is_none(), Rule::Windows, || "a window is left open".into());
         for at in 0..self.segments.len() {
             let s = &self.segments[at];
-            let is_lost = !s.is_hit && !s.is_overfull && !s.has_arrived;
+            let is_lost = !s.is_hit && !s.is_overfull && !s.has_arrived && !s.is_mistake;
             // Sent whole into a connection that died before it got there.
             let died = self.exchanges.iter().any(|e| (s.start..s.end).contains(&e.last) && Some(e.attempt) != alive);
             let (start, end) = (s.start, s.end);
@@ -660,12 +707,18 @@ impl Watch {
             let last = exchange.last;
             let Some(id) = exchange.reply else { continue };
             let reply = &self.replies[id];
-            let (heard, played, is_complete) = (reply.heard, reply.played, reply.is_complete);
+            let (heard, played, is_complete, at) = (reply.heard, reply.played, reply.is_complete, reply.last_at);
             let said = reply.truth.len();
-            self.must(is_complete, Rule::ReplyExact, || format!("reply {id} (to hop {last}) never ends, undisturbed"));
-            self.must(heard == said, Rule::ReplyExact, || {
-                format!("reply {id} (to hop {last}) has {said} frames, {played} were played and {heard} heard, undisturbed")
-            });
+            if !is_complete {
+                self.fail_at(at, Rule::ReplyExact, || format!("reply {id} (to hop {last}) never ends, undisturbed"));
+            }
+            if heard != said {
+                self.fail_at(at, Rule::ReplyExact, || {
+                    format!(
+                        "reply {id} (to hop {last}): {said} frames said, {played} played, {heard} heard, undisturbed"
+                    )
+                });
+            }
             self.exact_replies += 1;
         }
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use mynah::audio::{HOP_FRAMES, Hop};
 use mynah::config::agent::VoiceBargeIn;
 use mynah::flow::{
-    EDGES_MAX, GATE_EVENTS_MAX, GateEvent, GateNote, LINK_EVENTS_MAX, LINK_ORDERS_MAX, LinkEvent, LinkOrder, LinkReport,
-    MIC_RING_HOPS, NOTES_MAX, OpenCause, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SPEAKER_QUEUE_MS, SpeakerFact,
-    SpeakerOrder, TOOL_ORDERS_MAX, ToolOrder, ToolReply,
+    EDGES_MAX, GATE_EVENTS_MAX, GateEvent, GateNote, LINK_EVENTS_MAX, LINK_ORDERS_MAX, LinkEvent, LinkOrder,
+    LinkReport, MIC_RING_HOPS, NOTES_MAX, OpenCause, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SPEAKER_QUEUE_MS,
+    SpeakerFact, SpeakerOrder, TOOL_ORDERS_MAX, ToolOrder, ToolReply,
 };
 use mynah::gate::Gate;
 use mynah::gate::vad::{Scripted, VOICED_FROM};
@@ -24,8 +24,8 @@ use mynah::speaker::Speaker;
 use mynah::units::{CallId, Time};
 use serde_json::json;
 
-use super::dice::Dice;
 use super::device::{Loudspeaker, ReplyId};
+use super::dice::Dice;
 use super::mutation::Mutation;
 use super::service::{Connection, Down, State};
 use super::story::{Fault, Story, broken_setup};
@@ -136,6 +136,8 @@ pub struct World {
     session: Session,
     core_due: Option<Time>,
     speaker: Loudspeaker,
+    /// Orders that wait while the speaker's thread is late.
+    at_speaker: VecDeque<(SpeakerOrder, ReplyId)>,
     is_ticking: bool,
     connections: Vec<Connection>,
     /// The link's present connection.
@@ -163,13 +165,13 @@ pub struct World {
 }
 
 impl World {
-    /// The world of a seed.
-    pub fn new(seed: u64, mutation: Option<Mutation>, is_replay: bool) -> World {
+    /// The world of a seed. `log_until`: note what happens, up to then.
+    pub fn new(seed: u64, mutation: Option<Mutation>, log_until: Option<Time>) -> World {
         let mut dice = Dice::new(seed);
         let story = Story::new(&mut dice);
         let listen = &story.agent.listen;
         let mut world = World {
-            watch: Watch::new(is_replay),
+            watch: Watch::new(log_until),
             now: Time::ZERO,
             steps: 0,
             gate: Gate::new(listen, Box::new(Scripted)),
@@ -178,6 +180,7 @@ impl World {
             session: Session::new(&story.agent, seed),
             core_due: None,
             speaker: Loudspeaker::new(Speaker::new(&story.agent.speak), story.ring_blocks, story.pipe_blocks),
+            at_speaker: VecDeque::new(),
             is_ticking: false,
             connections: Vec::new(),
             current: None,
@@ -290,13 +293,7 @@ impl World {
                 self.pump_gate();
             }
             Due::ToSpeaker(order, reply) => {
-                self.popped(Queue::CoreToSpeaker);
-                self.watch.note(|| match &order {
-                    SpeakerOrder::Play { epoch, .. } => format!("      speaker gets sound of {epoch}"),
-                    other => format!("      speaker {other:?}"),
-                });
-                let is_deaf = self.mutation == Some(Mutation::FlushIgnored);
-                self.speaker.order(order, reply, self.now, is_deaf, &mut self.watch);
+                self.at_speaker.push_back((order, reply));
                 self.settle_speaker();
             }
             Due::SpeakerTick => self.speaker_tick(),
@@ -608,7 +605,11 @@ impl World {
             mutation.of_speaker_order(&mut order);
         }
         self.watch.speaker_ordered(&order, reply);
-        self.push(Queue::CoreToSpeaker, |(order, reply)| Due::ToSpeaker(order, reply), (order, reply.unwrap_or(usize::MAX)));
+        self.push(
+            Queue::CoreToSpeaker,
+            |(order, reply)| Due::ToSpeaker(order, reply),
+            (order, reply.unwrap_or(usize::MAX)),
+        );
     }
 
     fn order_link(&mut self, order: LinkOrder) {
@@ -657,7 +658,8 @@ impl World {
         match order {
             ToolOrder::Run(call) => {
                 self.running.push(call.id.clone());
-                let result = if self.dice.chance(20) { Err("the line is not there".into()) } else { Ok(json!({"on": true})) };
+                let result =
+                    if self.dice.chance(20) { Err("the line is not there".into()) } else { Ok(json!({"on": true})) };
                 let reply = ToolReply { id: call.id, name: call.name, result };
                 let after = match self.dice.between(0, 9) {
                     0 => return, // never
@@ -685,10 +687,23 @@ impl World {
         self.settle_speaker();
     }
 
+    fn order_speaker(&mut self, order: SpeakerOrder, reply: ReplyId) {
+        self.popped(Queue::CoreToSpeaker);
+        self.watch.note(|| match &order {
+            SpeakerOrder::Play { epoch, .. } => format!("      speaker gets sound of {epoch}"),
+            other => format!("      speaker {other:?}"),
+        });
+        let is_deaf = self.mutation == Some(Mutation::FlushIgnored);
+        self.speaker.order(order, reply, self.now, is_deaf, &mut self.watch);
+    }
+
     fn settle_speaker(&mut self) {
         if self.now < self.speaker.asleep_until {
             self.at(self.speaker.asleep_until, Due::SpeakerWakes);
         } else {
+            while let Some((order, reply)) = self.at_speaker.pop_front() {
+                self.order_speaker(order, reply);
+            }
             if let Some(at) = self.speaker.settle(self.now, &mut self.watch) {
                 self.at(at, Due::SpeakerWakes);
             }
@@ -730,7 +745,8 @@ impl World {
                     mutation.of_bytes(&mut text);
                 }
                 let (low, high) = self.story.up_ms;
-                let due = (self.now + self.dice.ms(low, high)).max(self.connections[at].last_up).max(self.stalled_until);
+                let due =
+                    (self.now + self.dice.ms(low, high)).max(self.connections[at].last_up).max(self.stalled_until);
                 self.connections[at].last_up = due;
                 self.at(due, Due::Up(at, text));
             }
