@@ -158,6 +158,11 @@ impl Session {
         self.uplink.kept_ms()
     }
 
+    /// Messages that the link's queue takes now; told before an input, where the queue is a real one.
+    pub fn set_link_room(&mut self, messages: usize) {
+        self.uplink.set_room(messages);
+    }
+
     /// The number of the newest connection.
     pub fn attempt(&self) -> u32 {
         self.link.attempt()

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::timers::{Reason, Timers};
 use crate::audio::{HOP_FRAMES, Hop, Speech, UPLINK_RATE};
-use crate::flow::{CloseCause, SPEECH_KEPT_MS};
+use crate::flow::{CloseCause, LINK_ORDERS_MAX, SPEECH_KEPT_MS};
 use crate::live::client::Message;
 use crate::units::Time;
 
@@ -19,6 +19,8 @@ const WINDOW_GAP: Duration = Duration::from_millis(500);
 const CATCH_UP_BURST: usize = 16;
 /// … and the pause before the next ones: about thirty times as fast as it was spoken.
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(10);
+/// Places in the link's queue that speech leaves free, for everything else that is to be said.
+const ROOM_RESERVED: usize = 64;
 /// Kept speech, in frames.
 const KEPT_FRAMES_MAX: usize = (SPEECH_KEPT_MS * UPLINK_RATE.0 as u64 / 1000) as usize;
 
@@ -57,6 +59,8 @@ pub struct Uplink {
     last_end_at: Option<Time>,
     /// A burst went out: the next one not before this.
     next_burst_at: Option<Time>,
+    /// Messages that the link's queue takes: on a slow network speech is kept here, not there.
+    room: usize,
     message_frames: usize,
 }
 
@@ -75,7 +79,14 @@ impl Uplink {
     /// An uplink that sends `message_ms` of speech in a message.
     pub fn new(message_ms: u32) -> Uplink {
         let message_frames = UPLINK_RATE.frames_in_ms(message_ms);
-        Uplink { windows: VecDeque::new(), is_gate_open: false, last_end_at: None, next_burst_at: None, message_frames }
+        Uplink {
+            windows: VecDeque::new(),
+            is_gate_open: false,
+            last_end_at: None,
+            next_burst_at: None,
+            room: LINK_ORDERS_MAX,
+            message_frames,
+        }
     }
 
     /// The gate opened a window.
@@ -107,6 +118,11 @@ impl Uplink {
         if !window.is_started && (window.speech.is_empty() || cause == CloseCause::Mistake) {
             self.windows.pop_back();
         }
+    }
+
+    /// Messages that the link's queue takes now.
+    pub fn set_room(&mut self, messages: usize) {
+        self.room = messages;
     }
 
     /// Whether a window is open on the wire: `activityStart` sent, `activityEnd` not yet.
@@ -148,7 +164,7 @@ impl Uplink {
             return;
         }
         self.next_burst_at = None;
-        let mut burst = CATCH_UP_BURST;
+        let mut burst = CATCH_UP_BURST.min(self.room.saturating_sub(ROOM_RESERVED));
         while let Some(window) = self.windows.front_mut() {
             if !window.is_started {
                 if window.speech.is_empty() {
@@ -230,6 +246,23 @@ mod tests {
             Sent::Started | Sent::Ended { .. } => {}
         });
         out
+    }
+
+    #[test]
+    fn on_a_slow_network_speech_is_kept_here_and_not_in_the_links_queue() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        uplink.open();
+        for _ in 0..4 {
+            assert_eq!(uplink.speech(&speech(4)), Taken::Kept);
+        }
+        uplink.set_room(ROOM_RESERVED + 3);
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "S 20 20 20");
+        assert_eq!(timers.next(), Some((Time::ZERO + CATCH_UP_PAUSE, Reason::CatchUp)));
+        uplink.set_room(ROOM_RESERVED);
+        assert_eq!(sent(&mut uplink, 20, &mut timers), "");
+        uplink.set_room(LINK_ORDERS_MAX);
+        assert_eq!(sent(&mut uplink, 40, &mut timers), " 20 20 20 20 20");
+        assert!(!timers.is_set(Reason::CatchUp));
     }
 
     #[test]
