@@ -72,7 +72,7 @@ fn every_rule_holds_after_every_step() {
     }
     let (seeds, began) = (number("MYNAH_SEEDS").unwrap_or(SEEDS), Instant::now());
     let first = number("MYNAH_FIRST").unwrap_or(0);
-    let (mut steps, mut turns, mut exact, mut us) = (0, 0, 0, 0);
+    let (mut steps, mut turns, mut exact, mut blurred, mut us) = (0, 0, 0, 0, 0);
     let mut failed = Vec::new();
     for seed in first..first + seeds {
         let mut world = World::new(seed, None, None);
@@ -80,6 +80,7 @@ fn every_rule_holds_after_every_step() {
         steps += world.steps;
         turns += world.watch.turns;
         exact += world.watch.exact_replies;
+        blurred += u64::from(world.watch.blurred > 0);
         us += world.now.as_us();
         if let Some(failure) = world.watch.failure {
             failed.push((seed, failure));
@@ -87,7 +88,7 @@ fn every_rule_holds_after_every_step() {
     }
     println!(
         "simulation: {seeds} seeds, {:.1} simulated hours, {turns} turns of the user, {exact} replies heard to the sample, \
-         {steps} steps, {:.1} s",
+         {steps} steps, {:.1} s; in {blurred} a reply was taken for another that nothing tells apart",
         us as f64 / 3.6e9,
         began.elapsed().as_secs_f64()
     );

@@ -144,7 +144,7 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
         voice_barge_in: dice.pick(&[VoiceBargeIn::Off, VoiceBargeIn::On]),
         onset_ms: dice.pick(&[10, 30, 60, 120]),
         hangover_ms: dice.pick(&[200, 400, 700]),
-        preroll_ms: dice.pick(&[0, 50, 300, 300, 1000]),
+        preroll_ms: dice.pick(&[0, 50, 300, 300, 2000]),
         tail_ms: dice.pick(&[0, 100, 250]),
         min_press_ms: dice.pick(&[0, 80, 150]),
         tap_max_ms: dice.pick(&[200, 400]),

@@ -574,6 +574,7 @@ impl World {
 
     /// One input, and everything that follows from it.
     fn core(&mut self, input: Input, reply: Option<ReplyId>) {
+        self.session.set_link_room(LINK_ORDERS_MAX - self.len(Queue::CoreToLink));
         self.session.handle_input(input, self.now);
         loop {
             match self.session.poll_output() {
@@ -641,12 +642,11 @@ impl World {
 
     fn order_tools(&mut self, order: ToolOrder) {
         self.watch.note(|| format!("    core to tools: {order:?}"));
+        self.watch.tool_ordered(&order);
         if self.len(Queue::CoreToTools) < TOOL_ORDERS_MAX {
-            self.watch.tool_ordered(&order);
             return self.push(Queue::CoreToTools, Due::ToTools, order);
         }
-        self.watch.tool_ordered(&order);
-        let ToolOrder::Run(call) = order else { return };
+        let ToolOrder::Run(call) = order else { return }; // the core's thread tries a cancellation again
         let reply = ToolReply { id: call.id, name: call.name, result: Err("busy".into()) };
         self.session.handle_input(Input::Tool(reply), self.now);
     }
@@ -772,7 +772,8 @@ impl World {
         self.connections.push(Connection::new(attempt, script, self.first_turn));
         self.current = Some(at);
         let is_made = !(is_troubled && self.dice.chance(self.story.connect_fails_percent));
-        let (low, high) = self.story.connect_ms;
+        // In the end the network is healthy; before, it may take longer than the program waits.
+        let (low, high) = if is_troubled { self.story.connect_ms } else { (5, 200) };
         let due = (self.now + self.dice.ms(low, high)).max(self.stalled_until);
         self.at(due, Due::Connects(at, is_made));
     }
