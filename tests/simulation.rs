@@ -117,12 +117,14 @@ fn a_seed_replays_exactly() {
 #[test]
 fn every_rule_can_fail() {
     for (mutation, rule) in MUTATIONS {
-        let broken = (0..60).find_map(|seed| {
+        let mut others = Vec::new();
+        let is_noticed = (0..150).any(|seed| {
             let mut world = World::new(seed, Some(mutation), None);
             world.run();
-            world.watch.failure
+            let broken = world.watch.failure.map(|failure| failure.rule);
+            others.extend(broken.filter(|other| *other != rule));
+            broken == Some(rule)
         });
-        let broken = broken.unwrap_or_else(|| panic!("{mutation:?} goes unnoticed"));
-        assert_eq!(broken.rule, rule, "{mutation:?}: {}", broken.message);
+        assert!(is_noticed, "{mutation:?} does not break {rule:?}, only {others:?}");
     }
 }

@@ -11,28 +11,48 @@ use super::watch::Rule;
 pub enum Mutation {
     /// The speaker's thread loses the order to be silent.
     FlushIgnored,
-    /// Sound of a turn that was cut is given to the speaker again.
+    /// The core takes a mistaken press for a meant one.
+    MistakeTaken,
+    /// The gate says a piece twice.
+    GateRepeats,
+    /// The gate leaves out how the segment begins.
+    PrerollLost,
+    /// A piece is lost between gate and core.
     SpeechDropped,
+    /// A piece reaches the core twice.
     SpeechDoubled,
+    /// A window begins before `setupComplete`.
     SendsEarly,
+    /// A window ends after the connection did.
+    SendsLate,
     WindowNested,
     WindowEmptied,
     EndForgotten,
+    /// A field is misspelt on the wire.
     UnknownField,
     AnswersTwice,
     AnswersNever,
+    /// The core says that it is to be woken in the past.
     DeadlinePassed,
+    /// The gate does not look for room.
     GateNeverWaits,
     KeepsTooMuch,
+    /// The core never hears that a reply was heard.
     DrainedForgotten,
     HeardTooMuch,
     HeardTooLittle,
     SampleChanged,
+    /// A reply's sound never reaches the core.
+    SoundLost,
 }
 
 /// Each mutation, and the rule that must notice it.
-pub const MUTATIONS: [(Mutation, Rule); 17] = [
+pub const MUTATIONS: [(Mutation, Rule); 22] = [
     (Mutation::FlushIgnored, Rule::OldEpochSilent),
+    (Mutation::MistakeTaken, Rule::CutStaysCut),
+    (Mutation::GateRepeats, Rule::GateWhole),
+    (Mutation::PrerollLost, Rule::PrerollFirst),
+    (Mutation::SendsLate, Rule::SentInTime),
     (Mutation::SpeechDropped, Rule::SpeechWhole),
     (Mutation::SpeechDoubled, Rule::SpeechWhole),
     (Mutation::SendsEarly, Rule::SentInTime),
@@ -49,6 +69,7 @@ pub const MUTATIONS: [(Mutation, Rule); 17] = [
     (Mutation::HeardTooMuch, Rule::HeardCount),
     (Mutation::HeardTooLittle, Rule::HeardCount),
     (Mutation::SampleChanged, Rule::ReplyExact),
+    (Mutation::SoundLost, Rule::ReplyExact),
 ];
 
 impl Mutation {
@@ -58,6 +79,15 @@ impl Mutation {
             (Mutation::SpeechDropped, GateEvent::Speech(_)) if dice.chance(5) => 0,
             (Mutation::SpeechDoubled, GateEvent::Speech(_)) if dice.chance(5) => 2,
             _ => 1,
+        }
+    }
+
+    /// What the gate says in place of this; `is_first`: of its window.
+    pub fn of_gate_event(self, event: GateEvent, is_first: bool) -> Vec<GateEvent> {
+        match (self, &event) {
+            (Mutation::GateRepeats, GateEvent::Speech(_)) => vec![event, event],
+            (Mutation::PrerollLost, GateEvent::Speech(_)) if is_first => vec![],
+            _ => vec![event],
         }
     }
 
@@ -75,6 +105,7 @@ impl Mutation {
             (Mutation::SendsEarly, LinkOrder::Send(Message::Setup(_))) => {
                 vec![order, LinkOrder::Send(Message::ActivityStart)]
             }
+            (Mutation::SendsLate, LinkOrder::Open { .. }) => vec![LinkOrder::Send(Message::ActivityEnd), order],
             (Mutation::WindowNested, LinkOrder::Send(Message::ActivityStart)) => vec![order, again],
             (Mutation::WindowEmptied, LinkOrder::Send(Message::Audio(_))) if turns == 1 => vec![],
             (Mutation::EndForgotten, LinkOrder::Send(Message::ActivityEnd)) => vec![],

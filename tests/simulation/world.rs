@@ -10,9 +10,9 @@ use std::time::Duration;
 use mynah::audio::{HOP_FRAMES, Hop};
 use mynah::config::agent::VoiceBargeIn;
 use mynah::flow::{
-    EDGES_MAX, GATE_EVENTS_MAX, GateEvent, GateNote, LINK_EVENTS_MAX, LINK_ORDERS_MAX, LinkEvent, LinkOrder,
-    LinkReport, MIC_RING_HOPS, NOTES_MAX, OpenCause, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SPEAKER_QUEUE_MS,
-    SpeakerFact, SpeakerOrder, TOOL_ORDERS_MAX, ToolOrder, ToolReply,
+    CloseCause, EDGES_MAX, GATE_EVENTS_MAX, GateEvent, GateNote, LINK_EVENTS_MAX, LINK_ORDERS_MAX, LinkEvent,
+    LinkOrder, LinkReport, MIC_RING_HOPS, NOTES_MAX, OpenCause, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX,
+    SPEAKER_QUEUE_MS, SpeakerFact, SpeakerOrder, TOOL_ORDERS_MAX, ToolOrder, ToolReply,
 };
 use mynah::gate::Gate;
 use mynah::gate::vad::{Scripted, VOICED_FROM};
@@ -132,6 +132,7 @@ pub struct World {
     queues: [(usize, Time); 8],
     gate: Gate,
     gate_waiting: Option<GateEvent>,
+    has_just_opened: bool,
     at_gate: VecDeque<AtGate>,
     session: Session,
     core_due: Option<Time>,
@@ -176,6 +177,7 @@ impl World {
             steps: 0,
             gate: Gate::new(listen, Box::new(Scripted)),
             gate_waiting: None,
+            has_just_opened: false,
             at_gate: VecDeque::new(),
             session: Session::new(&story.agent, seed),
             core_due: None,
@@ -477,7 +479,13 @@ impl World {
                 self.gate_waiting = Some(event);
                 return false;
             }
-            self.gate_says(event);
+            let is_first = std::mem::replace(&mut self.has_just_opened, matches!(event, GateEvent::Opened(_)));
+            match self.mutation {
+                None => self.gate_says(event),
+                Some(mutation) => {
+                    mutation.of_gate_event(event, is_first).into_iter().for_each(|event| self.gate_says(event));
+                }
+            }
         }
     }
 
@@ -517,7 +525,13 @@ impl World {
             ToCore::Gate(event) => {
                 self.popped(Queue::GateToCore);
                 self.watch.core_heard_gate(&event);
-                self.core(Input::Gate(*event), None);
+                let event = match (self.mutation, *event) {
+                    (Some(Mutation::MistakeTaken), GateEvent::Closed(CloseCause::Mistake)) => {
+                        GateEvent::Closed(CloseCause::Released)
+                    }
+                    (_, event) => event,
+                };
+                self.core(Input::Gate(event), None);
                 self.pump_gate();
             }
             ToCore::Link(report, reply) => {
@@ -541,7 +555,7 @@ impl World {
         }
     }
 
-    fn link_report(&mut self, report: LinkReport, reply: Option<ReplyId>) {
+    fn link_report(&mut self, mut report: LinkReport, reply: Option<ReplyId>) {
         let attempt = report.attempt;
         match &report.event {
             LinkEvent::Connected => self.watch.core_connected(attempt),
@@ -568,6 +582,9 @@ impl World {
                 self.watch.note(|| format!("    core hears: down, {closing}"));
                 self.watch.core_lost(attempt);
             }
+        }
+        if let (Some(Mutation::SoundLost), LinkEvent::Message(message)) = (self.mutation, &mut report.event) {
+            message.audio.clear();
         }
         self.core(Input::Link(report), reply);
     }
