@@ -21,17 +21,23 @@ mod watch;
 #[path = "simulation/world.rs"]
 mod world;
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use mynah::units::Time;
 
 use mutation::MUTATIONS;
+use watch::Failure;
 use world::World;
 
 /// Seeds of a normal run.
 const SEEDS: u64 = 500;
 /// Failing seeds that are shown before the run gives up.
-const SHOWN_MAX: usize = 5;
+const SHOWN_MAX: usize = 3;
+/// Further ones that are named.
+const NAMED_MAX: usize = 60;
 
 const FOREVER: Time = Time::from_us(u64::MAX);
 
@@ -72,34 +78,77 @@ fn every_rule_holds_after_every_step() {
     }
     let (seeds, began) = (number("MYNAH_SEEDS").unwrap_or(SEEDS), Instant::now());
     let first = number("MYNAH_FIRST").unwrap_or(0);
-    let (mut steps, mut turns, mut exact, mut blurred, mut us) = (0, 0, 0, 0, 0);
-    let mut failed = Vec::new();
-    for seed in first..first + seeds {
-        let mut world = World::new(seed, None, None);
-        world.run();
-        steps += world.steps;
-        turns += world.watch.turns;
-        exact += world.watch.exact_replies;
-        blurred += u64::from(world.watch.blurred > 0);
-        us += world.now.as_us();
-        if let Some(failure) = world.watch.failure {
-            failed.push((seed, failure));
-        }
-    }
+    let sum = run_all(first..first + seeds);
     println!(
-        "simulation: {seeds} seeds, {:.1} simulated hours, {turns} turns of the user, {exact} replies heard to the sample, \
-         {steps} steps, {:.1} s; in {blurred} a reply was taken for another that nothing tells apart",
-        us as f64 / 3.6e9,
-        began.elapsed().as_secs_f64()
+        "simulation: {seeds} seeds, {:.1} simulated hours, {} turns of the user, {} replies heard to the sample, {} steps, \
+         {:.1} s; in {} a reply was taken for another that nothing tells apart",
+        sum.us as f64 / 3.6e9,
+        sum.turns,
+        sum.exact,
+        sum.steps,
+        began.elapsed().as_secs_f64(),
+        sum.blurred
     );
     let mut text = String::new();
-    for (seed, failure) in failed.iter().skip(SHOWN_MAX).take(60) {
+    for (seed, failure) in sum.failed.iter().skip(SHOWN_MAX).take(NAMED_MAX) {
         text += &format!("seed {seed} breaks {:?} at {}: {}\n", failure.rule, failure.at, failure.message);
     }
-    for (seed, _) in failed.iter().take(SHOWN_MAX) {
+    for (seed, _) in sum.failed.iter().take(SHOWN_MAX) {
         text += &told(*seed);
     }
-    assert!(failed.is_empty(), "{} of {seeds} seeds break a rule (MYNAH_SEED=S replays one)\n{text}", failed.len());
+    assert!(
+        sum.failed.is_empty(),
+        "{} of {seeds} seeds break a rule (MYNAH_SEED=S replays one)\n{text}",
+        sum.failed.len()
+    );
+}
+
+/// What many runs came to.
+#[derive(Default)]
+struct Sum {
+    steps: u64,
+    turns: u64,
+    exact: u64,
+    blurred: u64,
+    us: u64,
+    failed: Vec<(u64, Failure)>,
+}
+
+/// Runs the seeds, on as many threads as there are cores; no seed knows of another.
+fn run_all(seeds: Range<u64>) -> Sum {
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        let mut sum = Sum::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return sum;
+            }
+            let mut world = World::new(seed, None, None);
+            world.run();
+            sum.steps += world.steps;
+            sum.turns += world.watch.turns;
+            sum.exact += world.watch.exact_replies;
+            sum.blurred += u64::from(world.watch.blurred > 0);
+            sum.us += world.now.as_us();
+            sum.failed.extend(world.watch.failure.map(|failure| (seed, failure)));
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mut all = Sum::default();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        for sum in threads.into_iter().map(|thread| thread.join().unwrap()) {
+            all.steps += sum.steps;
+            all.turns += sum.turns;
+            all.exact += sum.exact;
+            all.blurred += sum.blurred;
+            all.us += sum.us;
+            all.failed.extend(sum.failed);
+        }
+    });
+    all.failed.sort_by_key(|(seed, _)| *seed);
+    all
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn bank() -> &'static [Arc<[i16]>] {
     BANK.get_or_init(|| {
         let sample = |sound: usize, i: usize| {
             let size = 200 + ((sound * 1543 + i * 37) % 30_000) as i16;
-            if i % 2 == 0 { size } else { -size }
+            if i.is_multiple_of(2) { size } else { -size }
         };
         let sound = |(at, ms): (usize, &usize)| (0..ms * 24).map(|i| sample(at, i)).collect();
         LENGTHS_MS.iter().enumerate().map(sound).collect()
