@@ -156,6 +156,10 @@ impl Turn {
             }
         }
         if self.stale_sure > 0 {
+            if timers.is_set(Reason::Stale) {
+                // On a slow network more of the cut turn is under way, and its end behind it: not to be given up.
+                timers.set(Reason::Stale, now + STALE_TIMEOUT);
+            }
             return Content::Stale;
         }
         timers.clear(Reason::Answer);
