@@ -159,9 +159,12 @@ impl Card {
         Ok(found)
     }
 
-    /// Xruns of both PCMs since `from_ns`.
-    pub fn xruns(&self, from_ns: i64) -> Result<usize> {
-        let is_xrun = |run: &Run| run.start_ns >= from_ns && run.stop.as_ref().is_some_and(|(why, _)| why == "xrun");
-        Ok(self.runs()?.iter().filter(|run| is_xrun(run)).count())
+    /// Xruns of a PCM ("mic" or "speaker") that happened in a stretch of time.
+    pub fn xruns(&self, pcm: &str, from_ns: i64, until_ns: i64) -> Result<usize> {
+        let is_xrun = |run: &Run| match &run.stop {
+            Some((why, frames)) => why == "xrun" && (from_ns..until_ns).contains(&run.ns(*frames)),
+            None => false,
+        };
+        Ok(self.runs()?.iter().filter(|run| run.pcm == pcm && is_xrun(run)).count())
     }
 }

@@ -34,8 +34,8 @@ impl Setting {
         let board = format!(
             "description = \"the bench's virtual card\"\ndriver = \"files\"\nfolder = \"{folder}/lines\"\n\n\
              [capture]\npcm = \"vmic\"\nperiod_ms = 10\n\n[playback]\npcm = \"vspk\"\nperiod_ms = 10\n\n\
-             [lines.talk]\ndirection = \"input\"\nline = \"talk\"\ndebounce_ms = 0\n\n\
-             [lines.led]\ndirection = \"output\"\nline = \"led\"\n"
+             [lines.talk]\ndirection = \"input\"\ndebounce_ms = 0\n\n\
+             [lines.led]\ndirection = \"output\"\n"
         );
         fs::write(self.folder.join("board.toml"), board)?;
         fs::create_dir_all(self.folder.join("lines"))?;

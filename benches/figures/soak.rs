@@ -21,6 +21,7 @@ const EDGE_FRAMES_16K: usize = 1600;
 #[derive(Default)]
 struct Glitches {
     rounds: usize,
+    xruns: usize,
     uplink: usize,
     downlink: usize,
     short: usize,
@@ -54,14 +55,14 @@ pub fn soak(bench: &Bench<'_>, client: &mut Client, minutes: f64) -> Result<Vec<
     stop.store(true, Ordering::Relaxed);
     let _ = spinner.join();
     result?;
-    let xruns = bench.card.xruns(began_ns)?;
+    glitches.xruns += bench.card.xruns("mic", began_ns, now_ns())?;
     eprintln!("soak: {} rounds of {ROUND_S} s up and {ROUND_S} s down", glitches.rounds);
     let row = |what: &str, count: usize| {
         let name = format!("soak {minutes} min, core busy: {what}");
         Row::new(&name, "", Some(0.0), "", vec![count as f64])
     };
     Ok(vec![
-        row("xruns", xruns),
+        row("xruns", glitches.xruns),
         row("uplink jumps", glitches.uplink),
         row("speaker jumps", glitches.downlink),
         row("lengths wrong", glitches.short),
@@ -95,6 +96,9 @@ fn round(bench: &Bench<'_>, client: &mut Client, glitches: &mut Glitches) -> Res
     for (_, _, samples) in bench.card.played(began_ns)? {
         heard.extend(samples);
     }
+    // A ring that runs dry behind the reply's last frame was nobody's loss.
+    let ended_ns = bench.card.last_sound_ns(began_ns)?.unwrap_or(began_ns);
+    glitches.xruns += bench.card.xruns("speaker", sent_ns, ended_ns)?;
     let last = heard.iter().rposition(|x| x.saturating_abs() > 300).unwrap_or_default();
     // The reply ends in the loop's middle: compared to within the last pause.
     let expected = speech_length(&reply) * 2;
