@@ -78,11 +78,6 @@ impl Board for Opened {
     }
 }
 
-/// What is said until this branch meets the one with the ALSA driver.
-fn no_sound(pcm: &board::Pcm) -> PcmTrouble {
-    PcmTrouble::Missing { pcm: pcm.pcm.clone() }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
