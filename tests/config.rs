@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use mynah::config::{Problem, agent, board, check, locate};
+use proptest::prelude::*;
 
 fn cases() -> BTreeSet<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
@@ -55,4 +56,26 @@ fn every_wrong_file_gets_its_sentences() {
         }
     }
     assert!(differing.is_empty(), "these say something else than their .txt:\n{}", differing.join("\n"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever a slip of the editor does to a valid file: no panic, and every problem lies inside it.
+    #[test]
+    fn garbled_files_are_refused_or_read_but_never_panic(
+        at in 0.0..1.0_f64,
+        cut in 0..40_usize,
+        put in "[\\[\\]{}=\"#.,\n a-z0-9\u{e9}-]{0,12}",
+        is_board in any::<bool>(),
+    ) {
+        let text = if is_board { board::builtin("pi4-two-mic-hat").unwrap() } else { include_str!("../systemd/mynah.toml") };
+        let mut letters: Vec<char> = text.replace("\n# ", "\n").chars().collect();
+        let start = (at * letters.len() as f64) as usize;
+        letters.splice(start..(start + cut).min(letters.len()), put.chars());
+        let garbled: String = letters.into_iter().collect();
+        let problems = problems(if is_board { "board-x.toml" } else { "x.toml" }, &garbled);
+        let lines = garbled.split('\n').count();
+        prop_assert!(problems.iter().all(|problem| problem.line <= lines && !problem.message.is_empty()));
+    }
 }

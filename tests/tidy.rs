@@ -101,7 +101,8 @@ fn room_floor(room: &str) -> Option<u8> {
 
 /// The floor of a file; `lib.rs` has none, because it only lists the rooms.
 fn floor(file: &str) -> Option<u8> {
-    if file.ends_with("/run.rs") && room(file) != "cli" {
+    // A thread's file, or the folder that belongs to it.
+    if (file.ends_with("/run.rs") || file.contains("/run/")) && room(file) != "cli" {
         return Some(THREADS);
     }
     if file.starts_with("src/hw/") && file != "src/hw/mod.rs" {

@@ -1,7 +1,7 @@
 //! A mono, stateful, band-limited resampler that takes input of any length.
 //!
 //! `rubato` does the work; here its block size is chosen. A block is as short as the two rates and a filter
-//! of [`TAPS_MIN`] points allow, and divides 10 ms where it can, so that a 10 ms period gives 10 ms at once
+//! of 80 points allow, and divides 10 ms where it can, so that a 10 ms period gives 10 ms at once
 //! and the filter's delay (half a block) stays within 5 ms. Rates with too small a common divisor (44 099 Hz)
 //! would need a block of up to a second: they get the slower sinc interpolator instead.
 

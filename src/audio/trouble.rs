@@ -43,8 +43,8 @@ pub enum PcmTrouble {
     Other(String),
 }
 
-/// Waits before the first, second … attempt to open again; the last one repeats for ever. The sum of any two
-/// neighbours stays near 2 s, so that a device that is plugged in again is back within about 2 s.
+/// Waits before the first, second … attempt to open again; the last one repeats for ever. None is longer than
+/// 2 s, so that a device that is plugged in again is back within 2 s.
 const REOPEN_AFTER_MS: [u64; 5] = [100, 250, 500, 1000, 2000];
 /// Failed attempts to open after which the owner is told: about 850 ms, longer than a USB device takes to
 /// come back by itself after a reset.

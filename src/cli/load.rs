@@ -8,19 +8,30 @@ use crate::config::board::{self, Board};
 use crate::config::problem::Problem;
 use crate::hw::key::{KeyTrouble, load_key};
 
-/// Reads and checks the agent file.
+/// The agent file (or built-in settings where there is none) and the board profile, each checked, and against
+/// each other: a tool's line must exist on the board.
 ///
 /// # Errors
-/// Every problem of the file, a line each, with exit code 78.
-pub fn agent(path: &Path) -> anyhow::Result<Agent> {
-    let file = path.display().to_string();
-    agent::parse(&text(path)?, &file).map_err(|problems| refuse(&problems))
+/// Every problem, a line each, with exit code 78.
+pub fn both(config: Option<&Path>, board_name: &str) -> anyhow::Result<(Agent, Board)> {
+    let (text, file) = match config {
+        Some(path) => (text(path)?, path.display().to_string()),
+        None => (String::new(), "built-in settings".to_string()),
+    };
+    let agent = agent::parse(&text, &file).map_err(|problems| refuse(&problems))?;
+    let profile = board(board_name)?;
+    let mut problems = crate::config::check(&agent, &profile);
+    if problems.is_empty() {
+        return Ok((agent, profile));
+    }
+    crate::config::locate(&mut problems, &text, &file);
+    Err(refuse(&problems))
 }
 
 /// A built-in board profile by name, or one from a file.
 ///
 /// # Errors
-/// As [`agent`]; an unknown name lists those that exist.
+/// As [`both`]; an unknown name lists those that exist.
 pub fn board(name: &str) -> anyhow::Result<Board> {
     if let Some(profile) = board::builtin(name) {
         return board::parse(profile, &format!("board/{name}.toml"), name).map_err(|problems| refuse(&problems));
@@ -36,15 +47,6 @@ pub fn board(name: &str) -> anyhow::Result<Board> {
     }
     let stem = path.file_stem().map_or_else(|| name.to_string(), |s| s.to_string_lossy().into_owned());
     board::parse(&text(path)?, name, &stem).map_err(|problems| refuse(&problems))
-}
-
-/// Checks the two against each other: a tool's line must exist on the board.
-///
-/// # Errors
-/// As [`agent`].
-pub fn check(agent: &Agent, board: &Board) -> anyhow::Result<()> {
-    let problems = crate::config::check(agent, board);
-    if problems.is_empty() { Ok(()) } else { Err(refuse(&problems)) }
 }
 
 /// The API key. One is needed for another machine's service; the emulator on this one takes any.

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::events::EventFile;
 use super::{exit, load, watch};
 use crate::audio::Chunk;
-use crate::config::agent::{Agent, endpoint};
+use crate::config::agent::endpoint;
 use crate::config::board::{Board as Profile, LineDriver};
 use crate::daemon::{Daemon, Ending, Options, TALK_LINE};
 use crate::flow::Event;
@@ -52,16 +52,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let signals = hw::signals::hold().context("signals cannot be held back")?;
     let default_path = Path::new(CONFIG_PATH);
     let path = args.config.as_deref().or_else(|| default_path.exists().then_some(default_path));
-    let mut agent = match path {
-        Some(path) => load::agent(path)?,
-        None => Agent::default(),
-    };
+    let (mut agent, profile) = load::both(path, &args.board)?;
     if let Some(url) = &args.endpoint {
         endpoint::check(url).map_err(|why| exit::config(format!("--endpoint {why}")))?;
         agent.endpoint.clone_from(url);
     }
-    let profile = load::board(&args.board)?;
-    load::check(&agent, &profile)?;
     let key = load::key(&agent)?;
     let extra_ca_pem = load::extra_ca(&agent)?;
     let (board, clock, hand) = open(&profile)?;

@@ -26,7 +26,8 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
         }
     }
     for (index, tool) in agent.tools.iter().enumerate() {
-        if let Some(message) = misfit(&tool.action, board) {
+        let is_driven = |line: &str| agent.tools.iter().any(|tool| driven_line(&tool.action) == Some(line));
+        if let Some(message) = misfit(&tool.action, board, is_driven) {
             problems.push(unplaced(&format!("tools[{index}].action.line"), message));
         }
     }
@@ -34,11 +35,10 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
 }
 
 /// What is wrong with an action's line, if anything.
-fn misfit(action: &Action, board: &Board) -> Option<String> {
-    let (name, drives) = match action {
-        Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => (line, true),
-        Action::GpioRead { line } => (line, false),
-    };
+fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> Option<String> {
+    let drives = driven_line(action).is_some();
+    let (Action::GpioSet { line: name, .. } | Action::GpioPulse { line: name, .. } | Action::GpioRead { line: name }) =
+        action;
     let Some(line) = board.lines.get(name) else {
         let known: Vec<&str> = board.lines.keys().map(String::as_str).collect();
         let guess = nearest(name, known.iter().copied()).map(|guess| format!("; did you mean `{guess}`?"));
@@ -55,7 +55,17 @@ fn misfit(action: &Action, board: &Board) -> Option<String> {
     if drives && line.direction == Direction::Input {
         return Some(format!("is \"{name}\", an input of board `{}`; only an output can be set or pulsed", board.name));
     }
+    if !drives && line.direction == Direction::Output && !is_driven(name) {
+        return Some(format!("is \"{name}\", an output of board `{}` that no tool drives: it is never on", board.name));
+    }
     None
+}
+
+fn driven_line(action: &Action) -> Option<&str> {
+    match action {
+        Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => Some(line),
+        Action::GpioRead { .. } => None,
+    }
 }
 
 fn word(direction: Direction) -> &'static str {

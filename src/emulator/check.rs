@@ -71,7 +71,7 @@ pub(super) fn read(bytes: &[u8], api: Api) -> Result<Input, Refusal> {
         Refusal::new(1007, "Invalid JSON payload received. Unexpected token.", format!("this is not JSON: {error}"))
     })?;
     let shape = match api {
-        Api::V1beta => &MESSAGE,
+        Api::V1beta | Api::V1 => &MESSAGE,
         Api::V1alpha => &MESSAGE_ALPHA,
     };
     let mut fields = object(&value, shape, "")?;

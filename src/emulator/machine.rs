@@ -72,7 +72,7 @@ pub(super) type UserTurn = Option<Voice>;
 impl Emulator {
     /// A connection that was just opened.
     pub fn new(script: Arc<Script>, options: Options) -> Emulator {
-        let mut emulator = Emulator {
+        Emulator {
             next_turn: options.first_turn,
             script,
             stage: Stage::AwaitingSetup,
@@ -87,21 +87,7 @@ impl Emulator {
             context_microtokens: 0,
             history: false,
             options,
-        };
-        match emulator.options.key.as_deref() {
-            None | Some("") => emulator.refuse(Refusal::new(
-                1008,
-                "Method doesn't allow unregistered callers (callers without established identity).",
-                "no key came: send any in the header x-goog-api-key",
-            )),
-            Some(BAD_KEY) => emulator.refuse(Refusal::new(
-                1007,
-                "API key not valid. Please pass a valid API key.",
-                format!("{BAD_KEY} is the key that is refused; any other will do"),
-            )),
-            Some(_) => {}
         }
-        emulator
     }
 
     /// Turn of the script that comes next, from 0: where another connection may go on.
@@ -115,7 +101,8 @@ impl Emulator {
         if matches!(self.stage, Stage::Closed) {
             return;
         }
-        let taken = check::read(bytes, self.options.api).and_then(|input| self.take(input, now));
+        let door = check_key(self.options.key.as_deref()).and_then(|()| check::read(bytes, self.options.api));
+        let taken = door.and_then(|input| self.take(input, now));
         match taken {
             Ok(()) => self.play(now),
             Err(refusal) => self.refuse(refusal),
@@ -317,6 +304,24 @@ impl Emulator {
             self.send(json!({"sessionResumptionUpdate": {"newHandle": handle, "resumable": true}}));
         }
         self.reply = None;
+    }
+}
+
+/// A credential is judged after the upgrade, by a close frame. It waits for the first message: the Python SDK
+/// cannot tell the reason of a close that is quicker than its `setup`.
+fn check_key(key: Option<&str>) -> Result<(), Refusal> {
+    match key {
+        None | Some("") => Err(Refusal::new(
+            1008,
+            "Method doesn't allow unregistered callers (callers without established identity).",
+            "no key came: send any in the header x-goog-api-key",
+        )),
+        Some(BAD_KEY) => Err(Refusal::new(
+            1007,
+            "API key not valid. Please pass a valid API key.",
+            format!("{BAD_KEY} is the key that is refused; any other will do"),
+        )),
+        Some(_) => Ok(()),
     }
 }
 

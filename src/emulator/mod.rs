@@ -41,6 +41,8 @@ pub enum Api {
     V1beta,
     /// `v1alpha`: knows `proactivity` too.
     V1alpha,
+    /// `v1`: where the Python SDK 3.4.0 goes unless told otherwise; taken to know what `v1beta` knows.
+    V1,
 }
 
 impl Api {
@@ -49,6 +51,7 @@ impl Api {
         match self {
             Api::V1beta => "v1beta",
             Api::V1alpha => "v1alpha",
+            Api::V1 => "v1",
         }
     }
 }

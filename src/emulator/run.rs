@@ -272,6 +272,7 @@ fn enter(request: &Request) -> Option<(Api, Option<String>)> {
     let api = match path.strip_suffix(".GenerativeService.BidiGenerateContent")? {
         path if path.ends_with(".v1beta") => Api::V1beta,
         path if path.ends_with(".v1alpha") => Api::V1alpha,
+        path if path.ends_with(".v1") => Api::V1,
         _ => return None,
     };
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
@@ -293,13 +294,12 @@ struct Client<'a, S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
     async fn talk(mut self) -> String {
         loop {
+            // Before anything is sent: a client may leave at the first event.
+            self.shared.next_turn.fetch_max(self.emulator.next_turn(), Ordering::Relaxed);
             let deadline = match self.drain().await {
                 Ok(deadline) => deadline,
                 Err(how) => return how,
             };
-            if self.shared.options.script.continues() {
-                self.shared.next_turn.store(self.emulator.next_turn(), Ordering::Relaxed);
-            }
             // Without a deadline the arm is off; the value only has to exist.
             let wait = deadline.map_or(WRITE_TIMEOUT, |at| at.since(self.shared.now()));
             tokio::select! {
@@ -359,7 +359,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
     }
 
     async fn close(&mut self, code: u16, reason: String) -> String {
-        let how = format!("closed: {code} {reason}");
+        let how = format!("was closed with {code}");
         if code == CUT {
             return how;
         }
@@ -554,9 +554,11 @@ mod tests {
 
     #[test]
     fn another_path_is_not_found() {
-        visit(ServeOptions::new(Script::echo()), "/ws/v1.Other", async |socket| match socket {
-            Err(Error::Http(response)) => assert_eq!(response.status(), StatusCode::NOT_FOUND),
-            other => panic!("{other:?}"),
+        visit(ServeOptions::new(Script::echo()), "/ws/v2.GenerativeService.BidiGenerateContent", async |socket| {
+            match socket {
+                Err(Error::Http(response)) => assert_eq!(response.status(), StatusCode::NOT_FOUND),
+                other => panic!("{other:?}"),
+            }
         });
     }
 

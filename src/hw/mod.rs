@@ -67,6 +67,7 @@ pub trait Playback: Send {
     fn delay_frames(&mut self) -> Result<usize, PcmTrouble>;
 
     /// Starts the device now even if less than the start threshold is written (the tail of a short reply).
+    /// Does nothing where it runs already.
     fn start(&mut self) -> Result<(), PcmTrouble>;
 
     /// Stops at once, discards what is written and makes ready for the next write.

@@ -19,6 +19,8 @@ pub enum Closing {
     Network(String),
     /// The server's certificate was not accepted; a sentence.
     Certificate(String),
+    /// An error inside a message, instead of a close frame; its text.
+    Error(String),
     /// We closed it.
     Ours,
 }
@@ -108,6 +110,7 @@ pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
         Closing::Ours | Closing::Network(_) | Closing::Certificate(_) => return Verdict::Retry,
         Closing::Http(status) => (class_of_status(*status), format!("HTTP {status}")),
         Closing::Frame { code, reason } => (class_of(*code, reason), format!("{code} {reason}")),
+        Closing::Error(text) => (class_of(0, text), text.clone()),
     };
     match class {
         Class::Retry => Verdict::Retry,
@@ -144,7 +147,7 @@ impl std::fmt::Display for Closing {
             Closing::Frame { code, reason } if reason.is_empty() => write!(f, "the server closed with code {code}"),
             Closing::Frame { code, reason } => write!(f, "the server closed with code {code}: {reason}"),
             Closing::Http(status) => write!(f, "the server answered the connection with HTTP status {status}"),
-            Closing::Network(why) | Closing::Certificate(why) => f.write_str(why),
+            Closing::Network(why) | Closing::Certificate(why) | Closing::Error(why) => f.write_str(why),
             Closing::Ours => f.write_str("closed by this device"),
         }
     }

@@ -75,7 +75,7 @@ mod tests {
     fn each_model_gets_what_it_takes() {
         let row = |id: &str| {
             let m = model(id);
-            (m.thinking_level, m.behavior(Behavior::Blocking), m.turn_end)
+            (m.thinking_level, m.behavior(Blocking), m.turn_end)
         };
         use Behavior::{Blocking, NonBlocking};
         use TurnEnd::{InteractionIdle, TurnComplete};

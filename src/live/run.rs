@@ -221,7 +221,12 @@ impl Link {
                 None => return End::Closed(Closing::Network("the connection ended without a word".into())),
             };
             let event = match reader.read(&bytes) {
-                Ok(message) => LinkEvent::Message(Box::new(message)),
+                Ok(message) => {
+                    if !message.unknown.is_empty() {
+                        tracing::debug!(kinds = ?message.unknown, "the server sent kinds that are not known here");
+                    }
+                    LinkEvent::Message(Box::new(message))
+                }
                 Err(garbage) => LinkEvent::Garbage(garbage.to_string()),
             };
             self.tell(attempt, event).await;

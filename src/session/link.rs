@@ -53,6 +53,8 @@ pub enum Change {
 pub struct Link {
     state: State,
     attempt: u32,
+    /// After "quota exceeded": not even for a press before this.
+    paused_until: Option<Time>,
     backoff: Backoff,
     setup_timeout: Duration,
 }
@@ -60,7 +62,7 @@ pub struct Link {
 impl Link {
     /// A link that is down; `seed` spreads its retries.
     pub fn new(setup_timeout: Duration, seed: u64) -> Link {
-        Link { state: State::Down, attempt: 0, backoff: Backoff::new(seed), setup_timeout }
+        Link { state: State::Down, attempt: 0, paused_until: None, backoff: Backoff::new(seed), setup_timeout }
     }
 
     /// Where it is.
@@ -78,9 +80,11 @@ impl Link {
         matches!(self.state, State::Ready(_))
     }
 
-    /// Asks for a connection where there is none.
+    /// Asks for a connection where there is none: because its time has come, or because someone speaks, who is
+    /// not made to wait for the backoff.
     pub fn open(&mut self, now: Time, timers: &mut Timers) -> Option<Change> {
-        (self.state == State::Down).then(|| {
+        let is_paused = self.paused_until.is_some_and(|until| now < until);
+        (self.state == State::Down && !is_paused).then(|| {
             timers.clear(Reason::Reconnect);
             timers.set(Reason::Setup, now + self.setup_timeout);
             self.state = State::Connecting(now);
@@ -138,8 +142,66 @@ impl Link {
     fn fall(&mut self, now: Time, timers: &mut Timers, verdict: Verdict) {
         let wait = self.backoff.next_wait();
         let wait = if verdict == Verdict::Pause { wait.max(QUOTA_PAUSE) } else { wait };
+        self.paused_until = (verdict == Verdict::Pause).then_some(now + wait);
         timers.clear(Reason::Setup);
         timers.set(Reason::Reconnect, now + wait);
         self.state = State::Down;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn frame(code: u16, reason: &str) -> Closing {
+        Closing::Frame { code, reason: reason.into() }
+    }
+
+    fn wait_of(timers: &Timers, now: Time) -> u64 {
+        let (at, reason) = timers.next().unwrap();
+        assert_eq!(reason, Reason::Reconnect);
+        at.since(now).as_millis() as u64
+    }
+
+    #[test]
+    fn only_a_connection_that_lived_makes_the_next_failure_the_first() {
+        let (mut link, mut timers) = (Link::new(Duration::from_secs(15), 3), Timers::default());
+        let mut now = Time::ZERO;
+        // Each connection becomes ready and is lost; the last one only after it has lived for a while.
+        for (lived, from_ms, to_ms) in [(0, 200, 300), (1, 800, 1200), (9, 2400, 3600), (10, 200, 300)] {
+            link.open(now, &mut timers).unwrap();
+            link.connected().unwrap();
+            link.setup_complete(now, &mut timers).unwrap();
+            now += Duration::from_secs(lived);
+            link.down(&frame(1011, ""), now, &mut timers).unwrap();
+            let wait_ms = wait_of(&timers, now);
+            assert!((from_ms..=to_ms).contains(&wait_ms), "lived {lived} s, waits {wait_ms} ms");
+        }
+    }
+
+    #[test]
+    fn the_quota_is_let_alone_and_a_lost_network_is_not() {
+        let (mut link, mut timers) = (Link::new(Duration::from_secs(15), 3), Timers::default());
+        link.open(Time::ZERO, &mut timers).unwrap();
+        link.down(&frame(1011, "You exceeded your current quota"), Time::ZERO, &mut timers).unwrap();
+        assert_eq!(wait_of(&timers, Time::ZERO), 300_000);
+        assert_eq!(link.open(Time::from_ms(299_999), &mut timers), None);
+        assert_eq!(link.open(Time::from_ms(300_000), &mut timers), Some(Change::Open(2)));
+        link.down(&Closing::Network("gone".into()), Time::from_ms(300_001), &mut timers).unwrap();
+        assert_eq!(link.open(Time::from_ms(300_002), &mut timers), Some(Change::Open(3)));
+    }
+
+    #[test]
+    fn an_error_in_a_message_is_judged_by_its_text() {
+        for (text, is_refused) in [("API key not valid. Please pass a valid API key.", true), ("Internal error", false)]
+        {
+            let (mut link, mut timers) = (Link::new(Duration::from_secs(15), 3), Timers::default());
+            link.open(Time::ZERO, &mut timers).unwrap();
+            link.connected().unwrap();
+            let change = link.down(&Closing::Error(text.into()), Time::ZERO, &mut timers).unwrap();
+            assert_eq!(matches!(change, Change::Refused(Refusal::Key(_))), is_refused, "{text}");
+            assert_eq!(timers.next().is_none(), is_refused, "{text}");
+        }
     }
 }

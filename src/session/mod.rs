@@ -32,10 +32,10 @@ use calls::Calls;
 use link::{Change, Link};
 use playback::Playback;
 use timers::{Reason, Timers};
-use turn::Turn;
+use turn::{GivenUp, Turn};
 use uplink::{Sent, Taken, Uplink};
 
-use crate::config::agent::Agent;
+use crate::config::agent::{Agent, Behavior, Tool};
 use crate::flow::{
     CloseCause, GateEvent, GateNote, LinkEvent, LinkOrder, LinkReport, MicFact, SpeakerFact, SpeakerOrder, ToolOrder,
     ToolReply, What,
@@ -96,26 +96,30 @@ pub struct Session {
     timers: Timers,
     out: VecDeque<Output>,
     user_text: String,
-    is_window_wanted: bool,
+    is_mic_in_trouble: bool,
 }
 
 impl Session {
     /// A session for `agent`; `seed` spreads its retries.
     pub fn new(agent: &Agent, seed: u64) -> Session {
         let ms = |ms: u32| Duration::from_millis(u64::from(ms));
-        let limits: BTreeMap<String, Duration> =
-            agent.tools.iter().map(|t| (t.name.clone(), ms(t.timeout_ms))).collect();
+        let model = models::model(&agent.model);
+        let terms = |tool: &Tool| calls::Terms {
+            limit: ms(tool.timeout_ms),
+            is_blocking: model.behavior(tool.behavior) == Behavior::Blocking,
+        };
+        let tools: BTreeMap<String, calls::Terms> = agent.tools.iter().map(|t| (t.name.clone(), terms(t))).collect();
         Session {
             setup: crate::live::setup::setup(agent),
             link: Link::new(ms(agent.limits.setup_timeout_ms), seed),
             uplink: Uplink::new(agent.listen.message_ms),
-            turn: Turn::new(models::model(&agent.model).turn_end, ms(agent.limits.answer_timeout_ms)),
+            turn: Turn::new(model.turn_end, ms(agent.limits.answer_timeout_ms)),
             playback: Playback::default(),
-            calls: Calls::new(limits),
+            calls: Calls::new(tools),
             timers: Timers::default(),
             out: VecDeque::new(),
             user_text: String::new(),
-            is_window_wanted: true,
+            is_mic_in_trouble: false,
         }
     }
 
@@ -152,6 +156,11 @@ impl Session {
     /// Milliseconds of the user's speech that wait to be sent.
     pub fn kept_ms(&self) -> u64 {
         self.uplink.kept_ms()
+    }
+
+    /// Messages that the link's queue takes now; told before an input, where the queue is a real one.
+    pub fn set_link_room(&mut self, messages: usize) {
+        self.uplink.set_room(messages);
     }
 
     /// The number of the newest connection.
@@ -220,12 +229,18 @@ impl Session {
     /// The user wants to be heard: whatever the model says is over, here and now.
     fn cut(&mut self) {
         let cut = self.turn.cut();
+        self.silence(cut, true);
+    }
+
+    /// Flushes what plays and tells what was cut: the turn `cut`, or one that was only still to be heard.
+    fn silence(&mut self, cut: Option<Epoch>, by_user: bool) {
         let flushed = self.playback.flush();
         if let Some(epoch) = flushed {
             self.speak(SpeakerOrder::Flush { epoch });
         }
         if let Some(epoch) = cut.or(flushed) {
-            self.event(What::ReplyCut { epoch, received_ms: self.playback.received_ms(), by_user: true });
+            let received_ms = self.playback.received_ms(epoch).unwrap_or(0);
+            self.event(What::ReplyCut { epoch, received_ms, by_user });
         }
     }
 
@@ -234,14 +249,13 @@ impl Session {
         if !self.link.is_ready() {
             return;
         }
-        let Session { uplink, turn, timers, out, user_text, is_window_wanted, .. } = self;
+        let Session { uplink, turn, timers, out, user_text, .. } = self;
         let mut sent = Vec::new();
         uplink.send(now, timers, |what| sent.push(what));
         for what in sent {
             match what {
                 Sent::Started => {
                     user_text.clear();
-                    *is_window_wanted = true;
                     turn.window_started(timers);
                     out.push_back(Output::Event(What::WindowOpened));
                 }
@@ -361,8 +375,16 @@ impl Session {
     fn handle_mic(&mut self, fact: MicFact) {
         match fact {
             MicFact::Xrun => self.event(What::Xrun { part: "mic".into() }),
-            MicFact::Trouble(text) => self.event(What::Trouble { part: "mic".into(), text }),
-            MicFact::Running => self.event(What::Recovered { part: "mic".into() }),
+            MicFact::Trouble(text) => {
+                self.is_mic_in_trouble = true;
+                self.event(What::Trouble { part: "mic".into(), text });
+            }
+            // It also says so when it is opened for the first time, which is no news.
+            MicFact::Running => {
+                if std::mem::take(&mut self.is_mic_in_trouble) {
+                    self.event(What::Recovered { part: "mic".into() });
+                }
+            }
         }
     }
 
@@ -396,15 +418,17 @@ impl Session {
                 self.apply(change, now);
             }
             Reason::CatchUp => self.send_kept(now),
-            Reason::Answer | Reason::Progress => {
-                let (epoch, since) = self.turn.given_up();
-                if let Some(since) = since {
+            Reason::Answer | Reason::Progress => match self.turn.given_up() {
+                GivenUp::Unanswered { since } => {
                     self.event(What::NoAnswer { waited_ms: now.since(since).as_millis() as u64 });
                 }
-                if let Some(epoch) = epoch {
+                GivenUp::Unfinished { epoch } => {
+                    let text = "the reply stopped coming before its end".to_string();
+                    self.event(What::Trouble { part: "link".into(), text });
                     self.end_of_sound(epoch);
                 }
-            }
+                GivenUp::Unwanted => {}
+            },
             Reason::Stale => self.turn.stale_given_up(),
             Reason::Call => {
                 for answer in self.calls.late(now, &mut self.timers) {

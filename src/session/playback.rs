@@ -24,6 +24,8 @@ pub enum State {
 #[derive(Debug)]
 pub struct Playback {
     state: State,
+    /// The newest turn that any sound came of; the two figures are its own.
+    newest: Option<Epoch>,
     received_us: u64,
     heard_ms: u64,
     is_audible: bool,
@@ -32,7 +34,14 @@ pub struct Playback {
 
 impl Default for Playback {
     fn default() -> Playback {
-        Playback { state: State::Silent, received_us: 0, heard_ms: 0, is_audible: false, is_refused: false }
+        Playback {
+            state: State::Silent,
+            newest: None,
+            received_us: 0,
+            heard_ms: 0,
+            is_audible: false,
+            is_refused: false,
+        }
     }
 }
 
@@ -53,19 +62,16 @@ impl Playback {
         self.state
     }
 
-    /// Milliseconds of the newest turn that arrived.
-    pub fn received_ms(&self) -> u64 {
-        self.received_us / 1000
+    /// Milliseconds of `epoch` that arrived; none where no sound of it did, or a newer turn's has since.
+    pub fn received_ms(&self, epoch: Epoch) -> Option<u64> {
+        (self.newest == Some(epoch)).then_some(self.received_us / 1000)
     }
 
     /// A chunk of `epoch` arrived.
     pub fn offer(&mut self, epoch: Epoch, chunk: &Chunk) -> Offer {
-        if self.epoch() != Some(epoch) {
-            *self = Playback {
-                state: State::Playing { epoch, is_ended: false },
-                is_audible: self.is_audible,
-                ..Playback::default()
-            };
+        if self.newest != Some(epoch) {
+            let is_audible = self.is_audible;
+            *self = Playback { newest: Some(epoch), is_audible, ..Playback::default() };
         }
         if self.is_refused {
             return Offer::Drop;
@@ -149,7 +155,8 @@ mod tests {
             assert_eq!(playback.offer(Epoch(1), &second), Offer::Play);
             playback.heard(Epoch(1), heard_s * 1000);
         }
-        assert_eq!(playback.received_ms(), 200_000);
+        assert_eq!(playback.received_ms(Epoch(1)), Some(200_000));
+        assert_eq!(playback.received_ms(Epoch(2)), None);
     }
 
     #[test]

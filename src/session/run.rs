@@ -2,11 +2,13 @@
 //!
 //! It waits on one bell for any queue, or for the session's next deadline. Nothing here decides.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
@@ -20,6 +22,9 @@ use crate::flow::{
 use crate::hw::Clock;
 use crate::live::close::{Closing, Refusal};
 use crate::units::Time;
+
+/// How soon a cancellation that found the tools' queue full is tried again.
+const RETRY_CANCEL: Duration = Duration::from_millis(5);
 
 /// Who watches what happens; called on the core's thread, so it must not block.
 pub type Watcher = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -82,7 +87,7 @@ pub struct Parts {
 /// The system has no thread to give.
 pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
     let Parts { session, clock, bell, inputs, outputs, stop, progress } = parts;
-    let core = Core { session, clock, bell, outputs, stop, progress };
+    let core = Core { session, clock, bell, outputs, stop, progress, cancels: VecDeque::new() };
     thread::Builder::new().name("core".into()).spawn(move || core.run(inputs))
 }
 
@@ -93,6 +98,8 @@ struct Core {
     outputs: Outputs,
     stop: Arc<AtomicBool>,
     progress: Arc<AtomicU64>,
+    /// At most as many as calls can be open.
+    cancels: VecDeque<ToolOrder>,
 }
 
 impl Core {
@@ -110,7 +117,8 @@ impl Core {
             let deadline = self.step(Input::Timeout);
             let wait = deadline.map_or(IDLE_WAIT, |at| at.since(self.clock.now()));
             self.progress.fetch_add(1, Ordering::Relaxed);
-            self.bell.wait(wait);
+            self.retry_cancels();
+            self.bell.wait(if self.cancels.is_empty() { wait } else { wait.min(RETRY_CANCEL) });
         }
         let _ = self.outputs.link.try_send(LinkOrder::Close);
     }
@@ -118,6 +126,7 @@ impl Core {
     /// One input, and everything that follows from it. Answers the next deadline.
     fn step(&mut self, input: Input) -> Option<Time> {
         let now = self.clock.now();
+        self.session.set_link_room(self.outputs.link.capacity());
         self.session.handle_input(input, now);
         loop {
             match self.session.poll_output() {
@@ -159,9 +168,24 @@ impl Core {
     }
 
     fn tell_tools(&mut self, order: ToolOrder, now: Time) {
-        let Err(TrySendError::Full(ToolOrder::Run(call))) = self.outputs.tools.try_send(order) else { return };
-        let result = Err("busy: too many actions at once; call again in a moment".to_string());
-        self.session.handle_input(Input::Tool(ToolReply { id: call.id, name: call.name, result }), now);
+        match self.outputs.tools.try_send(order) {
+            Err(TrySendError::Full(ToolOrder::Run(call))) => {
+                let result = Err("busy: too many actions at once; call again in a moment".to_string());
+                self.session.handle_input(Input::Tool(ToolReply { id: call.id, name: call.name, result }), now);
+            }
+            Err(TrySendError::Full(cancel @ ToolOrder::Cancel(_))) => self.cancels.push_back(cancel),
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+        }
+    }
+
+    /// Cancellations that found the queue full: something that moves is to stop, so they are tried until taken.
+    fn retry_cancels(&mut self) {
+        while let Some(cancel) = self.cancels.pop_front() {
+            if let Err(TrySendError::Full(cancel)) = self.outputs.tools.try_send(cancel) {
+                self.cancels.push_front(cancel);
+                return;
+            }
+        }
     }
 }
 

@@ -3,14 +3,16 @@
 //! `interrupted` first, because sound that rides with it is of the turn it cuts; then captions, sound and
 //! calls; then `generationComplete`, then `turnComplete` (live-protocol.md 11, 12).
 
+use std::collections::BTreeSet;
+
 use super::Session;
 use super::calls::Admission;
 use super::playback::Offer;
-use super::timers::Reason;
-use super::turn::{Completed, Content};
+use super::turn::{Completed, Content, Interrupted, User};
 use crate::audio::Chunk;
-use crate::flow::{Call, SPEAKER_QUEUE_MS, SpeakerOrder, ToolOrder, What};
+use crate::flow::{Call, LinkOrder, SPEAKER_QUEUE_MS, SpeakerOrder, ToolOrder, ToolReply, What};
 use crate::live::client;
+use crate::live::close::Closing;
 use crate::live::server::{Interaction, Message};
 use crate::units::{CallId, Epoch, Frames, Time};
 
@@ -19,6 +21,9 @@ const USER_TEXT_MAX: usize = 16 * 1024;
 
 impl Session {
     pub(super) fn handle_message(&mut self, mut message: Message, now: Time) {
+        if let Some(text) = &message.error {
+            return self.handle_error(text, now);
+        }
         if message.setup_complete {
             let change = self.link.setup_complete(now, &mut self.timers);
             self.apply(change, now);
@@ -27,10 +32,8 @@ impl Session {
             // Of a connection that was given up, or before its setup: nothing in it can be ours.
             return;
         }
-        if message.interrupted
-            && let Some(epoch) = self.turn.interrupted(now, &mut self.timers)
-        {
-            self.cut_by_server(epoch);
+        if message.interrupted {
+            self.handle_interrupted(now);
         }
         if let Some(text) = &message.user_text {
             self.handle_user_text(text);
@@ -47,20 +50,43 @@ impl Session {
             self.event(What::ReplyGenerated { epoch });
             self.end_of_sound(epoch);
         }
-        self.handle_end(message.turn_complete, message.interaction, message.turn_reason);
+        self.handle_end(message.turn_complete, message.interaction, message.turn_reason, now);
         if let Some(total_tokens) = message.total_tokens {
             self.event(What::Usage { total_tokens });
         }
-        if let Some(text) = message.error {
-            self.event(What::Trouble { part: "link".into(), text: format!("the service reports an error: {text}") });
-        }
     }
 
-    fn cut_by_server(&mut self, epoch: Epoch) {
-        if let Some(epoch) = self.playback.flush() {
-            self.speak(SpeakerOrder::Flush { epoch });
+    /// An error told in a message ends the connection as a close frame with its text would.
+    fn handle_error(&mut self, text: &str, now: Time) {
+        let text = format!("the service reports an error: {text}");
+        let change = self.link.down(&Closing::Error(text.clone()), now, &mut self.timers);
+        if change.is_some() {
+            self.event(What::Trouble { part: "link".into(), text });
+            self.out.push_back(super::Output::Link(LinkOrder::Close));
         }
-        self.event(What::ReplyCut { epoch, received_ms: self.playback.received_ms(), by_user: false });
+        self.apply(change, now);
+    }
+
+    /// `interrupted`: what plays is silenced, whether its turn goes on at the server or is over there and only
+    /// still to be heard.
+    fn handle_interrupted(&mut self, now: Time) {
+        let cut = match self.turn.interrupted(now, &mut self.timers) {
+            Interrupted::Stale => return,
+            Interrupted::Reply(epoch) => Some(epoch),
+            Interrupted::Other => None,
+        };
+        self.silence(cut, false);
+    }
+
+    /// What the user does, as far as the model's content is concerned.
+    fn user(&self) -> User {
+        if self.uplink.is_window_open() {
+            User::Speaking
+        } else if self.uplink.is_idle() {
+            User::Listening
+        } else {
+            User::AboutToSpeak
+        }
     }
 
     fn handle_user_text(&mut self, text: &str) {
@@ -72,41 +98,53 @@ impl Session {
     }
 
     fn handle_content(&mut self, message: &mut Message, now: Time) {
-        let is_window_open = self.uplink.is_window_open();
-        let (epoch, is_first) = match self.turn.content(is_window_open, now, &mut self.timers) {
-            Content::Of { epoch, is_first } => (epoch, is_first),
-            // Sound, captions and calls die here: the server takes its calls back with the turn.
-            Content::Stale => return,
+        // One event may repeat a call, or take it back in the same breath.
+        let mut seen: BTreeSet<CallId> = message.cancelled.iter().cloned().collect();
+        message.calls.retain(|call| seen.insert(call.id.clone()));
+        let epoch = match self.turn.content(self.user(), now, &mut self.timers) {
+            Content::Of { epoch } => epoch,
+            Content::Stale => {
+                // The server takes blocking calls back with their turn; the others it keeps open.
+                message.calls.retain(|call| !self.calls.is_blocking(&call.name));
+                return self.refuse_calls(message);
+            }
             Content::Cut => return self.refuse_calls(message),
         };
-        if is_first && !message.audio.is_empty() {
-            self.event(What::ReplyStarted { epoch });
+        for chunk in message.audio.drain(..) {
+            self.play(epoch, chunk);
         }
         if let Some(text) = message.model_text.take() {
             self.event(What::ModelText { epoch, text });
         }
-        for chunk in message.audio.drain(..) {
-            self.play(epoch, chunk);
-        }
         for call in message.calls.drain(..) {
             self.call(call, now);
         }
+        if self.calls.is_any_open() {
+            self.turn.working(&mut self.timers);
+        }
     }
 
-    /// Calls of a turn that was cut here, and the server does not know it yet: nothing moves, but a model that
-    /// waits for an answer gets one.
+    /// Calls of a turn that was cut here: nothing moves, but a model that waits for an answer gets one.
     fn refuse_calls(&mut self, message: &mut Message) {
-        for call in message.calls.drain(..) {
-            let result = Err("not done: the user interrupted before it".to_string());
-            let response = client::response_of(&result);
-            self.send(client::Message::ToolResponse { id: call.id, name: call.name, response });
+        for call in message.calls.drain(..).filter(|call| !self.calls.is_open(&call.id)).collect::<Vec<_>>() {
+            let why = "not done: the user interrupted before it".to_string();
+            self.refuse(ToolReply { id: call.id, name: call.name, result: Err(why) });
         }
+    }
+
+    fn refuse(&mut self, reply: ToolReply) {
+        let response = client::response_of(&reply.result);
+        self.send(client::Message::ToolResponse { id: reply.id, name: reply.name, response });
     }
 
     fn play(&mut self, epoch: Epoch, chunk: Chunk) {
         let ms = Frames(chunk.frames.len() as u64).as_ms(chunk.rate);
+        let is_first = self.playback.received_ms(epoch).is_none();
         match self.playback.offer(epoch, &chunk) {
             Offer::Play => {
+                if is_first {
+                    self.event(What::ReplyStarted { epoch });
+                }
                 self.event(What::ReplyReceived { epoch, ms });
                 self.speak(SpeakerOrder::Play { epoch, chunk });
             }
@@ -128,14 +166,10 @@ impl Session {
         match self.calls.called(call, now, &mut self.timers) {
             Admission::Run(call) => {
                 self.event(What::ToolCalled { id, name, args });
-                self.turn.working(&mut self.timers);
                 self.out.push_back(super::Output::Tool(ToolOrder::Run(call)));
             }
             Admission::Known => {}
-            Admission::Refuse(reply) => {
-                let response = client::response_of(&reply.result);
-                self.send(client::Message::ToolResponse { id: reply.id, name: reply.name, response });
-            }
+            Admission::Refuse(reply) => self.refuse(reply),
         }
     }
 
@@ -143,28 +177,22 @@ impl Session {
         if self.calls.cancelled(&id, &mut self.timers) {
             self.out.push_back(super::Output::Tool(ToolOrder::Cancel(id.clone())));
             self.event(What::ToolCancelled { id });
-            self.turn.worked(now, &mut self.timers);
+            if !self.calls.is_any_open() {
+                self.turn.worked(now, &mut self.timers);
+            }
         }
     }
 
-    fn handle_end(&mut self, turn_complete: bool, interaction: Option<Interaction>, reason: Option<String>) {
+    fn handle_end(&mut self, turn_complete: bool, interaction: Option<Interaction>, reason: Option<String>, now: Time) {
         let is_more_coming = interaction != Some(Interaction::Idle);
-        if !turn_complete && interaction != Some(Interaction::Idle) {
+        if !turn_complete && is_more_coming {
             return;
         }
-        let is_window_open = self.uplink.is_window_open();
-        match self.turn.complete(is_window_open, is_more_coming, &mut self.timers) {
+        match self.turn.complete(self.user(), is_more_coming, now, &mut self.timers) {
             Completed::Stale => {}
-            Completed::Pause { epoch } => {
-                if let Some(epoch) = epoch {
-                    self.end_of_sound(epoch);
-                }
-            }
+            Completed::Pause { epoch } => epoch.into_iter().for_each(|epoch| self.end_of_sound(epoch)),
             Completed::Over { epoch } => {
-                if let Some(epoch) = epoch {
-                    self.end_of_sound(epoch);
-                }
-                self.timers.clear(Reason::Answer);
+                epoch.into_iter().for_each(|epoch| self.end_of_sound(epoch));
                 self.event(What::TurnOver { reason });
             }
         }

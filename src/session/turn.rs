@@ -41,18 +41,39 @@ pub enum Model {
 /// What to do with content that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// It belongs to this turn; `is_first` of it.
+    /// It belongs to this turn.
     Of {
         /// The turn.
         epoch: Epoch,
-        /// Whether the turn begins with it.
-        is_first: bool,
     },
     /// It belongs to a turn that was cut, and the server knows: drop it.
     Stale,
     /// It belongs to a turn that is cut here only (a press that led to no window): drop it, but the model is
     /// still at it.
     Cut,
+}
+
+/// What the user does while content comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    /// Nothing, or a press that is no window yet.
+    Listening,
+    /// A window waits for its `activityStart` (the gap, the pace): the server knows nothing of it, but the user
+    /// is not to be spoken over.
+    AboutToSpeak,
+    /// A window is open on the wire.
+    Speaking,
+}
+
+/// What `interrupted` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// The server cuts this turn: silence it.
+    Reply(Epoch),
+    /// It cuts no turn that goes on here; sound of one that is over may still be playing.
+    Other,
+    /// A turn that was cut here before: nothing to do.
+    Stale,
 }
 
 /// The machine.
@@ -125,50 +146,53 @@ impl Turn {
     }
 
     /// Content came: whose is it?
-    pub fn content(&mut self, is_window_open: bool, now: Time, timers: &mut Timers) -> Content {
-        // With manual windows the server answers at their end; what comes before is the cut turn's.
-        if self.stale_sure > 0 || (is_window_open && self.stale_maybe > 0) {
+    pub fn content(&mut self, user: User, now: Time, timers: &mut Timers) -> Content {
+        if user == User::Speaking {
+            // With manual windows the server answers at their end; what comes before is of an older turn, and
+            // what began it must still end it.
+            if self.stale_sure == 0 {
+                self.stale_sure = 1;
+                self.stale_maybe = self.stale_maybe.saturating_sub(1);
+            }
+        }
+        if self.stale_sure > 0 {
             return Content::Stale;
         }
         timers.clear(Reason::Answer);
         timers.set(Reason::Progress, now + PROGRESS_TIMEOUT);
         let is_wanted = match self.model {
             Model::Replying { is_cut: true, .. } | Model::Generated { is_cut: true, .. } => return Content::Cut,
-            Model::Replying { epoch, .. } => return Content::Of { epoch, is_first: false },
-            Model::Generated { epoch, .. } => {
-                // More after generationComplete (a tool's answer in the same turn): it goes on.
-                self.model = Model::Replying { epoch, is_cut: false };
-                return Content::Of { epoch, is_first: false };
-            }
+            Model::Replying { epoch, .. } => return Content::Of { epoch },
+            // More after generationComplete (a tool's answer in the same turn) has an epoch of its own: the
+            // speaker was told that nothing more comes of the first.
+            Model::Generated { .. } | Model::Idle => true,
             Model::Awaited { is_wanted, .. } => is_wanted,
-            Model::Idle => true,
-        };
+        } && user == User::Listening;
         self.stale_maybe = 0;
         self.newest = self.newest.next();
         self.model = Model::Replying { epoch: self.newest, is_cut: !is_wanted };
-        if is_wanted { Content::Of { epoch: self.newest, is_first: true } } else { Content::Cut }
+        if is_wanted { Content::Of { epoch: self.newest } } else { Content::Cut }
     }
 
-    /// `interrupted`. Answers the turn to silence, if it is not silent already.
-    pub fn interrupted(&mut self, now: Time, timers: &mut Timers) -> Option<Epoch> {
+    /// `interrupted`.
+    pub fn interrupted(&mut self, now: Time, timers: &mut Timers) -> Interrupted {
         if self.stale_sure > 0 {
-            return None;
-        }
-        if self.stale_maybe > 0 {
-            // Now it is sure that the pair comes.
-            self.stale_maybe -= 1;
-            self.stale_sure = 1;
-            timers.set(Reason::Stale, now + STALE_TIMEOUT);
-            return None;
+            return Interrupted::Stale;
         }
         // Its `turnComplete` follows; an `interrupted` with no reply under way is the tail of an older turn, and
         // must not end the one that is awaited (langwatch/scenario #360).
         self.stale_sure = 1;
         timers.set(Reason::Stale, now + STALE_TIMEOUT);
-        let (Model::Replying { epoch, is_cut } | Model::Generated { epoch, is_cut }) = self.model else { return None };
+        if self.stale_maybe > 0 {
+            self.stale_maybe -= 1; // now it is sure that the pair comes
+            return Interrupted::Stale;
+        }
+        let (Model::Replying { epoch, is_cut } | Model::Generated { epoch, is_cut }) = self.model else {
+            return Interrupted::Other;
+        };
         timers.clear(Reason::Progress);
         self.model = Model::Idle;
-        (!is_cut).then_some(epoch)
+        if is_cut { Interrupted::Stale } else { Interrupted::Reply(epoch) }
     }
 
     /// `generationComplete`. Answers the turn of which no more sound comes.
@@ -182,7 +206,7 @@ impl Turn {
     }
 
     /// `turnComplete`.
-    pub fn complete(&mut self, is_window_open: bool, is_more_coming: bool, timers: &mut Timers) -> Completed {
+    pub fn complete(&mut self, user: User, is_more_coming: bool, now: Time, timers: &mut Timers) -> Completed {
         if self.stale_sure > 0 {
             self.stale_sure -= 1;
             if self.stale_sure == 0 {
@@ -190,7 +214,7 @@ impl Turn {
             }
             return Completed::Stale;
         }
-        if is_window_open && self.stale_maybe > 0 {
+        if user == User::Speaking && self.stale_maybe > 0 {
             self.stale_maybe -= 1;
             return Completed::Stale;
         }
@@ -201,6 +225,12 @@ impl Turn {
             Model::Generated { is_cut, .. } => (None, is_cut),
         };
         if is_more_coming && self.turn_end == TurnEnd::InteractionIdle {
+            // A sign of life; what it says next has an epoch of its own, because the filler's end is told.
+            timers.clear(Reason::Answer);
+            timers.set(Reason::Progress, now + PROGRESS_TIMEOUT);
+            if let Some(epoch) = epoch {
+                self.model = Model::Generated { epoch, is_cut };
+            }
             return Completed::Pause { epoch: epoch.filter(|_| !is_cut) };
         }
         timers.clear(Reason::Answer);
@@ -215,23 +245,22 @@ impl Turn {
         timers.clear(Reason::Progress);
     }
 
-    /// A tool's result went out: the model's answer is due.
+    /// The last result of a tool went out, or was taken back: it is the model's go again.
     pub fn worked(&mut self, now: Time, timers: &mut Timers) {
-        if matches!(self.model, Model::Replying { .. } | Model::Awaited { .. }) {
+        if matches!(self.model, Model::Replying { .. } | Model::Generated { .. }) {
             timers.set(Reason::Progress, now + PROGRESS_TIMEOUT);
         }
     }
 
-    /// [`Reason::Answer`] or [`Reason::Progress`] passed: the turn is given up. Answers the turn whose sound
-    /// ends here, and since when the answer was awaited.
-    pub fn given_up(&mut self) -> (Option<Epoch>, Option<Time>) {
-        let epoch = self.live_epoch();
-        let since = match self.model {
-            Model::Awaited { since, .. } => Some(since),
-            Model::Idle | Model::Replying { .. } | Model::Generated { .. } => None,
-        };
-        self.model = Model::Idle;
-        (epoch, since)
+    /// [`Reason::Answer`] or [`Reason::Progress`] passed: the turn is given up.
+    pub fn given_up(&mut self) -> GivenUp {
+        match std::mem::replace(&mut self.model, Model::Idle) {
+            Model::Awaited { since, is_wanted: true } => GivenUp::Unanswered { since },
+            Model::Replying { epoch, is_cut: false } | Model::Generated { epoch, is_cut: false } => {
+                GivenUp::Unfinished { epoch }
+            }
+            Model::Idle | Model::Awaited { .. } | Model::Replying { .. } | Model::Generated { .. } => GivenUp::Unwanted,
+        }
     }
 
     /// [`Reason::Stale`] passed: the boundary is not coming, and what comes is the new turn's.
@@ -252,6 +281,23 @@ impl Turn {
     }
 }
 
+/// What was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenUp {
+    /// An answer that never began.
+    Unanswered {
+        /// When the user's turn ended.
+        since: Time,
+    },
+    /// A reply that stopped coming.
+    Unfinished {
+        /// The turn.
+        epoch: Epoch,
+    },
+    /// Nothing that anyone waits for.
+    Unwanted,
+}
+
 /// What `turnComplete` ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completed {
@@ -267,4 +313,70 @@ pub enum Completed {
         /// The turn.
         epoch: Option<Epoch>,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn() -> (Turn, Timers) {
+        (Turn::new(TurnEnd::TurnComplete, std::time::Duration::from_secs(8)), Timers::default())
+    }
+
+    #[test]
+    fn a_turn_that_is_over_by_itself_leaves_no_boundary() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Of { epoch: Epoch(1) });
+        assert_eq!(
+            turn.complete(User::Listening, false, now, &mut timers),
+            Completed::Over { epoch: Some(Epoch(1)) },
+            "no generationComplete told the end of its sound"
+        );
+        turn.window_started(&mut timers);
+        turn.window_ended(true, now, &mut timers);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Of { epoch: Epoch(2) });
+    }
+
+    #[test]
+    fn two_turns_cut_one_after_the_other_leave_two_boundaries() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        turn.content(User::Listening, now, &mut timers);
+        assert_eq!(turn.cut(), Some(Epoch(1)));
+        assert_eq!(turn.cut(), None, "it is cut once");
+        turn.window_started(&mut timers);
+        turn.window_ended(true, now, &mut timers);
+        // The second turn is cut before anything of it came.
+        turn.window_started(&mut timers);
+        assert_eq!(turn.interrupted(now, &mut timers), Interrupted::Stale);
+        assert_eq!(turn.complete(User::Speaking, true, now, &mut timers), Completed::Stale);
+        assert_eq!(turn.interrupted(now, &mut timers), Interrupted::Stale);
+        turn.window_ended(true, now, &mut timers);
+        assert_eq!(turn.complete(User::Listening, true, now, &mut timers), Completed::Stale);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Of { epoch: Epoch(2) });
+    }
+
+    #[test]
+    fn nothing_is_spoken_over_a_user_who_is_about_to_speak() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        turn.window_ended(true, now, &mut timers);
+        assert_eq!(turn.content(User::AboutToSpeak, now, &mut timers), Content::Cut);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Cut, "nor its rest after all");
+        assert_eq!(turn.live_epoch(), None);
+    }
+
+    #[test]
+    fn what_is_given_up_tells_who_waited() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        turn.window_ended(true, now, &mut timers);
+        assert_eq!(turn.given_up(), GivenUp::Unanswered { since: now });
+        turn.window_ended(false, now, &mut timers);
+        assert_eq!(turn.given_up(), GivenUp::Unwanted);
+        turn.content(User::Listening, now, &mut timers);
+        assert_eq!(turn.given_up(), GivenUp::Unfinished { epoch: Epoch(1) });
+        assert_eq!(turn.given_up(), GivenUp::Unwanted);
+    }
 }

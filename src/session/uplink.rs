@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::timers::{Reason, Timers};
 use crate::audio::{HOP_FRAMES, Hop, Speech, UPLINK_RATE};
-use crate::flow::{CloseCause, SPEECH_KEPT_MS};
+use crate::flow::{CloseCause, LINK_ORDERS_MAX, SPEECH_KEPT_MS};
 use crate::live::client::Message;
 use crate::units::Time;
 
@@ -19,6 +19,8 @@ const WINDOW_GAP: Duration = Duration::from_millis(500);
 const CATCH_UP_BURST: usize = 16;
 /// … and the pause before the next ones: about thirty times as fast as it was spoken.
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(10);
+/// Places in the link's queue that speech leaves free, for everything else that is to be said.
+const ROOM_RESERVED: usize = 64;
 /// Kept speech, in frames.
 const KEPT_FRAMES_MAX: usize = (SPEECH_KEPT_MS * UPLINK_RATE.0 as u64 / 1000) as usize;
 
@@ -55,6 +57,10 @@ pub struct Uplink {
     /// The gate's window: its last one in `windows` takes what comes.
     is_gate_open: bool,
     last_end_at: Option<Time>,
+    /// A burst went out: the next one not before this.
+    next_burst_at: Option<Time>,
+    /// Messages that the link's queue takes: on a slow network speech is kept here, not there.
+    room: usize,
     message_frames: usize,
 }
 
@@ -73,7 +79,14 @@ impl Uplink {
     /// An uplink that sends `message_ms` of speech in a message.
     pub fn new(message_ms: u32) -> Uplink {
         let message_frames = UPLINK_RATE.frames_in_ms(message_ms);
-        Uplink { windows: VecDeque::new(), is_gate_open: false, last_end_at: None, message_frames }
+        Uplink {
+            windows: VecDeque::new(),
+            is_gate_open: false,
+            last_end_at: None,
+            next_burst_at: None,
+            room: LINK_ORDERS_MAX,
+            message_frames,
+        }
     }
 
     /// The gate opened a window.
@@ -99,9 +112,17 @@ impl Uplink {
         if !std::mem::take(&mut self.is_gate_open) {
             return;
         }
-        if let Some(window) = self.windows.back_mut() {
-            window.closed = Some(cause);
+        let Some(window) = self.windows.back_mut() else { return };
+        window.closed = Some(cause);
+        // Nothing of it is on the wire: an empty window must never be, and a mistaken press need not.
+        if !window.is_started && (window.speech.is_empty() || cause == CloseCause::Mistake) {
+            self.windows.pop_back();
         }
+    }
+
+    /// Messages that the link's queue takes now.
+    pub fn set_room(&mut self, messages: usize) {
+        self.room = messages;
     }
 
     /// Whether a window is open on the wire: `activityStart` sent, `activityEnd` not yet.
@@ -124,6 +145,7 @@ impl Uplink {
     /// What is still kept of it goes out on the next connection as a window of its own.
     pub fn link_lost(&mut self) -> u64 {
         self.last_end_at = None;
+        self.next_burst_at = None;
         let Some(window) = self.windows.front_mut() else { return 0 };
         let lost = window.sent_frames as u64 * 1000 / u64::from(UPLINK_RATE.0);
         window.is_started = false;
@@ -137,7 +159,12 @@ impl Uplink {
     /// Sends what may be sent now on a ready link; sets [`Reason::CatchUp`] where more is to follow.
     pub fn send(&mut self, now: Time, timers: &mut Timers, mut out: impl FnMut(Sent)) {
         timers.clear(Reason::CatchUp);
-        let mut burst = CATCH_UP_BURST;
+        if let Some(at) = self.next_burst_at.filter(|at| *at > now) {
+            timers.set(Reason::CatchUp, at);
+            return;
+        }
+        self.next_burst_at = None;
+        let mut burst = CATCH_UP_BURST.min(self.room.saturating_sub(ROOM_RESERVED));
         while let Some(window) = self.windows.front_mut() {
             if !window.is_started {
                 if window.speech.is_empty() {
@@ -158,7 +185,9 @@ impl Uplink {
             }
             while window.has_message(self.message_frames) {
                 if burst == 0 {
-                    timers.set(Reason::CatchUp, now + CATCH_UP_PAUSE);
+                    let at = now + CATCH_UP_PAUSE;
+                    self.next_burst_at = Some(at);
+                    timers.set(Reason::CatchUp, at);
                     return;
                 }
                 burst -= 1;
@@ -191,5 +220,108 @@ impl Window {
         }
         self.sent_frames += speech.frames().len();
         speech
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn speech(hops: usize) -> Speech {
+        let mut speech = Speech::empty();
+        for _ in 0..hops {
+            assert!(speech.push(&Hop { at: Time::ZERO, frames: [7; HOP_FRAMES] }));
+        }
+        speech
+    }
+
+    /// What goes out now: `S`tart, milliseconds of each message, `E`nd.
+    fn sent(uplink: &mut Uplink, now_ms: u64, timers: &mut Timers) -> String {
+        let mut out = String::new();
+        uplink.send(Time::from_ms(now_ms), timers, |what| match what {
+            Sent::Message(Message::ActivityStart) => out.push('S'),
+            Sent::Message(Message::ActivityEnd) => out.push('E'),
+            Sent::Message(Message::Audio(speech)) => out += &format!(" {}", speech.frames().len() / 16),
+            Sent::Message(other) => out += &format!("{other:?}"),
+            Sent::Started | Sent::Ended { .. } => {}
+        });
+        out
+    }
+
+    #[test]
+    fn on_a_slow_network_speech_is_kept_here_and_not_in_the_links_queue() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        uplink.open();
+        for _ in 0..4 {
+            assert_eq!(uplink.speech(&speech(4)), Taken::Kept);
+        }
+        uplink.set_room(ROOM_RESERVED + 3);
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "S 20 20 20");
+        assert_eq!(timers.next(), Some((Time::ZERO + CATCH_UP_PAUSE, Reason::CatchUp)));
+        uplink.set_room(ROOM_RESERVED);
+        assert_eq!(sent(&mut uplink, 20, &mut timers), "");
+        uplink.set_room(LINK_ORDERS_MAX);
+        assert_eq!(sent(&mut uplink, 40, &mut timers), " 20 20 20 20 20");
+        assert!(!timers.is_set(Reason::CatchUp));
+    }
+
+    #[test]
+    fn whole_messages_while_it_is_open_and_the_rest_at_its_end() {
+        let (mut uplink, mut timers) = (Uplink::new(40), Timers::default());
+        uplink.open();
+        uplink.speech(&speech(3));
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "S");
+        uplink.speech(&speech(3));
+        assert_eq!(sent(&mut uplink, 0, &mut timers), " 40");
+        uplink.close(CloseCause::Released);
+        assert_eq!(sent(&mut uplink, 0, &mut timers), " 20E");
+        assert!(uplink.is_idle());
+    }
+
+    #[test]
+    fn a_window_without_speech_never_goes_out() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        uplink.open();
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "");
+        uplink.close(CloseCause::MicLost);
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "");
+        assert!(uplink.is_idle());
+        assert_eq!(uplink.speech(&speech(1)), Taken::NoWindow);
+    }
+
+    #[test]
+    fn windows_for_which_there_was_no_room_do_not_pile_up() {
+        let mut uplink = Uplink::new(20);
+        uplink.open();
+        while uplink.speech(&speech(4)) == Taken::Kept {}
+        assert_eq!(uplink.kept_ms(), SPEECH_KEPT_MS);
+        uplink.close(CloseCause::TooLong);
+        for _ in 0..1000 {
+            uplink.open();
+            assert_eq!(uplink.speech(&speech(1)), Taken::Full);
+            uplink.close(CloseCause::TooLong);
+        }
+        assert_eq!(uplink.windows.len(), 1);
+    }
+
+    #[test]
+    fn a_lost_window_is_begun_anew_with_what_was_not_sent() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        uplink.open();
+        uplink.speech(&speech(3));
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "S 20");
+        assert_eq!(uplink.link_lost(), 20);
+        uplink.close(CloseCause::Released);
+        assert_eq!(sent(&mut uplink, 1, &mut timers), "S 10E", "the gap is of the connection that ended");
+    }
+
+    #[test]
+    fn a_mistake_that_has_begun_is_ended_properly() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        uplink.open();
+        uplink.speech(&speech(2));
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "S 20");
+        uplink.close(CloseCause::Mistake);
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "E");
     }
 }

@@ -117,7 +117,7 @@ impl Shell {
             let is_flush = matches!(order, SpeakerOrder::Flush { .. });
             if is_flush && let Some(outlet) = &mut self.outlet {
                 // Trouble met here is met again, and dealt with, in `work`.
-                let _ = outlet.look(&mut self.speaker);
+                let _ = outlet.look(&mut self.speaker, self.parts.clock.now());
             }
             self.speaker.handle(order, self.parts.clock.now());
         }
@@ -207,8 +207,9 @@ struct Outlet {
     /// `[frames, channels] S16 @ the device's rate`, not yet taken by the device.
     staged: Vec<i16>,
     /// Frames written since it was last stopped.
-    written_frames: usize,
-    is_started: bool,
+    written_frames: u64,
+    /// When it was started; none while it stands.
+    started_at: Option<Time>,
 }
 
 impl Outlet {
@@ -221,7 +222,7 @@ impl Outlet {
             block: Vec::new(),
             staged: Vec::new(),
             written_frames: 0,
-            is_started: false,
+            started_at: None,
         };
         outlet.make_room(rate);
         Ok(outlet)
@@ -237,13 +238,13 @@ impl Outlet {
     /// Carries out plans until there is nothing to do; answers for how long.
     fn carry_out(&mut self, speaker: &mut Speaker, now: Time) -> Result<Duration, PcmTrouble> {
         for _ in 0..PLANS_MAX {
-            self.write_staged()?;
-            let (device, fill) = self.look(speaker)?;
+            self.write_staged(now)?;
+            let (device, fill) = self.look(speaker, now)?;
             match speaker.plan(device, now) {
                 Plan::Render => self.render(speaker, now)?,
                 // All is still within the resampler: silence pushes it out.
                 Plan::Start if self.written_frames == 0 => self.render(speaker, now)?,
-                Plan::Start => self.start()?,
+                Plan::Start => self.start(now)?,
                 Plan::Drop => {
                     self.stop()?;
                     speaker.on_dropped();
@@ -261,16 +262,20 @@ impl Outlet {
     }
 
     /// Where the device stands, and its fill in frames; tells the speaker its position.
-    fn look(&mut self, speaker: &mut Speaker) -> Result<(Device, usize), PcmTrouble> {
+    fn look(&mut self, speaker: &mut Speaker, now: Time) -> Result<(Device, usize), PcmTrouble> {
         // Also asks an idle device whether it is still there.
         let free = self.playback.wait(Duration::ZERO)?;
         let staged = self.staged.len() / self.shape.channels;
-        if !self.is_started {
-            speaker.on_position(self.unheard(self.written_frames + staged));
-            let held = self.written_frames + staged + self.resampler.pending_frames();
-            return Ok((if held == 0 { Device::Stopped } else { Device::Held }, self.written_frames));
-        }
-        let delay = self.playback.delay_frames()?;
+        let Some(started_at) = self.started_at else {
+            let written = self.written_frames as usize; // less than the start threshold
+            speaker.on_position(self.unheard(written + staged));
+            let held = written + staged + self.resampler.pending_frames();
+            return Ok((if held == 0 { Device::Stopped } else { Device::Held }, written));
+        };
+        // A sound server that was just started may say 0 before it knows better. Nothing plays faster than time.
+        let most = now.since(started_at).as_micros() as u64 * u64::from(self.shape.rate.0) / 990_000; // 1 % fast
+        let least = self.written_frames.saturating_sub(most).min(self.shape.buffer_frames as u64);
+        let delay = self.playback.delay_frames()?.max(least as usize);
         speaker.on_position(self.unheard(delay + staged));
         // Many devices move their pointer once a period; the delay is finer where the driver knows better.
         let fill = (self.shape.buffer_frames.saturating_sub(free)).min(delay);
@@ -310,7 +315,7 @@ impl Outlet {
             self.resampler = resampler(speaker.rate(), self.shape.rate)?;
             self.make_room(speaker.rate());
         }
-        if !self.is_started && !self.staged.is_empty() {
+        if self.started_at.is_none() && !self.staged.is_empty() {
             return Err(PcmTrouble::Other("the loudspeaker takes no sound although it is empty".into()));
         }
         speaker.render(&mut self.block, now);
@@ -320,30 +325,30 @@ impl Outlet {
                 staged.extend(std::iter::repeat_n(frame, channels));
             }
         });
-        self.write_staged()
+        self.write_staged(now)
     }
 
-    fn write_staged(&mut self) -> Result<(), PcmTrouble> {
+    fn write_staged(&mut self, now: Time) -> Result<(), PcmTrouble> {
         while !self.staged.is_empty() {
             let frames = self.playback.write(&self.staged)?;
             if frames == 0 {
                 break;
             }
-            self.written_frames += frames;
+            self.written_frames += frames as u64;
             let samples = (frames * self.shape.channels).min(self.staged.len());
             self.staged.copy_within(samples.., 0);
             self.staged.truncate(self.staged.len() - samples);
         }
         let threshold = (2 * self.shape.period_frames).min(self.shape.buffer_frames);
-        if !self.is_started && self.written_frames >= threshold {
-            self.start()?; // it has by itself, at its threshold; if not, now
+        if self.started_at.is_none() && self.written_frames >= threshold as u64 {
+            self.start(now)?; // it has by itself, at its threshold; if not, now
         }
         Ok(())
     }
 
-    fn start(&mut self) -> Result<(), PcmTrouble> {
+    fn start(&mut self, now: Time) -> Result<(), PcmTrouble> {
         self.playback.start()?;
-        self.is_started = true;
+        self.started_at = Some(now);
         Ok(())
     }
 
@@ -361,7 +366,7 @@ impl Outlet {
     }
 
     fn forget(&mut self) {
-        self.is_started = false;
+        self.started_at = None;
         self.written_frames = 0;
     }
 }

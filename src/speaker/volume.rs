@@ -7,7 +7,7 @@ use crate::units::Hertz;
 const RAMP_MS: u32 = 10;
 /// Length of a fade at the edge of a gap, ms.
 pub const FADE_MS: u32 = 5;
-/// Frames of the longest fade: [`FADE_MS`] at 96 kHz. Higher rates get a shorter one.
+/// Frames of the longest fade: 5 ms at 96 kHz. Higher rates get a shorter one.
 const FADE_FRAMES_MAX: usize = 480;
 
 /// The loudness from 0 to 100, reached in a ramp.

@@ -225,7 +225,7 @@ pub const LIMITS: Sheet =
 /// All sheets of the agent file, in the order in which they are best explained.
 pub const SHEETS: &[&Sheet] = &[&TOP, &LISTEN, &SPEAK, &LIMITS, &tool::TOOL];
 
-/// A key that `names` would be listed under, for those who print the table.
+/// All keys with their sections, for those who print the table.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static dyn AnyKey)> {
     SHEETS.iter().flat_map(|sheet| sheet.keys.iter().map(|key| (sheet.name, *key)))
 }

@@ -1,7 +1,6 @@
 //! The board profile's keys (type, range, default and what they mean) and how they become a [`Board`].
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use toml::de::DeValue;
 
@@ -210,7 +209,7 @@ fn driver(reader: &mut Reader<'_>, top: &Section<'_>) -> LineDriver {
                 let message = format!("is missing; the driver `files` needs {}", FOLDER.kind.rule());
                 reader.object(top, FOLDER.name, message);
             }
-            LineDriver::Files(folder.unwrap_or_else(PathBuf::new))
+            LineDriver::Files(folder.unwrap_or_default())
         }
         _ if folder.is_some() => {
             reader.object(

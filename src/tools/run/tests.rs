@@ -4,9 +4,11 @@
 use super::*;
 use crate::audio::trouble::PcmTrouble;
 use crate::config::agent;
+use crate::hw::{self, LineTrouble};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 /// Long enough for a machine that is busy with something else; only ever waited for in a failing test.
 const SOON: Duration = Duration::from_secs(20);

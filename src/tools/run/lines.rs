@@ -1,0 +1,175 @@
+//! The lines of all tools, touched where blocking is allowed and never waited for without a limit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
+
+use crate::hw::{self, Board, LineTrouble};
+use crate::tools::Tools;
+
+/// How long the driver of a line may take: an I2C expander's bus gives up after about a second.
+pub(super) const LINE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Told of every change of an output: the board profile's name and the level.
+type LineSet = dyn Fn(&str, bool) + Send + Sync;
+
+/// An output and what it was last set to.
+struct Driven {
+    output: Box<dyn hw::Output>,
+    is_active: bool,
+}
+
+/// One line: its device once it is open, and whose turn it is.
+struct Slot<T> {
+    device: Arc<Mutex<Option<T>>>,
+    turn: Mutex<()>,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Slot<T> {
+        Slot { device: Arc::new(Mutex::new(None)), turn: Mutex::new(()) }
+    }
+}
+
+/// The lines of all tools. They are opened when first needed and stay open.
+pub(super) struct Lines {
+    board: Arc<dyn Board>,
+    outputs: BTreeMap<String, Slot<Driven>>,
+    inputs: BTreeMap<String, Slot<Box<dyn hw::Input>>>,
+    line_set: Arc<LineSet>,
+}
+
+impl Lines {
+    pub(super) fn new(tools: &Tools, board: Arc<dyn Board>, line_set: Arc<LineSet>) -> Lines {
+        let outputs: BTreeMap<String, Slot<Driven>> =
+            tools.outputs().map(|line| (line.to_string(), Slot::default())).collect();
+        // Reading a line that a tool drives asks the output.
+        let inputs = tools.inputs().filter(|line| !outputs.contains_key(*line));
+        let inputs = inputs.map(|line| (line.to_string(), Slot::default())).collect();
+        Lines { board, outputs, inputs, line_set }
+    }
+
+    /// Waits until no other call uses the line.
+    pub(super) async fn turn(&self, line: &str) -> Option<MutexGuard<'_, ()>> {
+        let turn = match (self.outputs.get(line), self.inputs.get(line)) {
+            (Some(slot), _) => &slot.turn,
+            (None, slot) => &slot?.turn,
+        };
+        Some(turn.lock().await)
+    }
+
+    /// Makes an output active or inactive, opening it if need be.
+    pub(super) async fn drive(&self, line: &str, active: bool) -> Result<(), String> {
+        let Some(slot) = self.outputs.get(line) else { return Err(format!("line `{line}` is not an output")) };
+        let (board, line_set, name) = (self.board.clone(), self.line_set.clone(), line.to_string());
+        on_device(slot, line, move |device: &mut Option<Driven>| {
+            let driven = match device {
+                Some(driven) => driven,
+                None => device.insert(Driven { output: board.open_output(&name)?, is_active: false }),
+            };
+            if let Err(trouble) = driven.output.set(active) {
+                *device = None; // opened anew by the next call
+                return Err(trouble);
+            }
+            if driven.is_active != active {
+                driven.is_active = active;
+                line_set(&name, active);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Reads a line: an input, or what an output was set to.
+    pub(super) async fn sense(&self, line: &str) -> Result<bool, String> {
+        let (board, name) = (self.board.clone(), line.to_string());
+        if let Some(slot) = self.outputs.get(line) {
+            // An output that was not opened yet was not driven yet either.
+            let level =
+                |device: &mut Option<Driven>| device.as_mut().map_or(Ok(false), |driven| driven.output.is_active());
+            return on_device(slot, line, level).await;
+        }
+        let Some(slot) = self.inputs.get(line) else { return Err(format!("line `{line}` is not known")) };
+        on_device(slot, line, move |device: &mut Option<Box<dyn hw::Input>>| {
+            let input = match device {
+                Some(input) => input,
+                None => device.insert(board.open_input(&name)?),
+            };
+            let level = input.is_active();
+            if level.is_err() {
+                *device = None;
+            }
+            level
+        })
+        .await
+    }
+
+    /// Opens the inputs in the background: some (FIFOs) only know what was written after they were opened.
+    pub(super) fn open_inputs(self: &Arc<Lines>) {
+        for line in self.inputs.keys() {
+            let (lines, line) = (self.clone(), line.clone());
+            tokio::spawn(async move {
+                if let Err(trouble) = lines.sense(&line).await {
+                    tracing::warn!(line, "cannot be read yet, the next call tries again: {trouble}");
+                }
+            });
+        }
+    }
+
+    /// Makes an output inactive if it was opened; waits for it at most `patience`, but never gives up behind
+    /// the back: a line that hangs is made inactive as soon as it can be.
+    pub(super) async fn rest(self: &Arc<Lines>, line: &str, patience: Duration) {
+        let Some(slot) = self.outputs.get(line) else { return };
+        let (device, line_set, name) = (slot.device.clone(), self.line_set.clone(), line.to_string());
+        let resting = tokio::spawn(async move {
+            let mut device = device.lock_owned().await;
+            let rested = spawn_blocking(move || {
+                let Some(driven) = device.as_mut() else { return };
+                match driven.output.set(false) {
+                    Ok(()) if driven.is_active => line_set(&name, false),
+                    Ok(()) => {}
+                    Err(trouble) => tracing::error!(line = name, "could not be made inactive: {trouble}"),
+                }
+                driven.is_active = false;
+            });
+            let _ = rested.await;
+        });
+        if timeout(patience, resting).await.is_err() {
+            tracing::error!(line, "hangs and could not be made inactive yet");
+        }
+    }
+
+    /// Makes all outputs that were opened inactive, side by side.
+    pub(super) async fn rest_all(self: &Arc<Lines>) {
+        let mut resting = JoinSet::new();
+        for line in self.outputs.keys() {
+            let (lines, line) = (self.clone(), line.clone());
+            resting.spawn(async move { lines.rest(&line, LINE_TIMEOUT).await });
+        }
+        while resting.join_next().await.is_some() {}
+    }
+}
+
+/// Does `work` with a line's device on a thread that may block, alone, and waits [`LINE_TIMEOUT`] at most.
+///
+/// The device's lock travels with the work: what hangs keeps it, and what is asked later stays later.
+async fn on_device<T: Send + 'static, R: Send + 'static>(
+    slot: &Slot<T>,
+    line: &str,
+    work: impl FnOnce(&mut Option<T>) -> Result<R, LineTrouble> + Send + 'static,
+) -> Result<R, String> {
+    let device = slot.device.clone();
+    let done = async move {
+        let mut device = device.lock_owned().await;
+        spawn_blocking(move || work(&mut device)).await
+    };
+    match timeout(LINE_TIMEOUT, done).await {
+        Ok(Ok(result)) => result.map_err(|trouble| trouble.to_string()),
+        Ok(Err(_)) => Err(format!("line `{line}` could not be reached")),
+        Err(_) => Err(format!("line `{line}` did not react within {} ms", LINE_TIMEOUT.as_millis())),
+    }
+}
