@@ -14,5 +14,9 @@ mod rig;
 #[path = "line/sound.rs"]
 mod sound;
 
+#[path = "line/losing.rs"]
+mod losing;
+#[path = "line/strangers.rs"]
+mod strangers;
 #[path = "line/talking.rs"]
 mod talking;

@@ -27,8 +27,8 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Starts the daemon with its files in `folder`.
-    pub fn start(folder: &Path) -> Pulse {
+    /// Starts the daemon with its files in `folder`; ALSA finds its devices (second) by a name of ours (first) too.
+    pub fn start(folder: &Path, devices: &[(&str, &str)]) -> Pulse {
         std::fs::create_dir_all(folder).unwrap();
         let log = std::fs::File::create(folder.join("shell.log")).unwrap();
         let mut shell = Command::new("sh")
@@ -45,7 +45,15 @@ impl Pulse {
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let orders = shell.stdin.take();
         let mut pulse = Pulse { shell, orders, answers, folder: folder.into() };
-        pulse.run("pactl info");
+        // A null sink that nobody hears sleeps up to 2 s and makes the first listener wait. Microphones do not.
+        let listener = folder.join("listener.raw");
+        pulse.run(&format!("parec -d mic.monitor --latency-msec=10 '{}' &", listener.display()));
+        let is_awake = || std::fs::metadata(&listener).is_ok_and(|file| file.len() > 0).then_some(());
+        wait_for("the first sound of the microphone", Duration::from_secs(10), is_awake);
+        let mut asoundrc = std::fs::OpenOptions::new().append(true).open(folder.join("asoundrc")).unwrap();
+        for (ours, device) in devices {
+            writeln!(asoundrc, "pcm.{ours} {{ type pulse device \"{device}\" }}").unwrap();
+        }
         pulse
     }
 
@@ -76,16 +84,6 @@ impl Pulse {
     /// Says a WAV file into the microphone; returns when it was said.
     pub fn say(&mut self, wav: &Path) {
         self.run(&format!("pulse_say '{}'", wav.display()));
-    }
-
-    /// Begins to say a WAV file into the microphone.
-    pub fn say_begin(&mut self, wav: &Path) {
-        self.run(&format!("pulse_say '{}' & said=$!", wav.display()));
-    }
-
-    /// Returns when what was begun is said.
-    pub fn say_end(&mut self) {
-        self.run("wait $said");
     }
 
     /// Begins to record the loudspeaker.

@@ -24,9 +24,9 @@ const BOARD: &str = r#"description = "A board of the line's tests: PulseAudio's 
 driver = "files"
 folder = "FOLDER/lines"
 [capture]
-pcm = "default"
+pcm = "MIC"
 [playback]
-pcm = "default"
+pcm = "SPEAKER"
 [lines.talk]
 direction = "input"
 [lines.led]
@@ -42,6 +42,9 @@ parameters = { type = "OBJECT", properties = { on = { type = "BOOLEAN" } }, requ
 action = { gpio = "set", line = "lamp", argument = "on" }
 "#;
 
+/// The rig's devices by name.
+const OWN_DEVICES: [(&str, &str); 2] = [("line_mic", "mic.monitor"), ("line_spk", "spk")];
+
 /// What a test wants to be otherwise.
 #[derive(Clone, Copy, Default)]
 pub struct Wish<'a> {
@@ -49,12 +52,9 @@ pub struct Wish<'a> {
     pub script: &'a str,
     /// Lines of `[listen]`.
     pub listen: &'a str,
-    /// Lines of `[speak]`.
-    pub speak: &'a str,
+    /// PCMs that name their PulseAudio device, so that nothing else takes its place when it is gone.
+    pub own_devices: bool,
 }
-
-/// What an event must have: its name, and maybe one field.
-pub type Wanted<'a> = (&'a str, Option<(&'a str, Value)>);
 
 pub struct Rig {
     pub folder: PathBuf,
@@ -71,32 +71,41 @@ impl Rig {
     pub fn new(name: &str, wish: Wish<'_>) -> Rig {
         let mut rig = Rig::without_mynah(name, wish);
         rig.start_mynah();
-        rig.await_event(0, "recovered", Some(("part", "mic".into())), SOON);
+        rig.await_mic();
         rig.await_event(0, "link_ready", None, SOON);
         rig
     }
 
     /// The same before `mynah run` is started.
     pub fn without_mynah(name: &str, wish: Wish<'_>) -> Rig {
+        let mut rig = Rig::without_server(name, wish);
+        rig.start_emulator();
+        rig.write_agent(&rig.address, wish.listen);
+        rig
+    }
+
+    /// The same before a server is started.
+    pub fn without_server(name: &str, wish: Wish<'_>) -> Rig {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("line").join(name);
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         certificate(&folder);
-        let pulse = Pulse::start(&folder.join("pulse"));
+        let pulse = Pulse::start(&folder.join("pulse"), &OWN_DEVICES);
         std::fs::write(folder.join("script.txt"), wish.script).unwrap();
+        let (mic, speaker) = if wish.own_devices { ("line_mic", "line_spk") } else { ("default", "default") };
         let board = BOARD.replace("FOLDER", &folder.display().to_string());
+        let board = board.replace("MIC", mic).replace("SPEAKER", speaker);
         std::fs::write(folder.join("board.toml"), board).unwrap();
-        let mut rig = Rig { folder, pulse, emulator: None, mynah: None, address: "127.0.0.1:0".into(), emulators: 0 };
-        rig.start_emulator();
+        Rig { folder, pulse, emulator: None, mynah: None, address: "127.0.0.1:0".into(), emulators: 0 }
+    }
+
+    /// Writes the agent file of `mynah run`; `address` is the server's.
+    pub fn write_agent(&self, address: &str, listen: &str) {
         let agent = format!(
-            "endpoint = \"wss://{}{LIVE_PATH}\"\nextra_ca = \"{}\"\n[listen]\n{}\n[speak]\n{}\n{LAMP_TOOL}",
-            rig.address,
-            rig.folder.join("ca.pem").display(),
-            wish.listen,
-            wish.speak,
+            "endpoint = \"wss://{address}{LIVE_PATH}\"\nextra_ca = \"{}\"\n[listen]\n{listen}\n{LAMP_TOOL}",
+            self.folder.join("ca.pem").display(),
         );
-        std::fs::write(rig.folder.join("mynah.toml"), agent).unwrap();
-        rig
+        std::fs::write(self.folder.join("mynah.toml"), agent).unwrap();
     }
 
     /// Starts the emulator, a second time at the address of the first.
@@ -127,6 +136,15 @@ impl Rig {
         command.env("GEMINI_API_KEY", "key-of-the-line-tests");
         self.pulse.put_into(&mut command);
         self.mynah = Some(Process::start("mynah", &self.folder, &mut command));
+    }
+
+    /// Waits until sound comes from the microphone for the first time.
+    pub fn await_mic(&mut self) {
+        let mynah = self.mynah.as_mut().unwrap();
+        wait_for("the microphone", SOON, || {
+            mynah.must_live();
+            mynah.text().contains("the microphone runs").then_some(())
+        });
     }
 
     fn events_path(&self) -> PathBuf {
@@ -204,8 +222,7 @@ impl Rig {
         std::fs::OpenOptions::new().write(true).open(path).unwrap().write_all(word.as_bytes()).unwrap();
     }
 
-    /// Holds the button, says a bundled recording, lets go when its window holds all of it; answers the mark
-    /// before the press.
+    /// Holds the button while a bundled recording is said; answers the mark before the press.
     pub fn ask(&mut self, name: &str) -> usize {
         let mark = self.mark();
         self.press();
@@ -233,7 +250,7 @@ impl Rig {
         Sound::read(&path)
     }
 
-    /// Waits until the present emulator has recorded so many turns in all; answers the files in order.
+    /// What a client and the present emulator said, each with `ms`, `from` and `message`.
     pub fn messages(&self, client: u32) -> Vec<Value> {
         let path = self.record_folder().join(format!("client-{client}.jsonl"));
         let text = std::fs::read_to_string(path).unwrap_or_default();

@@ -52,6 +52,12 @@ impl Sound {
         Sound { rate: self.rate, frames: self.frames[index(from_ms)..index(from_ms + ms)].to_vec() }
     }
 
+    /// Without the silence at both ends, save 20 ms.
+    pub fn audible(&self) -> Sound {
+        let (from_ms, ms) = self.extent(-50.0).unwrap();
+        self.part(from_ms - 20.0, ms + 20.0 + from_ms.min(20.0))
+    }
+
     /// Looks for `wanted` (of the same rate) here, at every shift, also hanging over both ends.
     pub fn find(&self, wanted: &Sound) -> Found {
         assert_eq!(self.rate, wanted.rate);
@@ -108,14 +114,6 @@ impl Sound {
         };
         self.frames.chunks(self.rate as usize * ms / 1000).map(level).collect()
     }
-}
-
-/// Sounds one after another, with `gap_ms` of silence between them.
-pub fn joined(sounds: &[&Sound], gap_ms: u32) -> Sound {
-    let rate = sounds[0].rate;
-    let gap = vec![0; (rate * gap_ms / 1000) as usize];
-    let frames: Vec<&[i16]> = sounds.iter().map(|sound| &sound.frames[..]).collect();
-    Sound { rate, frames: frames.join(&gap[..]) }
 }
 
 fn floats(frames: &[i16]) -> Vec<f64> {
