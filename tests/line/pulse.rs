@@ -19,6 +19,11 @@ while read -r line; do
     echo "done $?"
 done"#;
 
+/// PCMs of ALSA that name their PulseAudio device: where it is gone, no other one takes its place.
+const OWN_DEVICES: [(&str, &str); 2] = [(MIC, "mic.monitor"), (SPEAKER, "spk")];
+pub const MIC: &str = "line_mic";
+pub const SPEAKER: &str = "line_spk";
+
 pub struct Pulse {
     shell: Child,
     orders: Option<ChildStdin>,
@@ -27,8 +32,8 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Starts the daemon with its files in `folder`; ALSA finds its devices (second) by a name of ours (first) too.
-    pub fn start(folder: &Path, devices: &[(&str, &str)]) -> Pulse {
+    /// Starts the daemon with its files in `folder`.
+    pub fn start(folder: &Path) -> Pulse {
         std::fs::create_dir_all(folder).unwrap();
         let log = std::fs::File::create(folder.join("shell.log")).unwrap();
         let mut shell = Command::new("sh")
@@ -45,16 +50,33 @@ impl Pulse {
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let orders = shell.stdin.take();
         let mut pulse = Pulse { shell, orders, answers, folder: folder.into() };
+        pulse.prepare();
+        pulse
+    }
+
+    /// Waits for the daemon, and gives ALSA the rig's devices by names of their own.
+    fn prepare(&mut self) {
         // A null sink that nobody hears sleeps up to 2 s and makes the first listener wait. Microphones do not.
-        let listener = folder.join("listener.raw");
-        pulse.run(&format!("parec -d mic.monitor --latency-msec=10 '{}' &", listener.display()));
+        let listener = self.folder.join("listener.raw");
+        let _ = std::fs::remove_file(&listener);
+        self.run(&format!("parec -d mic.monitor --latency-msec=10 '{}' &", listener.display()));
         let is_awake = || std::fs::metadata(&listener).is_ok_and(|file| file.len() > 0).then_some(());
         wait_for("the first sound of the microphone", Duration::from_secs(10), is_awake);
-        let mut asoundrc = std::fs::OpenOptions::new().append(true).open(folder.join("asoundrc")).unwrap();
-        for (ours, device) in devices {
+        let mut asoundrc = std::fs::OpenOptions::new().append(true).open(self.folder.join("asoundrc")).unwrap();
+        for (ours, device) in OWN_DEVICES {
             writeln!(asoundrc, "pcm.{ours} {{ type pulse device \"{device}\" }}").unwrap();
         }
-        pulse
+    }
+
+    /// Ends the daemon: all devices are gone.
+    pub fn end(&mut self) {
+        self.run("pulse_down");
+    }
+
+    /// Starts the daemon again.
+    pub fn start_again(&mut self) {
+        self.run("pulse_up \"$0\"");
+        self.prepare();
     }
 
     /// Runs a line of shell in the rig, to its end.

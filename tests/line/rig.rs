@@ -9,7 +9,7 @@ use base64::Engine as _;
 use serde_json::Value;
 
 use super::process::{Process, wait_for};
-use super::pulse::Pulse;
+use super::pulse::{self, Pulse};
 use super::sound::Sound;
 
 pub const MYNAH: &str = env!("CARGO_BIN_EXE_mynah");
@@ -41,9 +41,6 @@ description = "Switches the lamp. Call it only when the user asks for it."
 parameters = { type = "OBJECT", properties = { on = { type = "BOOLEAN" } }, required = ["on"] }
 action = { gpio = "set", line = "lamp", argument = "on" }
 "#;
-
-/// The rig's devices by name.
-const OWN_DEVICES: [(&str, &str); 2] = [("line_mic", "mic.monitor"), ("line_spk", "spk")];
 
 /// What a test wants to be otherwise.
 #[derive(Clone, Copy, Default)]
@@ -90,9 +87,9 @@ impl Rig {
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
         certificate(&folder);
-        let pulse = Pulse::start(&folder.join("pulse"), &OWN_DEVICES);
+        let pulse = Pulse::start(&folder.join("pulse"));
         std::fs::write(folder.join("script.txt"), wish.script).unwrap();
-        let (mic, speaker) = if wish.own_devices { ("line_mic", "line_spk") } else { ("default", "default") };
+        let (mic, speaker) = if wish.own_devices { (pulse::MIC, pulse::SPEAKER) } else { ("default", "default") };
         let board = BOARD.replace("FOLDER", &folder.display().to_string());
         let board = board.replace("MIC", mic).replace("SPEAKER", speaker);
         std::fs::write(folder.join("board.toml"), board).unwrap();
