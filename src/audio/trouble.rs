@@ -38,8 +38,8 @@ pub enum PcmTrouble {
         /// Which setting.
         what: String,
     },
-    /// Anything else ALSA says.
-    #[error("PCM error: {0}")]
+    /// Anything else, as a sentence.
+    #[error("{0}")]
     Other(String),
 }
 

@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod emulator;
+pub mod events;
 pub mod exit;
 pub mod house;
 pub mod load;

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::events::EventFile;
 use super::{exit, load, watch};
 use crate::audio::Chunk;
 use crate::config::agent::endpoint;
 use crate::config::board::{Board as Profile, LineDriver};
 use crate::daemon::{Daemon, Ending, Options, TALK_LINE};
+use crate::flow::Event;
 use crate::hw::sim::{SimBoard, SimClock, SimHandle, SimSetup};
 use crate::hw::{self, Board, Clock};
+use crate::session::run::Watcher;
 use crate::units::Frames;
 
 /// Where the agent file is looked for when none is named.
@@ -36,6 +39,9 @@ pub struct Args {
     /// On the simulated board: a WAV that is said into the microphone one second after the start, button held
     #[arg(long, value_name = "FILE.wav")]
     say: Option<PathBuf>,
+    /// Append all that happens to this file, a JSON object a line; what was said stands in it too
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
 }
 
 /// Runs until SIGTERM, SIGINT, or a refusal that only a person can mend.
@@ -58,13 +64,29 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         None => None,
         Some(file) => Some(hw::wav::load(file).map_err(|e| exit::config(e.to_string()))?),
     };
-    let watcher = Arc::new(watch::log);
+    let (watcher, events) = watcher(args.events.as_deref())?;
     tracing::info!(board = profile.name, model = agent.model, mode = ?agent.listen.mode, "starting");
     let sayer = say(recording, hand)?;
     let daemon = Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher })?;
     let result = serve(daemon, signals);
     drop(sayer);
+    if let Some(events) = events {
+        events.finish();
+    }
     result
+}
+
+/// Who is told what happens: the log, and the file where one is wanted.
+fn watcher(path: Option<&Path>) -> anyhow::Result<(Watcher, Option<EventFile>)> {
+    let Some(path) = path else { return Ok((Arc::new(watch::log), None)) };
+    let file = EventFile::open(path)
+        .map_err(|e| exit::config(format!("--events {} cannot be written: {e}", path.display())))?;
+    let tell = file.teller();
+    let watcher = move |event: &Event| {
+        tell(event);
+        watch::log(event);
+    };
+    Ok((Arc::new(watcher), Some(file)))
 }
 
 type Opened = (Arc<dyn Board>, Arc<dyn Clock>, Option<SimHandle>);

@@ -287,6 +287,10 @@ async fn send(mut sink: impl Sink<Frame, Error = WsError> + Unpin, orders: &mut 
 fn closing_of(error: WsError) -> Closing {
     match error {
         WsError::Http(response) => Closing::Http(response.status().as_u16()),
+        // The library's words for this are a link to its manual.
+        WsError::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            Closing::Network("the connection ended without a word".into())
+        }
         WsError::Io(e) => Closing::Network(format!("the connection broke ({e})")),
         other => Closing::Network(format!("the connection broke ({other})")),
     }

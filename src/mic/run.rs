@@ -138,6 +138,7 @@ impl Shell {
         let is_repaired = self.recovery.on_success(now);
         if is_repaired || !self.is_known_to_run {
             self.is_known_to_run = true;
+            tracing::debug!("the microphone runs");
             self.tell(MicFact::Running);
         }
         Ok(())

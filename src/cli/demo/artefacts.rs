@@ -38,8 +38,7 @@ fn write_wav(path: &Path, track: &Track, seconds: f64) -> anyhow::Result<()> {
 fn write_events(path: &Path, events: &[Event]) -> anyhow::Result<()> {
     let mut file = BufWriter::new(fs::File::create(path)?);
     for event in events {
-        serde_json::to_writer(&mut file, event)?;
-        file.write_all(b"\n")?;
+        crate::cli::events::write(&mut file, event)?;
     }
     Ok(file.flush()?)
 }

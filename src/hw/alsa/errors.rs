@@ -19,14 +19,20 @@ pub fn is_not_now(error: &alsa::Error) -> bool {
 pub fn at_opening(error: &alsa::Error, pcm: &str) -> PcmTrouble {
     let pcm = pcm.to_string();
     match errno(error) {
-        // A sound server that is not there (ECONNREFUSED) comes back like a device.
-        libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::ECONNREFUSED => PcmTrouble::Missing { pcm },
+        libc::ENOENT | libc::ENODEV | libc::ENXIO => PcmTrouble::Missing { pcm },
+        libc::ECONNREFUSED => PcmTrouble::Other(format!(
+            "PCM {pcm} belongs to a sound server, and none answers: start it (PulseAudio or PipeWire), or name the \
+             card itself in the board profile (`aplay -L` and `arecord -L` list the names)"
+        )),
         libc::EBUSY | libc::EAGAIN => PcmTrouble::Busy { pcm },
         libc::EACCES | libc::EPERM => PcmTrouble::Other(format!(
             "PCM {pcm} may not be opened by this user: add it to the group `audio` and log in again"
         )),
         libc::EINVAL => PcmTrouble::Refused { pcm, what: format!("its settings ({error})") },
-        _ => PcmTrouble::Other(format!("PCM {pcm} could not be opened: {error}")),
+        _ => PcmTrouble::Other(format!(
+            "PCM {pcm} could not be opened ({error}): is it plugged in? `aplay -L` and `arecord -L` list the names \
+             that exist"
+        )),
     }
 }
 
@@ -36,7 +42,7 @@ pub fn in_stream(error: &alsa::Error) -> PcmTrouble {
         libc::EPIPE => PcmTrouble::Xrun,
         libc::ESTRPIPE => PcmTrouble::Suspended,
         libc::ENODEV | libc::EBADFD | libc::ENXIO | libc::ENOTTY => PcmTrouble::Gone,
-        _ => PcmTrouble::Other(error.to_string()),
+        _ => PcmTrouble::Other(format!("the device fails ({error})")),
     }
 }
 
@@ -90,5 +96,7 @@ mod tests {
         assert!(matches!(at_opening(&error(libc::EBUSY), "x"), PcmTrouble::Busy { .. }));
         assert!(matches!(at_opening(&error(libc::EINVAL), "x"), PcmTrouble::Refused { .. }));
         assert!(matches!(at_opening(&error(libc::ENOENT), "x"), PcmTrouble::Missing { .. }));
+        let sentence = at_opening(&error(libc::ECONNREFUSED), "default").to_string();
+        assert!(sentence.contains("sound server"), "{sentence}");
     }
 }
