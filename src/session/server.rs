@@ -188,6 +188,9 @@ impl Session {
         if !turn_complete && is_more_coming {
             return;
         }
+        if interaction == Some(Interaction::InProgress) && self.turn.awaits_boundary() {
+            return; // the end of a filler of the turn that was cut, not of that turn
+        }
         match self.turn.complete(self.user(), is_more_coming, now, &mut self.timers) {
             Completed::Stale => {}
             Completed::Pause { epoch } => epoch.into_iter().for_each(|epoch| self.end_of_sound(epoch)),

@@ -209,6 +209,11 @@ impl Turn {
         (!is_cut).then_some(epoch)
     }
 
+    /// Whether the end of a turn that was cut must still come.
+    pub fn awaits_boundary(&self) -> bool {
+        self.stale_sure > 0
+    }
+
     /// `turnComplete`.
     pub fn complete(&mut self, user: User, is_more_coming: bool, now: Time, timers: &mut Timers) -> Completed {
         if self.stale_sure > 0 {

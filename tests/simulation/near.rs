@@ -77,7 +77,10 @@ impl World {
                     self.at(self.now + noticed_after, Due::Down(at, Down::Closed(closing)));
                 }
             }
-            Fault::Stall(length) => self.stalled_until = self.now + length,
+            Fault::Stall(length) => {
+                self.stalled_until = self.now + length;
+                self.watch.stalled();
+            }
             Fault::MicGone(length) => {
                 self.mic_gone_until = self.now + length;
                 let mut at = self.now;

@@ -209,6 +209,14 @@ impl Watch {
         }
     }
 
+    /// The line stands still for longer than the end of a cut turn is waited for: what comes after tells no turn
+    /// from another.
+    pub fn stalled(&mut self) {
+        for exchange in self.exchanges.iter_mut().filter(|e| e.reply.is_none_or(|r| !self.replies[r].is_complete)) {
+            exchange.is_blurred = true;
+        }
+    }
+
     pub(super) fn exchange_of(&mut self, reply: ReplyId) -> &mut Exchange {
         &mut self.exchanges[self.replies[reply].exchange]
     }
