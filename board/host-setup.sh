@@ -48,7 +48,7 @@ need_rust() {
     if ! command -v rustup >/dev/null 2>&1; then
         need_packages ca-certificates curl
         # Debian 13 has rustup as a package; elsewhere it is its authors' installer.
-        if apt-cache show rustup >/dev/null 2>&1; then
+        if apt-cache policy rustup | grep -q 'Candidate: [^(]'; then
             need_packages rustup
         else
             curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
