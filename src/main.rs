@@ -9,7 +9,7 @@ use mynah::cli;
 #[derive(Parser)]
 #[command(name = "mynah", version, about, after_help = AFTER_HELP)]
 struct Program {
-    /// Say more on standard error: -v what is decided, -vv every step (speech and captions included)
+    /// Say more on standard error: -v what is decided and what was said, -vv every step
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     #[command(subcommand)]

@@ -14,7 +14,7 @@ pub const SECONDS_MAX: u32 = 1200;
 #[derive(Debug, thiserror::Error)]
 pub enum WavTrouble {
     /// The file cannot be opened, read or written.
-    #[error("{file}: {why}")]
+    #[error("{file} cannot be read or written: {why}")]
     File {
         /// The file.
         file: String,

@@ -7,6 +7,7 @@ use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
 
+use super::exit;
 use crate::emulator::run::{self, News, ServeOptions};
 use crate::emulator::{Script, Sounds};
 
@@ -39,7 +40,7 @@ pub struct Args {
 /// Serves, and prints what clients do, until the process is ended (or with `--once` until the first client has left).
 pub fn run(args: &Args, sounds: Sounds) -> anyhow::Result<()> {
     let script = match &args.script {
-        Some(path) => run::load(path, sounds)?,
+        Some(path) => run::load(path, sounds).map_err(|e| exit::config(e.to_string()))?,
         None => Script::echo(),
     };
     let (observer, news) = sync_channel(LINES_MAX);
@@ -47,7 +48,7 @@ pub fn run(args: &Args, sounds: Sounds) -> anyhow::Result<()> {
     options.record = args.record.clone();
     options.observer = Some(observer);
     if let (Some(cert), Some(key)) = (&args.tls_cert, &args.tls_key) {
-        options.tls = Some(run::tls(cert, key)?);
+        options.tls = Some(run::tls(cert, key).map_err(|e| exit::config(e.to_string()))?);
     }
     let scheme = if options.tls.is_some() { "wss" } else { "ws" };
     let server = run::spawn(args.listen, options)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::demo::{House, Show, Stop};
-use super::{load, sounds};
+use super::{exit, load, sounds};
 use crate::config::agent::Agent;
 use crate::config::board::Board as Profile;
 use crate::daemon::{Daemon, Options};
@@ -38,7 +38,7 @@ impl House for Mynah {
 
     fn start(&self, show: Show) -> anyhow::Result<Stop> {
         let script = match &show.script_file {
-            Some(file) => emulator::load(file, recordings()?)?,
+            Some(file) => emulator::load(file, recordings()?).map_err(|e| exit::config(e.to_string()))?,
             None => Script::parse(&show.script, &recordings()?)?,
         };
         let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

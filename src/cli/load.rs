@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
 use super::exit::{self, Exit};
 use crate::config::agent::{self, Agent, endpoint};
 use crate::config::board::{self, Board};
@@ -71,6 +74,14 @@ pub fn extra_ca(agent: &Agent) -> anyhow::Result<Option<Vec<u8>>> {
     let Some(path) = &agent.extra_ca else { return Ok(None) };
     let pem =
         std::fs::read(path).map_err(|e| exit::config(format!("extra_ca {} cannot be read: {e}", path.display())))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    if !found.is_ok_and(|certificates| !certificates.is_empty()) {
+        let sentence = format!(
+            "extra_ca {} holds no certificate; a PEM file begins with `-----BEGIN CERTIFICATE-----`",
+            path.display()
+        );
+        return Err(exit::config(sentence));
+    }
     Ok(Some(pem))
 }
 

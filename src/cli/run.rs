@@ -78,13 +78,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Who is told what happens: the log, and the file where one is wanted.
 fn watcher(path: Option<&Path>) -> anyhow::Result<(Watcher, Option<EventFile>)> {
-    let Some(path) = path else { return Ok((Arc::new(watch::log), None)) };
+    let Some(path) = path else { return Ok((Arc::new(watch::logger()), None)) };
     let file = EventFile::open(path)
         .map_err(|e| exit::config(format!("--events {} cannot be written: {e}", path.display())))?;
-    let tell = file.teller();
+    let (tell, log) = (file.teller(), watch::logger());
     let watcher = move |event: &Event| {
         tell(event);
-        watch::log(event);
+        log(event);
     };
     Ok((Arc::new(watcher), Some(file)))
 }

@@ -1,9 +1,28 @@
 //! What `mynah run` says of what happens: one line an owner would want, no speech above DEBUG.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::flow::{Event, What};
 
-/// Logs one event by its consequence.
-pub fn log(event: &Event) {
+/// A watcher that logs each event by its consequence.
+pub fn logger() -> impl Fn(&Event) + Send + Sync {
+    // Why there is no connection, while there is none: an hour without network is one line, not a hundred.
+    let told = Mutex::new(None::<String>);
+    move |event| {
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        match &event.what {
+            What::LinkReady { .. } => *told = None,
+            What::LinkDown { why } if told.as_ref() == Some(why) => {
+                return tracing::debug!("still no connection: {why}");
+            }
+            What::LinkDown { why } => *told = Some(why.clone()),
+            _ => {}
+        }
+        log(event);
+    }
+}
+
+fn log(event: &Event) {
     match &event.what {
         What::LinkReady { setup_ms } => tracing::info!(setup_ms, "ready: the service took the set-up"),
         What::LinkDown { why } => tracing::warn!("no connection: {why}"),

@@ -217,7 +217,7 @@ impl Reader<'_> {
             [Bare("close"), Bare(code), Text(reason)] => {
                 Step::Close { code: close_code(code)?, reason: reason.clone() }
             }
-            _ => return Err((show(words), usage(words))),
+            _ => return Err((format!("`{}` is not understood", show(words)), usage(words))),
         })
     }
 

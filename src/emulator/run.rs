@@ -116,7 +116,7 @@ pub enum ShellError {
         why: String,
     },
     /// A mistake in a script.
-    #[error("{}: {error}", path.display())]
+    #[error("{}:{}: {}; {}", path.display(), error.line, error.problem, error.right)]
     Script {
         /// Which.
         path: PathBuf,
@@ -593,7 +593,7 @@ mod tests {
         assert!(load(&path, Sounds::new()).unwrap_err().to_string().contains("a.txt"));
         std::fs::write(&path, "turn\n\n say hello.wav \"Hello.\"\n").unwrap();
         let told = load(&path, Sounds::new()).unwrap_err().to_string();
-        assert!(told.contains("line 3") && told.contains("hello.wav"), "{told}");
+        assert!(told.contains("a.txt:3: ") && told.contains("hello.wav"), "{told}");
         let spec = hound::WavSpec {
             channels: 2,
             ..hound::WavSpec {

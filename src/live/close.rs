@@ -108,6 +108,9 @@ const REASONS: [(&str, Class); 22] = [
 pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
     let (class, text) = match closing {
         Closing::Ours | Closing::Network(_) | Closing::Certificate(_) => return Verdict::Retry,
+        Closing::Http(404) => {
+            (class_of_status(404), "HTTP 404: no Live service is at this path, see `endpoint`".into())
+        }
         Closing::Http(status) => (class_of_status(*status), format!("HTTP {status}")),
         Closing::Frame { code, reason } => (class_of(*code, reason), format!("{code} {reason}")),
         Closing::Error(text) => (class_of(0, text), text.clone()),
@@ -126,7 +129,7 @@ pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
 fn class_of_status(status: u16) -> Class {
     match status {
         401 | 403 => Class::Key,
-        404 => Class::Model,
+        404 => Class::Setup, // of the path: an unknown model is a close frame
         429 => Class::Pause,
         _ => Class::Retry,
     }
