@@ -13,6 +13,8 @@ mod pulse;
 mod rig;
 #[path = "line/sound.rs"]
 mod sound;
+#[path = "line/witness.rs"]
+mod witness;
 
 #[path = "line/losing.rs"]
 mod losing;

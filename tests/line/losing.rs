@@ -6,6 +6,7 @@ use super::process::wait_for;
 use super::rig::{IN_A_WHILE, Rig, SOON, Wish};
 use super::sound::Sound;
 use super::talking::{FROM_THE_PRESS, must_hold_all, must_hold_reply};
+use super::witness::steadily;
 
 /// What answers every question the same.
 const ANSWER: &str = "turn *\n say say_lamp\n";
@@ -21,100 +22,110 @@ fn talk(rig: &mut Rig, question: &str) -> usize {
 #[test]
 #[ignore = "needs PulseAudio; sh tests/run.sh runs it"]
 fn a_microphone_that_is_unplugged_is_told_of_and_heard_again_when_it_is_back() {
-    let mut rig = Rig::new("microphone", Wish { script: ANSWER, own_devices: true, ..Wish::default() });
-    let mark = talk(&mut rig, "ask_hello");
-    rig.pulse.run("pulse_unplug mic");
-    let (lost, trouble) = rig.await_event(mark, "trouble", Some(("part", "mic".into())), SOON);
-    println!("{trouble}");
-    rig.pulse.run("pulse_plug mic");
-    rig.await_event(lost, "recovered", Some(("part", "mic".into())), SOON);
-    talk(&mut rig, "ask_lamp");
-    must_hold_all(&rig.heard(1, 2), "ask_lamp", FROM_THE_PRESS);
+    steadily(|| {
+        let mut rig = Rig::new("microphone", Wish { script: ANSWER, own_devices: true, ..Wish::default() });
+        let mark = talk(&mut rig, "ask_hello");
+        rig.pulse.run("pulse_unplug mic");
+        let (lost, trouble) = rig.await_event(mark, "trouble", Some(("part", "mic".into())), SOON);
+        println!("{trouble}");
+        rig.pulse.run("pulse_plug mic");
+        rig.await_event(lost, "recovered", Some(("part", "mic".into())), SOON);
+        talk(&mut rig, "ask_lamp");
+        must_hold_all(&rig.heard(1, 2), "ask_lamp", FROM_THE_PRESS);
+    });
 }
 
 #[test]
 #[ignore = "needs PulseAudio; sh tests/run.sh runs it"]
 fn a_sound_server_that_dies_is_told_of_and_both_devices_work_again_when_it_is_back() {
-    let script = "turn\n say say_bird\n turn *\n say say_lamp\n";
-    let mut rig = Rig::new("sound-server", Wish { script, ..Wish::default() });
-    let mark = rig.ask("ask_bird");
-    let mark = rig.after(mark, "reply_heard", SOON);
-    // A loudspeaker that stands idle notices nothing; this one is in the middle of a sentence.
-    rig.pulse.end();
-    for part in ["mic", "speaker"] {
-        let (_, trouble) = rig.await_event(mark, "trouble", Some(("part", part.into())), SOON);
-        println!("{trouble}");
-    }
-    rig.pulse.start_again();
-    for part in ["mic", "speaker"] {
-        rig.await_event(mark, "recovered", Some(("part", part.into())), SOON);
-    }
-    let speaker = rig.path("speaker.wav");
-    rig.pulse.record(&speaker);
-    talk(&mut rig, "ask_lamp");
-    rig.pulse.record_end(&speaker, 500.0);
-    must_hold_all(&rig.heard(1, 2), "ask_lamp", FROM_THE_PRESS);
-    must_hold_reply(&Sound::read(&speaker), &rig.sent(1, 2));
+    steadily(|| {
+        let script = "turn\n say say_bird\n turn *\n say say_lamp\n";
+        let mut rig = Rig::new("sound-server", Wish { script, ..Wish::default() });
+        let mark = rig.ask("ask_bird");
+        let mark = rig.after(mark, "reply_heard", SOON);
+        // A loudspeaker that stands idle notices nothing; this one is in the middle of a sentence.
+        rig.pulse.end();
+        for part in ["mic", "speaker"] {
+            let (_, trouble) = rig.await_event(mark, "trouble", Some(("part", part.into())), SOON);
+            println!("{trouble}");
+        }
+        rig.pulse.start_again();
+        for part in ["mic", "speaker"] {
+            rig.await_event(mark, "recovered", Some(("part", part.into())), SOON);
+        }
+        let speaker = rig.path("speaker.wav");
+        rig.pulse.record(&speaker);
+        talk(&mut rig, "ask_lamp");
+        rig.pulse.record_end(&speaker, 500.0);
+        must_hold_all(&rig.heard(1, 2), "ask_lamp", FROM_THE_PRESS);
+        must_hold_reply(&Sound::read(&speaker), &rig.sent(1, 2));
+    });
 }
 
 #[test]
 #[ignore = "needs PulseAudio; sh tests/run.sh runs it"]
 fn a_service_that_dies_is_found_again_and_the_next_question_is_answered() {
-    let mut rig = Rig::new("service", Wish { script: ANSWER, ..Wish::default() });
-    let mark = talk(&mut rig, "ask_hello");
-    rig.emulator.as_ref().unwrap().signal(libc::SIGKILL);
-    let (down, event) = rig.await_event(mark, "link_down", None, SOON);
-    println!("{event}");
-    rig.emulator.take();
-    rig.start_emulator();
-    rig.after(down, "link_ready", IN_A_WHILE);
-    talk(&mut rig, "ask_lamp");
-    must_hold_all(&rig.heard(1, 1), "ask_lamp", FROM_THE_PRESS);
+    steadily(|| {
+        let mut rig = Rig::new("service", Wish { script: ANSWER, ..Wish::default() });
+        let mark = talk(&mut rig, "ask_hello");
+        rig.emulator.as_ref().unwrap().signal(libc::SIGKILL);
+        let (down, event) = rig.await_event(mark, "link_down", None, SOON);
+        println!("{event}");
+        rig.emulator.take();
+        rig.start_emulator();
+        rig.after(down, "link_ready", IN_A_WHILE);
+        talk(&mut rig, "ask_lamp");
+        must_hold_all(&rig.heard(1, 1), "ask_lamp", FROM_THE_PRESS);
+    });
 }
 
 #[test]
 #[ignore = "needs PulseAudio; sh tests/run.sh runs it"]
 fn garbage_and_a_service_that_hangs_up_in_mid_reply_are_survived() {
-    let script = "connections continue\n\
+    steadily(|| {
+        let script = "connections continue\n\
         turn \"One.\"\n garbage \"}{ this is no JSON\"\n raw {\"nobodyKnows\": {\"this\": 1}}\n empty\n say say_lamp\n\
         turn \"Two.\"\n tone 440Hz 4s\n close 1011 \"Internal error encountered.\"\n\
         turn \"Three.\"\n tone 440Hz 4s\n close 1006\n\
         turn \"Four.\"\n say say_lamp\n";
-    let mut rig = Rig::new("garbage", Wish { script, ..Wish::default() });
-    let mark = talk(&mut rig, "ask_hello");
-    let (_, trouble) = rig.await_event(0, "trouble", Some(("part", "link".into())), SOON);
-    println!("{trouble}");
-    rig.must_be_without("link_down", 0, mark);
-    for _ in 0..2 {
-        let mark = rig.ask("ask_bird");
-        let heard = rig.after(mark, "reply_heard", SOON);
-        let (_, event) = rig.await_event(mark, "link_down", None, SOON);
-        println!("{event}");
-        // What had come is said to its end, and the connection is made anew meanwhile.
-        rig.after(heard, "reply_drained", IN_A_WHILE);
-        rig.after(mark, "link_ready", IN_A_WHILE);
-    }
-    let speaker = rig.path("speaker.wav");
-    rig.pulse.record(&speaker);
-    talk(&mut rig, "ask_lamp");
-    rig.pulse.record_end(&speaker, 500.0);
-    must_hold_all(&rig.heard(3, 1), "ask_lamp", FROM_THE_PRESS);
-    must_hold_reply(&Sound::read(&speaker), &rig.sent(3, 1));
+        let mut rig = Rig::new("garbage", Wish { script, ..Wish::default() });
+        let mark = talk(&mut rig, "ask_hello");
+        let (_, trouble) = rig.await_event(0, "trouble", Some(("part", "link".into())), SOON);
+        println!("{trouble}");
+        rig.must_be_without("link_down", 0, mark);
+        for _ in 0..2 {
+            let mark = rig.ask("ask_bird");
+            let heard = rig.after(mark, "reply_heard", SOON);
+            let (_, event) = rig.await_event(mark, "link_down", None, SOON);
+            println!("{event}");
+            // What had come is said to its end, and the connection is made anew meanwhile.
+            rig.after(heard, "reply_drained", IN_A_WHILE);
+            rig.after(mark, "link_ready", IN_A_WHILE);
+        }
+        let speaker = rig.path("speaker.wav");
+        rig.pulse.record(&speaker);
+        talk(&mut rig, "ask_lamp");
+        rig.pulse.record_end(&speaker, 500.0);
+        must_hold_all(&rig.heard(3, 1), "ask_lamp", FROM_THE_PRESS);
+        must_hold_reply(&Sound::read(&speaker), &rig.sent(3, 1));
+    });
 }
 
 #[test]
 #[ignore = "needs PulseAudio; sh tests/run.sh runs it"]
 fn told_to_end_it_ends_at_once_with_the_lamp_off() {
-    let script = "turn\n call set_lamp {\"on\": true}\n say say_bird\n";
-    let mut rig = Rig::new("end", Wish { script, ..Wish::default() });
-    let mark = rig.ask("ask_lamp");
-    rig.after(mark, "reply_heard", SOON);
-    wait_for("the lamp", SOON, || (rig.line("lamp") == "1").then_some(()));
-    let mut mynah = rig.mynah.take().unwrap();
-    let since = Instant::now();
-    mynah.signal(libc::SIGTERM);
-    let status = mynah.end_within(Duration::from_secs(2));
-    println!("ended after {:?} with {status}", since.elapsed());
-    assert_eq!(status.code(), Some(0), "{}", mynah.text());
-    assert_eq!((rig.line("lamp"), rig.line("led")), ("0".into(), "0".into()));
+    steadily(|| {
+        let script = "turn\n call set_lamp {\"on\": true}\n say say_bird\n";
+        let mut rig = Rig::new("end", Wish { script, ..Wish::default() });
+        let mark = rig.ask("ask_lamp");
+        rig.after(mark, "reply_heard", SOON);
+        wait_for("the lamp", SOON, || (rig.line("lamp") == "1").then_some(()));
+        let mut mynah = rig.mynah.take().unwrap();
+        let since = Instant::now();
+        mynah.signal(libc::SIGTERM);
+        let status = mynah.end_within(Duration::from_secs(2));
+        println!("ended after {:?} with {status}", since.elapsed());
+        assert_eq!(status.code(), Some(0), "{}", mynah.text());
+        assert_eq!((rig.line("lamp"), rig.line("led")), ("0".into(), "0".into()));
+    });
 }

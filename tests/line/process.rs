@@ -22,6 +22,16 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option
     }
 }
 
+/// A command that goes before what else the machine does, where that is allowed.
+///
+/// Devices do not compete with compilers, but a sound server and its client's threads do, and PulseAudio's plugin
+/// tells nobody when they were too late. `mynah` gives its own audio threads this priority by itself.
+pub fn before_others(program: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "chrt -r 5 true 2>/dev/null && exec chrt -r 5 \"$0\" \"$@\"; exec \"$0\" \"$@\"", program]);
+    command
+}
+
 /// A running program; ended when dropped.
 pub struct Process {
     child: Child,

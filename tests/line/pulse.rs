@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::process::wait_for;
+use super::process::{before_others, wait_for};
 
 /// Longer than any recording that is said.
 const COMMAND_WITHIN: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ impl Pulse {
     pub fn start(folder: &Path) -> Pulse {
         std::fs::create_dir_all(folder).unwrap();
         let log = std::fs::File::create(folder.join("shell.log")).unwrap();
-        let mut shell = Command::new("sh")
+        let mut shell = before_others("sh")
             .args(["-c", SHELL])
             .arg(folder)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -105,7 +105,8 @@ impl Pulse {
 
     /// Says a WAV file into the microphone; returns when it was said.
     pub fn say(&mut self, wav: &Path) {
-        self.run(&format!("pulse_say '{}'", wav.display()));
+        // Not `pulse_say`: its 30 ms of buffer run dry on a machine that is busy with other things. A person does not.
+        self.run(&format!("paplay -d mic --latency-msec=1000 '{}'", wav.display()));
     }
 
     /// Begins to record the loudspeaker.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::Value;
 
-use super::process::{Process, wait_for};
+use super::process::{Process, before_others, wait_for};
 use super::pulse::{self, Pulse};
 use super::sound::Sound;
 
@@ -108,7 +108,7 @@ impl Rig {
     /// Starts the emulator, a second time at the address of the first.
     pub fn start_emulator(&mut self) {
         self.emulators += 1;
-        let mut command = Command::new(MYNAH);
+        let mut command = before_others(MYNAH);
         command.args(["emulator", "--listen", &self.address]);
         for (option, file) in [("--script", "script.txt"), ("--tls-cert", "cert.pem"), ("--tls-key", "key.pem")] {
             command.arg(option).arg(self.folder.join(file));
@@ -126,7 +126,7 @@ impl Rig {
 
     /// Starts `mynah run`.
     pub fn start_mynah(&mut self) {
-        let mut command = Command::new(MYNAH);
+        let mut command = before_others(MYNAH);
         command.args(["-v", "run", "--config"]).arg(self.folder.join("mynah.toml"));
         command.arg("--board").arg(self.folder.join("board.toml"));
         command.arg("--events").arg(self.events_path());
