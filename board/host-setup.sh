@@ -44,14 +44,19 @@ rust_is_new_enough() {
 need_rust() {
     [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH" && export PATH
     rust_is_new_enough && return 0
-    if command -v rustup >/dev/null 2>&1; then
-        say "installing a Rust toolchain (this one is older than $RUST_MIN)"
-        rustup toolchain install stable --profile minimal && rustup default stable
-    else
-        say "installing a Rust toolchain into $HOME/.cargo and $HOME/.rustup (rustup; $RUST_MIN or newer is needed)"
-        need_packages curl ca-certificates
-        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal --no-modify-path
-        PATH="$HOME/.cargo/bin:$PATH" && export PATH
+    say "no Rust $RUST_MIN or newer is here: installing a toolchain into $HOME/.rustup"
+    if ! command -v rustup >/dev/null 2>&1; then
+        need_packages ca-certificates curl
+        # Debian 13 has rustup as a package; elsewhere it is its authors' installer.
+        if apt-cache policy rustup | grep -q 'Candidate: [^(]'; then
+            need_packages rustup
+        else
+            curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
+                sh -s -- -y -q --profile minimal --default-toolchain none --no-modify-path
+            PATH="$HOME/.cargo/bin:$PATH" && export PATH
+        fi
     fi
+    { rustup toolchain install stable --profile minimal && rustup default stable; } ||
+        die "rustup could not install a toolchain: is the network up? Rust $RUST_MIN or newer from anywhere will do"
     rust_is_new_enough || die "no Rust toolchain of version $RUST_MIN or newer could be installed; see https://rustup.rs"
 }

@@ -27,6 +27,9 @@ pub const TALK_LINE: &str = "talk";
 /// The light that is on while the device listens.
 pub const LED_LINE: &str = "led";
 
+/// How long a light that cannot be had is left alone, unless something new is wanted of it.
+const LIGHT_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Everything the daemon is made from.
 pub struct Options {
     /// The agent file.
@@ -181,14 +184,6 @@ impl Daemon {
             stop: self.stop.clone(),
         })?);
         if options.profile.lines.contains_key(TALK_LINE) {
-            let (watcher, clock) = (options.watcher.clone(), options.clock.clone());
-            let report = move |found: Result<(), hw::LineTrouble>| {
-                let what = match found {
-                    Ok(()) => What::Recovered { part: "line".into() },
-                    Err(trouble) => What::Trouble { part: "line".into(), text: trouble.to_string() },
-                };
-                watcher(&Event { at: clock.now(), what });
-            };
             let button = gate::run::ButtonParts {
                 clock: options.clock.clone(),
                 board: options.board.clone(),
@@ -197,7 +192,7 @@ impl Daemon {
                 gate_bell: gate_bell.clone(),
                 stop: self.stop.clone(),
             };
-            self.threads.push(gate::run::spawn_button(button, report)?);
+            self.threads.push(gate::run::spawn_button(button, line_reporter(options))?);
         }
         self.threads.push(mic::run::spawn(mic::run::Parts {
             board: options.board.clone(),
@@ -242,23 +237,8 @@ impl Daemon {
             return Ok(watcher);
         }
         let (sender, wanted) = mpsc::channel::<bool>();
-        let (board, report, clock) = (options.board.clone(), watcher.clone(), options.clock.clone());
-        let light = std::thread::Builder::new().name("light".into()).spawn(move || {
-            let trouble = |trouble: hw::LineTrouble| {
-                let what = What::Trouble { part: "line".into(), text: trouble.to_string() };
-                report(&Event { at: clock.now(), what });
-            };
-            let mut line = match board.open_output(LED_LINE) {
-                Ok(line) => line,
-                Err(e) => return trouble(e),
-            };
-            for is_on in wanted {
-                if let Err(e) = line.set(is_on) {
-                    trouble(e);
-                }
-            }
-            let _ = line.set(false);
-        });
+        let (board, tell) = (options.board.clone(), line_reporter(options));
+        let light = std::thread::Builder::new().name("light".into()).spawn(move || shine(&*board, &wanted, tell));
         self.threads.push(light.context("no thread for the light")?);
         Ok(Arc::new(move |event: &Event| {
             if let Some(is_on) = is_listening(&event.what) {
@@ -338,6 +318,48 @@ impl Progress {
     fn read(&self) -> Seen {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Seen { threads: [&self.core, &self.mic, &self.speaker].map(|c| read(c)), lost_hops: read(&self.lost_hops) }
+    }
+}
+
+/// Tells the watcher that a line is in trouble, or works after one.
+fn line_reporter(options: &Options) -> impl Fn(Result<(), hw::LineTrouble>) + Send + use<> {
+    let (watcher, clock) = (options.watcher.clone(), options.clock.clone());
+    move |found| {
+        let what = match found {
+            Ok(()) => What::Recovered { part: "line".into() },
+            Err(trouble) => What::Trouble { part: "line".into(), text: trouble.to_string() },
+        };
+        watcher(&Event { at: clock.now(), what });
+    }
+}
+
+/// Shows on the board's light what is wanted, until nobody wants anything any more; then it is off. A line that
+/// another program holds, or that went away with its chip, is taken when it can be had; its trouble is told once.
+fn shine(board: &dyn Board, wanted: &mpsc::Receiver<bool>, tell: impl Fn(Result<(), hw::LineTrouble>)) {
+    let mut told: Option<hw::LineTrouble> = None;
+    let mut is_on = false;
+    loop {
+        let lit = board.open_output(LED_LINE).and_then(|mut light| {
+            light.set(is_on)?;
+            if told.take().is_some() {
+                tell(Ok(()));
+            }
+            while let Ok(next) = wanted.recv() {
+                is_on = next;
+                light.set(is_on)?;
+            }
+            light.set(false)
+        });
+        let Err(trouble) = lit else { return };
+        if told.as_ref() != Some(&trouble) {
+            tell(Err(trouble.clone()));
+            told = Some(trouble);
+        }
+        match wanted.recv_timeout(LIGHT_RETRY) {
+            Ok(next) => is_on = next,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
     }
 }
 

@@ -4,11 +4,11 @@
 //! |---|---|---|---|
 //! | mic → gate | [`Hop`](crate::audio::Hop) | [`MIC_RING_HOPS`] | the oldest are discarded and counted |
 //! | button → gate | [`Edge`](crate::hw::Edge) | [`EDGES_MAX`] | the edge is counted as lost; the level is read again |
-//! | core → gate | [`GateNote`] | [`NOTES_MAX`] | the core waits: the gate empties it every hop |
+//! | core → gate | [`GateNote`] | [`NOTES_MAX`] | the newest of each kind is kept and tried again |
 //! | gate → core | [`GateEvent`] | [`GATE_EVENTS_MAX`] | the gate waits; the mic ring behind it takes up the slack |
 //! | core → link | [`LinkOrder`] | [`LINK_ORDERS_MAX`] | the link is dead: close it and open another |
 //! | link → core | [`LinkReport`] | [`LINK_EVENTS_MAX`] | the link stops reading; TCP holds the server back |
-//! | core → speaker | [`SpeakerOrder`] | [`SPEAKER_QUEUE_MS`] of sound | the turn is ended and traced |
+//! | core → speaker | [`SpeakerOrder`] | [`SPEAKER_QUEUE_MS`] of sound | the turn is ended and traced; ends and flushes are kept |
 //! | speaker → core | [`SpeakerFact`] | [`SPEAKER_FACTS_MAX`] | coalesced |
 //! | core → tools | [`ToolOrder`] | [`TOOL_ORDERS_MAX`] | the call is answered with "busy" |
 //! | tools → core | [`ToolReply`] | [`TOOL_ORDERS_MAX`] | the errand waits |

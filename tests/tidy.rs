@@ -386,3 +386,13 @@ fn a_loose_end_is_caught() {
         assert_eq!(lines(check_loose_ends, "src/gate/x.rs", text), expected, "{text}");
     }
 }
+
+#[test]
+fn the_oldest_rust_is_the_same_everywhere() {
+    let read = |file: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let after = |text: &str, start: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(start)).unwrap();
+        line.trim_matches(['"', ' ']).to_string()
+    };
+    assert_eq!(after(&read("Cargo.toml"), "rust-version ="), after(&read("board/host-setup.sh"), "RUST_MIN="));
+}

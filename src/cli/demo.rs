@@ -21,7 +21,7 @@ use std::sync::mpsc::{TrySendError, sync_channel};
 
 use anyhow::Context as _;
 
-use self::director::{Checked, direct};
+use self::director::{Checked, Verdict, direct};
 use self::facts::Facts;
 use self::scene::Scene;
 use self::stage::BoardStage;
@@ -252,12 +252,13 @@ fn report(played: &Played, out: &mut dyn Write) -> std::io::Result<bool> {
         }
         Ok(checks) => {
             for check in checks {
-                match check.hint {
-                    None => writeln!(out, "{:<12} works", check.part)?,
-                    Some(hint) => writeln!(out, "{:<12} FAILED: {hint}", check.part)?,
+                match check.verdict {
+                    Verdict::Works => writeln!(out, "{:<12} works", check.part)?,
+                    Verdict::Failed(hint) => writeln!(out, "{:<12} FAILED: {hint}", check.part)?,
+                    Verdict::NotTried => writeln!(out, "{:<12} not tried: it needs what failed", check.part)?,
                 }
             }
-            Ok(checks.iter().all(|check| check.hint.is_none()))
+            Ok(checks.iter().all(|check| check.verdict == Verdict::Works))
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc::sync_channel;
 use anyhow::Context as _;
 
 use super::exit;
+use super::house::LIVE_PATH;
 use crate::emulator::run::{self, News, ServeOptions};
 use crate::emulator::{Script, Sounds};
 
@@ -55,6 +56,7 @@ pub fn run(args: &Args, sounds: Sounds) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}: choose another address with --listen", args.listen))?;
     let mut out = std::io::stdout();
     writeln!(out, "listening on {scheme}://{} (any key will do; Ctrl-C ends)", server.addr)?;
+    writeln!(out, "for mynah itself: mynah run --endpoint {scheme}://{}{LIVE_PATH}", server.addr)?;
     for observed in news {
         writeln!(out, "{observed}")?;
         if args.once && matches!(observed.news, News::Left(_)) {

@@ -16,7 +16,7 @@ use crate::emulator::{Script, Sound, Sounds};
 use crate::hw::{self, Board, Clock};
 
 /// The path that a Live client asks for.
-const LIVE_PATH: &str = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
+pub(super) const LIVE_PATH: &str = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
 /// The emulator takes any key, but wants one.
 const DEMO_KEY: &str = "demo";
 

@@ -10,7 +10,7 @@ use super::calls::Calls;
 use super::check::{self, cut};
 use super::ear::Ear;
 use super::reply::{Act, Reply};
-use super::script::{Script, ScriptedCall};
+use super::script::{Script, ScriptedCall, Step};
 use super::setup::Setup;
 use super::sounds::to_downlink;
 use super::{BAD_KEY, Line, Options, Output, Refusal, Side, Voice};
@@ -180,7 +180,9 @@ impl Emulator {
         let script = self.script.clone();
         let turn = script.turn(self.next_turn);
         self.next_turn = self.next_turn.saturating_add(1);
-        let voice = user.as_ref().map_or_else(|| Arc::from([]), echo_of);
+        // Resampled only for who asks: it is most of what a turn costs.
+        let echoed = user.as_ref().filter(|_| turn.steps.iter().any(|step| matches!(step, Step::Echo)));
+        let voice = echoed.map_or_else(|| Arc::from([]), echo_of);
         let mut starts_at = now;
         if let Some(voice) = user {
             self.outputs.push_back(Output::Heard(voice));

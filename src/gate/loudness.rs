@@ -85,8 +85,9 @@ fn energy(frames: &[i16; HOP_FRAMES]) -> u64 {
     let mut sum = 0i64;
     let mut squares = 0u64;
     for &frame in frames {
-        sum += i64::from(frame);
-        squares += u64::from(frame.unsigned_abs()).pow(2);
+        let frame = i64::from(frame);
+        sum += frame;
+        squares += (frame * frame) as u64;
     }
     squares.saturating_sub(sum.unsigned_abs().pow(2) / HOP_FRAMES as u64)
 }

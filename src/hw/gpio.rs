@@ -5,8 +5,10 @@
 //! (a Pi 5's header moved from gpiochip4 to gpiochip0 with 6.6.45); `gpiochip0:17` is for chips without names.
 //! Reading and driving a line never waits for anything but the chip itself.
 
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,7 +155,7 @@ fn find(line: &str) -> Result<(PathBuf, Offset), LineTrouble> {
         let path = PathBuf::from("/dev").join(chip);
         return match Chip::from_path(&path) {
             Ok(found) if found.info().is_ok_and(|info| offset < info.num_lines) => Ok((path, offset)),
-            Err(error) if is_denied(&error) => Err(LineTrouble::Denied { what: path.display().to_string() }),
+            Err(error) if is_denied(&error) => Err(no_right(&path)),
             _ => Err(LineTrouble::Missing { line: line.to_string() }),
         };
     }
@@ -170,7 +172,7 @@ fn find(line: &str) -> Result<(PathBuf, Offset), LineTrouble> {
         }
     }
     Err(match denied {
-        Some(path) => LineTrouble::Denied { what: path.display().to_string() },
+        Some(path) => no_right(&path),
         None => LineTrouble::Missing { line: line.to_string() },
     })
 }
@@ -178,7 +180,7 @@ fn find(line: &str) -> Result<(PathBuf, Offset), LineTrouble> {
 /// Why the kernel does not give us the line.
 fn refused(error: &Error, line: &str, chip: &Path, offset: Offset) -> LineTrouble {
     if is_denied(error) {
-        return LineTrouble::Denied { what: chip.display().to_string() };
+        return no_right(chip);
     }
     let line = line.to_string();
     // The crate hides the errno of the request; whether somebody holds the line can be asked.
@@ -189,6 +191,26 @@ fn refused(error: &Error, line: &str, chip: &Path, offset: Offset) -> LineTroubl
         Ok(info) if info.used => LineTrouble::Busy { line, holder: format!("`{}`", info.consumer) },
         _ => LineTrouble::Other { line, why: error.to_string() },
     }
+}
+
+/// No right to the chip: the group that its device file belongs to decides what to do.
+fn no_right(chip: &Path) -> LineTrouble {
+    let group = fs::metadata(chip).ok().filter(|file| file.gid() != 0 && file.mode() & 0o060 == 0o060);
+    let name = group.and_then(|file| group_name(&fs::read_to_string("/etc/group").ok()?, file.gid()));
+    let remedy = match name {
+        Some(name) => format!("add the user to the group `{name}` (`sudo usermod -aG {name} $USER`) and log in again"),
+        // Plain Debian has no rule for GPIO; Raspberry Pi OS has one.
+        None => "only root may: install board/60-mynah-gpio.rules in /etc/udev/rules.d (board/README.md says how), \
+                 which gives it to the group `gpio`"
+            .to_string(),
+    };
+    LineTrouble::Denied { what: chip.display().to_string(), remedy }
+}
+
+/// The name of a group in the text of /etc/group.
+fn group_name(groups: &str, id: u32) -> Option<String> {
+    let mut lines = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    lines.find_map(|fields| (fields.get(2)?.parse() == Ok(id)).then(|| fields[0].to_string()))
 }
 
 /// Whether opening the chip's device file was forbidden.
@@ -214,7 +236,6 @@ mod tests {
     use super::*;
     use crate::config::board::Direction;
     use crate::units::Time;
-    use std::fs;
 
     struct Zero;
     impl Clock for Zero {
@@ -241,6 +262,13 @@ mod tests {
         assert!(matches!(trouble, LineTrouble::Missing { .. } | LineTrouble::Denied { .. }), "{trouble}");
         let trouble = open_output(&line("gpiochip999:3"), "lamp").err().unwrap();
         assert_eq!(trouble, LineTrouble::Missing { line: "gpiochip999:3".to_string() });
+    }
+
+    #[test]
+    fn a_group_is_found_by_its_number() {
+        let groups = "root:x:0:\naudio:x:29:pi,mynah\nbroken\ngpio:x:986:pi\n";
+        assert_eq!(group_name(groups, 986).as_deref(), Some("gpio"));
+        assert_eq!(group_name(groups, 98), None);
     }
 
     /// A chip of the kernel's simulator with two named lines, gone when dropped.

@@ -104,12 +104,12 @@ pub enum LineTrouble {
         holder: String,
     },
     /// Rights are missing.
-    #[error(
-        "no right to use {what}: add the user to the group `gpio` (`sudo usermod -aG gpio $USER`) or run under the shipped unit"
-    )]
+    #[error("no right to use {what}: {remedy}")]
     Denied {
         /// The device file.
         what: String,
+        /// What to do, by whom the file belongs to.
+        remedy: String,
     },
     /// Anything else.
     #[error("line {line}: {why}")]

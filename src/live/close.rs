@@ -52,6 +52,12 @@ pub enum Refusal {
     /// Something in the configuration is not to the service's liking.
     #[error("the service refused the session ({0}): change the named setting in mynah.toml")]
     Setup(String),
+    /// There is no Live service at the address (HTTP 404): the model is named later, in the setup message.
+    #[error(
+        "there is no Live service at this address ({0}): `endpoint` in mynah.toml needs the path too, \
+         /ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+    )]
+    Address(String),
     /// The service is not offered here.
     #[error("the service is not offered at this place ({0})")]
     Region(String),
@@ -62,7 +68,7 @@ impl Refusal {
     pub fn exit_code(&self) -> u8 {
         match self {
             Refusal::Key(_) => 77,
-            Refusal::Model(_) | Refusal::Setup(_) | Refusal::Region(_) => 78,
+            Refusal::Model(_) | Refusal::Setup(_) | Refusal::Address(_) | Refusal::Region(_) => 78,
         }
     }
 }
@@ -74,6 +80,7 @@ enum Class {
     Key,
     Model,
     Setup,
+    Address,
     Region,
 }
 
@@ -104,7 +111,8 @@ const REASONS: [(&str, Class); 22] = [
 ];
 
 /// What to do about `closing`. `was_ready`: whether `setupComplete` had come on this connection; a refusal
-/// after it is not of the setup's making, so another connection is worth trying.
+/// after it is not of the setup's making, so another connection is worth trying. If the model or the place is
+/// refused for good, that one says so. A key that was taken back is refused at once, whenever.
 pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
     let (class, text) = match closing {
         Closing::Ours | Closing::Network(_) | Closing::Certificate(_) => return Verdict::Retry,
@@ -119,9 +127,10 @@ pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
         Class::Retry => Verdict::Retry,
         Class::Pause => Verdict::Pause,
         Class::Key => Verdict::Refused(Refusal::Key(text)),
+        Class::Model | Class::Region | Class::Setup if was_ready => Verdict::Retry,
         Class::Model => Verdict::Refused(Refusal::Model(text)),
+        Class::Address => Verdict::Refused(Refusal::Address(text)),
         Class::Region => Verdict::Refused(Refusal::Region(text)),
-        Class::Setup if was_ready => Verdict::Retry,
         Class::Setup => Verdict::Refused(Refusal::Setup(text)),
     }
 }
@@ -129,7 +138,7 @@ pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
 fn class_of_status(status: u16) -> Class {
     match status {
         401 | 403 => Class::Key,
-        404 => Class::Setup, // of the path: an unknown model is a close frame
+        404 => Class::Address,
         429 => Class::Pause,
         _ => Class::Retry,
     }
@@ -171,6 +180,8 @@ mod tests {
         assert_eq!(refused(frame(1008, "Method doesn't allow unregistered callers")), Some(77));
         assert_eq!(refused(frame(1008, "models/x is not found for API version v1beta")), Some(78));
         assert_eq!(refused(frame(1007, "Request contains an invalid argument.")), Some(78));
+        let nobody_there = Refusal::Address("HTTP 404".into());
+        assert_eq!(classify(&Closing::Http(404), false), Verdict::Refused(nobody_there));
         assert_eq!(frame(1008, "BidiGenerateContent session not found"), Verdict::Retry);
         assert_eq!(frame(1011, "You exceeded your current quota"), Verdict::Pause);
         assert_eq!(frame(1011, ""), Verdict::Retry);
@@ -181,6 +192,9 @@ mod tests {
     fn a_refusal_in_mid_session_is_tried_again() {
         let closing = Closing::Frame { code: 1007, reason: "Request contains an invalid argument.".into() };
         assert_eq!(classify(&closing, true), Verdict::Retry);
+        let model = Closing::Frame { code: 1008, reason: "Requested entity was not found.".into() };
+        assert_eq!(classify(&model, true), Verdict::Retry);
+        assert!(matches!(classify(&model, false), Verdict::Refused(Refusal::Model(_))));
         let key = Closing::Frame { code: 1007, reason: "API key not valid".into() };
         assert!(matches!(classify(&key, true), Verdict::Refused(Refusal::Key(_))));
     }

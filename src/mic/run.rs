@@ -21,6 +21,9 @@ use crate::units::{Frames, Time};
 const READ_TIMEOUT: Duration = Duration::from_millis(100);
 /// A microphone that runs and gives nothing for so long is opened again: some USB devices fall silent so.
 const STALL: Duration = Duration::from_millis(1000);
+/// What the owner is told of such a microphone when opening it again does not help.
+const STALLED: &str = "the microphone runs but gives no sound, and opening it again does not help: unplug it and plug \
+                       it in again, or name another one in the board profile (`arecord -L` lists the names)";
 /// Periods that one read takes at most: after a hiccup the ring is emptied in a few steps.
 const READ_PERIODS: usize = 4;
 
@@ -79,7 +82,7 @@ impl Shell {
             self.wait_until(reopen_at);
             reopen_at = match self.open() {
                 Ok(open) => self.listen(open),
-                Err(trouble) => self.decide(&trouble).unwrap_or_else(|| self.parts.clock.now()),
+                Err(trouble) => self.open_later(&trouble),
             };
         }
     }
@@ -123,7 +126,7 @@ impl Shell {
         let frames = open.capture.read(&mut open.samples, READ_TIMEOUT)?;
         let now = self.parts.clock.now();
         if frames == 0 {
-            return if now.since(open.fed_at) < STALL { Ok(()) } else { Err(PcmTrouble::Gone) };
+            return if now.since(open.fed_at) < STALL { Ok(()) } else { Err(PcmTrouble::Other(STALLED.into())) };
         }
         open.fed_at = now;
         let shape = open.capture.shape();
@@ -144,14 +147,15 @@ impl Shell {
         Ok(())
     }
 
-    /// What to do about trouble at opening: when to try again, or none for at once.
-    fn decide(&mut self, trouble: &PcmTrouble) -> Option<Time> {
-        let action = self.recovery.on_trouble(trouble, self.parts.clock.now());
+    /// Trouble at opening: answers when to try again.
+    fn open_later(&mut self, trouble: &PcmTrouble) -> Time {
+        let now = self.parts.clock.now();
+        let action = self.recovery.on_trouble(trouble, now);
         self.tell_of_loss(trouble);
         match action {
-            Action::ReopenAt(at) => Some(at),
+            Action::ReopenAt(at) => at,
             // A driver that reports an xrun at opening is confused; do not spin with it.
-            Action::Retry | Action::Recover => Some(self.parts.clock.now() + READ_TIMEOUT),
+            Action::Retry | Action::Recover => now + READ_TIMEOUT,
         }
     }
 
@@ -183,3 +187,6 @@ impl Shell {
         self.parts.stop.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests;

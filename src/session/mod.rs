@@ -423,7 +423,7 @@ impl Session {
                     self.event(What::NoAnswer { waited_ms: now.since(since).as_millis() as u64 });
                 }
                 GivenUp::Unfinished { epoch } => {
-                    let text = "the reply stopped coming before its end".to_string();
+                    let text = "the service began a reply and did not end it".to_string();
                     self.event(What::Trouble { part: "link".into(), text });
                     self.end_of_sound(epoch);
                 }

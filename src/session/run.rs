@@ -4,12 +4,14 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rtrb::{Producer, PushError};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -23,8 +25,8 @@ use crate::hw::Clock;
 use crate::live::close::{Closing, Refusal};
 use crate::units::Time;
 
-/// How soon a cancellation that found the tools' queue full is tried again.
-const RETRY_CANCEL: Duration = Duration::from_millis(5);
+/// How soon an order that found its queue full is tried again.
+const RETRY_LATE: Duration = Duration::from_millis(5);
 
 /// Who watches what happens; called on the core's thread, so it must not block.
 pub type Watcher = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -48,9 +50,9 @@ pub struct Inputs {
 /// The queues that begin at the core.
 pub struct Outputs {
     /// To the gate, and its bell.
-    pub gate: (rtrb::Producer<GateNote>, Bell),
+    pub gate: (Producer<GateNote>, Bell),
     /// To the speaker, and its bell.
-    pub speaker: (rtrb::Producer<SpeakerOrder>, Bell),
+    pub speaker: (Producer<SpeakerOrder>, Bell),
     /// To the link.
     pub link: tokio::sync::mpsc::Sender<LinkOrder>,
     /// Ends the connection where `link` is full.
@@ -87,7 +89,7 @@ pub struct Parts {
 /// The system has no thread to give.
 pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
     let Parts { session, clock, bell, inputs, outputs, stop, progress } = parts;
-    let core = Core { session, clock, bell, outputs, stop, progress, cancels: VecDeque::new() };
+    let core = Core { session, clock, bell, outputs, stop, progress, late: Late::default() };
     thread::Builder::new().name("core".into()).spawn(move || core.run(inputs))
 }
 
@@ -98,8 +100,51 @@ struct Core {
     outputs: Outputs,
     stop: Arc<AtomicBool>,
     progress: Arc<AtomicU64>,
+    late: Late,
+}
+
+/// Orders that found their queue full and must not be lost.
+#[derive(Default)]
+struct Late {
     /// At most as many as calls can be open.
     cancels: VecDeque<ToolOrder>,
+    notes: Newest<GateNote>,
+    speaker: Newest<SpeakerOrder>,
+    /// Chunks of sound that were lost since the speaker's queue is full.
+    lost_chunks: u64,
+}
+
+impl Late {
+    fn is_empty(&self) -> bool {
+        self.cancels.is_empty() && self.notes.0.is_empty() && self.speaker.0.is_empty()
+    }
+}
+
+/// The newest order of each kind, in order: it says all that the older ones of its kind said.
+struct Newest<T>(VecDeque<T>);
+
+impl<T> Default for Newest<T> {
+    fn default() -> Newest<T> {
+        Newest(VecDeque::new())
+    }
+}
+
+impl<T> Newest<T> {
+    fn keep(&mut self, order: T) {
+        let kind = mem::discriminant(&order);
+        self.0.retain(|kept| mem::discriminant(kept) != kind);
+        self.0.push_back(order);
+    }
+
+    /// Hands over what the queue takes.
+    fn hand_over(&mut self, queue: &mut Producer<T>) {
+        while let Some(order) = self.0.pop_front() {
+            if let Err(PushError::Full(order)) = queue.push(order) {
+                self.0.push_front(order);
+                return;
+            }
+        }
+    }
 }
 
 impl Core {
@@ -117,8 +162,8 @@ impl Core {
             let deadline = self.step(Input::Timeout);
             let wait = deadline.map_or(IDLE_WAIT, |at| at.since(self.clock.now()));
             self.progress.fetch_add(1, Ordering::Relaxed);
-            self.retry_cancels();
-            self.bell.wait(if self.cancels.is_empty() { wait } else { wait.min(RETRY_CANCEL) });
+            self.retry_late();
+            self.bell.wait(if self.late.is_empty() { wait } else { wait.min(RETRY_LATE) });
         }
         let _ = self.outputs.link.try_send(LinkOrder::Close);
     }
@@ -142,19 +187,30 @@ impl Core {
     }
 
     fn tell_gate(&mut self, note: GateNote) {
-        // The gate empties this queue every hop; a full one means that it stands still, and then its
-        // knowledge of the loudspeaker is the least of the worries.
-        if self.outputs.gate.0.push(note).is_err() {
-            tracing::warn!(?note, "the gate does not take notes");
-        }
-        self.outputs.gate.1.ring();
+        self.late.notes.keep(note);
+        self.hand_over_notes();
     }
 
+    fn hand_over_notes(&mut self) {
+        let (queue, bell) = &mut self.outputs.gate;
+        self.late.notes.hand_over(queue);
+        bell.ring();
+    }
+
+    /// A speaker whose device hangs at opening takes nothing. Sound is lost then, a flush or an end never.
     fn tell_speaker(&mut self, order: SpeakerOrder) {
-        if self.outputs.speaker.0.push(order).is_err() {
-            tracing::warn!("the speaker's queue is full; sound is lost");
+        let (queue, bell) = &mut self.outputs.speaker;
+        self.late.speaker.hand_over(queue);
+        match queue.push(order) {
+            Ok(()) if self.late.lost_chunks > 0 => {
+                tracing::warn!(chunks = self.late.lost_chunks, "the speaker's queue was full; sound was lost");
+                self.late.lost_chunks = 0;
+            }
+            Ok(()) => {}
+            Err(PushError::Full(SpeakerOrder::Play { .. })) => self.late.lost_chunks += 1,
+            Err(PushError::Full(order)) => self.late.speaker.keep(order),
         }
-        self.outputs.speaker.1.ring();
+        bell.ring();
     }
 
     fn tell_link(&mut self, order: LinkOrder, now: Time) {
@@ -173,18 +229,26 @@ impl Core {
                 let result = Err("busy: too many actions at once; call again in a moment".to_string());
                 self.session.handle_input(Input::Tool(ToolReply { id: call.id, name: call.name, result }), now);
             }
-            Err(TrySendError::Full(cancel @ ToolOrder::Cancel(_))) => self.cancels.push_back(cancel),
+            Err(TrySendError::Full(cancel @ ToolOrder::Cancel(_))) => self.late.cancels.push_back(cancel),
             Ok(()) | Err(TrySendError::Closed(_)) => {}
         }
     }
 
-    /// Cancellations that found the queue full: something that moves is to stop, so they are tried until taken.
-    fn retry_cancels(&mut self) {
-        while let Some(cancel) = self.cancels.pop_front() {
+    /// Tries again what found a queue full: something that moves or sounds is to stop.
+    fn retry_late(&mut self) {
+        while let Some(cancel) = self.late.cancels.pop_front() {
             if let Err(TrySendError::Full(cancel)) = self.outputs.tools.try_send(cancel) {
-                self.cancels.push_front(cancel);
-                return;
+                self.late.cancels.push_front(cancel);
+                break;
             }
+        }
+        if !self.late.notes.0.is_empty() {
+            self.hand_over_notes();
+        }
+        if !self.late.speaker.0.is_empty() {
+            let (queue, bell) = &mut self.outputs.speaker;
+            self.late.speaker.hand_over(queue);
+            bell.ring();
         }
     }
 }
@@ -204,4 +268,75 @@ fn next_input(inputs: &mut Inputs) -> Option<Input> {
         return Some(Input::Tool(reply));
     }
     inputs.mic.pop().ok().map(Input::Mic)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::audio::{Chunk, DOWNLINK_RATE};
+    use crate::config::agent::Agent;
+    use crate::hw::clock::RealClock;
+    use crate::units::Epoch;
+
+    /// A core whose queues to gate and speaker hold two orders, and their other ends.
+    fn core() -> (Core, rtrb::Consumer<GateNote>, rtrb::Consumer<SpeakerOrder>) {
+        let (notes_in, notes) = rtrb::RingBuffer::new(2);
+        let (orders_in, orders) = rtrb::RingBuffer::new(2);
+        let outputs = Outputs {
+            gate: (notes_in, Bell::new()),
+            speaker: (orders_in, Bell::new()),
+            link: tokio::sync::mpsc::channel(1).0,
+            hang_up: Arc::default(),
+            tools: tokio::sync::mpsc::channel(1).0,
+            watcher: Arc::new(|_| ()),
+            refused: Box::new(|_| ()),
+        };
+        let core = Core {
+            session: Session::new(&Agent::default(), 1),
+            clock: Arc::new(RealClock::new()),
+            bell: Bell::new(),
+            outputs,
+            stop: Arc::default(),
+            progress: Arc::default(),
+            late: Late::default(),
+        };
+        (core, notes, orders)
+    }
+
+    fn all<T>(queue: &mut rtrb::Consumer<T>) -> Vec<T> {
+        std::iter::from_fn(|| queue.pop().ok()).collect()
+    }
+
+    #[test]
+    fn a_speaker_that_takes_nothing_loses_sound_but_no_flush_and_no_end() {
+        let (mut core, _notes, mut orders) = core();
+        for epoch in [1, 2] {
+            let chunk = Chunk { rate: DOWNLINK_RATE, frames: vec![1; 10] };
+            for _ in 0..3 {
+                core.tell_speaker(SpeakerOrder::Play { epoch: Epoch(epoch), chunk: chunk.clone() });
+            }
+            core.tell_speaker(SpeakerOrder::End { epoch: Epoch(epoch) });
+            core.tell_speaker(SpeakerOrder::Flush { epoch: Epoch(epoch) });
+        }
+        assert_eq!((all(&mut orders).len(), core.late.lost_chunks), (2, 4));
+        core.retry_late();
+        let end = SpeakerOrder::End { epoch: Epoch(2) };
+        let flush = SpeakerOrder::Flush { epoch: Epoch(2) };
+        assert_eq!(format!("{:?}", all(&mut orders)), format!("{:?}", [end, flush]), "the newest say it all");
+        assert!(core.late.is_empty());
+    }
+
+    #[test]
+    fn a_gate_that_stood_still_learns_how_things_are_now() {
+        let (mut core, mut notes, _orders) = core();
+        for is_audible in [true, false, true, false, true, false] {
+            core.tell_gate(GateNote::SpeakerAudible(is_audible));
+        }
+        assert_eq!(all(&mut notes).len(), 2);
+        core.retry_late();
+        assert_eq!(all(&mut notes), [GateNote::SpeakerAudible(false)]);
+        assert!(core.late.is_empty());
+    }
 }

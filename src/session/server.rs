@@ -45,7 +45,7 @@ impl Session {
             self.handle_cancellation(id, now);
         }
         if message.generation_complete
-            && let Some(epoch) = self.turn.generated()
+            && let Some(epoch) = self.turn.generated(now, &mut self.timers)
         {
             self.event(What::ReplyGenerated { epoch });
             self.end_of_sound(epoch);
@@ -185,12 +185,21 @@ impl Session {
 
     fn handle_end(&mut self, turn_complete: bool, interaction: Option<Interaction>, reason: Option<String>, now: Time) {
         let is_more_coming = interaction != Some(Interaction::Idle);
-        if !turn_complete && is_more_coming {
+        // IDLE in an event of its own ends what goes on; where nothing of a turn has come yet it is an older one's.
+        if !turn_complete && (is_more_coming || !self.turn.is_under_way()) {
             return;
+        }
+        if interaction == Some(Interaction::InProgress) && self.turn.awaits_boundary() {
+            return; // the end of a filler of the turn that was cut, not of that turn
         }
         match self.turn.complete(self.user(), is_more_coming, now, &mut self.timers) {
             Completed::Stale => {}
-            Completed::Pause { epoch } => epoch.into_iter().for_each(|epoch| self.end_of_sound(epoch)),
+            Completed::Pause { epoch } => {
+                epoch.into_iter().for_each(|epoch| self.end_of_sound(epoch));
+                if self.calls.is_any_open() {
+                    self.turn.working(&mut self.timers);
+                }
+            }
             Completed::Over { epoch } => {
                 epoch.into_iter().for_each(|epoch| self.end_of_sound(epoch));
                 self.event(What::TurnOver { reason });

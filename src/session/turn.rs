@@ -7,6 +7,7 @@
 //! comes, but the turn's own `turnComplete` does, and it is the same one boundary.
 
 use super::timers::{Reason, Timers};
+use crate::flow::SPEAKER_QUEUE_MS;
 use crate::live::models::TurnEnd;
 use crate::units::{Epoch, Time};
 
@@ -91,6 +92,10 @@ pub struct Turn {
 
 /// No content for this long in mid-reply: the reply is over (live-protocol.md 5.2: 15 s without progress).
 const PROGRESS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
+/// From `generationComplete` to `turnComplete`: the server may wait until all of it must have been heard, which
+/// is [`SPEAKER_QUEUE_MS`] at most, and then as long as for any other progress.
+const COMPLETE_TIMEOUT: std::time::Duration =
+    std::time::Duration::from_millis(SPEAKER_QUEUE_MS).saturating_add(PROGRESS_TIMEOUT);
 /// A cut turn's end comes with the next few messages; one that does not come within this is given up.
 const STALE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -103,6 +108,11 @@ impl Turn {
     /// Where the model is.
     pub fn model(&self) -> Model {
         self.model
+    }
+
+    /// Whether the model is at a turn that has begun, and no older turn's end is outstanding.
+    pub fn is_under_way(&self) -> bool {
+        self.stale_sure == 0 && matches!(self.model, Model::Replying { .. } | Model::Generated { .. })
     }
 
     /// The turn whose content is being heard or expected to be heard.
@@ -156,6 +166,10 @@ impl Turn {
             }
         }
         if self.stale_sure > 0 {
+            if timers.is_set(Reason::Stale) {
+                // On a slow network more of the cut turn is under way, and its end behind it: not to be given up.
+                timers.set(Reason::Stale, now + STALE_TIMEOUT);
+            }
             return Content::Stale;
         }
         timers.clear(Reason::Answer);
@@ -196,13 +210,19 @@ impl Turn {
     }
 
     /// `generationComplete`. Answers the turn of which no more sound comes.
-    pub fn generated(&mut self) -> Option<Epoch> {
+    pub fn generated(&mut self, now: Time, timers: &mut Timers) -> Option<Epoch> {
         let Model::Replying { epoch, is_cut } = self.model else { return None };
         if self.stale_sure > 0 {
             return None;
         }
+        timers.set(Reason::Progress, now + COMPLETE_TIMEOUT);
         self.model = Model::Generated { epoch, is_cut };
         (!is_cut).then_some(epoch)
+    }
+
+    /// Whether the end of a turn that was cut must still come.
+    pub fn awaits_boundary(&self) -> bool {
+        self.stale_sure > 0
     }
 
     /// `turnComplete`.
@@ -247,8 +267,10 @@ impl Turn {
 
     /// The last result of a tool went out, or was taken back: it is the model's go again.
     pub fn worked(&mut self, now: Time, timers: &mut Timers) {
-        if matches!(self.model, Model::Replying { .. } | Model::Generated { .. }) {
-            timers.set(Reason::Progress, now + PROGRESS_TIMEOUT);
+        match self.model {
+            Model::Replying { .. } => timers.set(Reason::Progress, now + PROGRESS_TIMEOUT),
+            Model::Generated { .. } => timers.set(Reason::Progress, now + COMPLETE_TIMEOUT),
+            Model::Idle | Model::Awaited { .. } => {}
         }
     }
 

@@ -19,6 +19,14 @@ enum Entry {
     End { epoch: Epoch, at: u64 },
 }
 
+impl Entry {
+    fn epoch(&self) -> Epoch {
+        match self {
+            Entry::Sound { epoch, .. } | Entry::End { epoch, .. } => *epoch,
+        }
+    }
+}
+
 /// Who heard what. Positions are frames at the current rate since the ledger was made.
 #[derive(Debug)]
 pub struct Ledger {
@@ -115,6 +123,18 @@ impl Ledger {
         }
     }
 
+    /// Strikes out what the device lost: all but the last `unheard_frames`, which are still to come.
+    pub fn skip_to(&mut self, unheard_frames: u64) {
+        let here = self.rendered.saturating_sub(unheard_frames);
+        self.entries.retain_mut(|entry| match entry {
+            Entry::Sound { from, to, .. } => {
+                *from = here.max(*from);
+                *from < *to
+            }
+            Entry::End { .. } => true,
+        });
+    }
+
     fn turn_to(&mut self, epoch: Epoch) {
         if self.epoch != epoch {
             self.epoch = epoch;
@@ -149,17 +169,17 @@ impl Ledger {
 
     /// Whether unheard sound of a turn after `epoch` is all there is.
     pub fn is_only_after(&self, epoch: Epoch) -> bool {
-        let is_after = |entry: &Entry| match entry {
-            Entry::Sound { epoch: of, .. } | Entry::End { epoch: of, .. } => *of > epoch,
-        };
-        self.has_unheard() && self.entries.iter().all(is_after)
+        self.has_unheard() && self.entries.iter().all(|entry| entry.epoch() > epoch)
+    }
+
+    /// Whether anything of a turn before `epoch` is unheard.
+    pub fn has_before(&self, epoch: Epoch) -> bool {
+        self.entries.iter().any(|entry| entry.epoch() < epoch)
     }
 
     /// Strikes out what is unheard of `epoch` and before: it will not be heard.
     pub fn discard_through(&mut self, epoch: Epoch) {
-        self.entries.retain(|entry| match entry {
-            Entry::Sound { epoch: of, .. } | Entry::End { epoch: of, .. } => *of > epoch,
-        });
+        self.entries.retain(|entry| entry.epoch() > epoch);
     }
 
     /// Strikes out all unheard sound: the device lost it. Ends stay and come when the device stands here.
@@ -228,6 +248,21 @@ mod tests {
         advance(&mut ledger, 1200);
         ledger.discard_sound();
         assert_eq!(advance(&mut ledger, 0), [(Epoch(1), 50)]);
+    }
+
+    #[test]
+    fn what_a_device_lost_in_its_sleep_was_not_heard_and_what_is_still_to_come_is() {
+        let mut ledger = ledger();
+        ledger.sound(Epoch(1), 2400);
+        ledger.end(Epoch(1));
+        advance(&mut ledger, 1200);
+        ledger.skip_to(240);
+        assert_eq!(advance(&mut ledger, 240), []);
+        assert_eq!(advance(&mut ledger, 0), [(Epoch(1), 60)]);
+        ledger.sound(Epoch(2), 2400);
+        ledger.end(Epoch(2));
+        ledger.skip_to(0);
+        assert_eq!(advance(&mut ledger, 0), [(Epoch(2), 0)], "all of it was lost");
     }
 
     #[test]

@@ -237,6 +237,12 @@ impl Speaker {
         self.fact(SpeakerFact::Xrun);
     }
 
+    /// Tells that the device slept and lost what it held; `unwritten_frames` of what was rendered are still to come.
+    pub fn on_slept(&mut self, unwritten_frames: u64) {
+        self.ledger.skip_to(unwritten_frames);
+        self.on_starved(unwritten_frames);
+    }
+
     /// Tells that the device is gone with what it held. What waits is kept.
     pub fn on_lost(&mut self) {
         self.on_dropped();
@@ -270,7 +276,7 @@ impl Speaker {
             return Plan::Wait(None);
         }
         if matches!(device, Device::Running { .. })
-            && let Some(epoch) = self.starting.take()
+            && let Some(epoch) = self.starting.take_if(|epoch| !self.ledger.has_before(*epoch))
         {
             self.started = Some(epoch);
             self.fact(SpeakerFact::Started { epoch });

@@ -66,8 +66,7 @@ pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("speaker".into()).spawn(move || {
         parts.bell.answer();
         realtime::ask("speaker");
-        let speaker = Speaker::new(&parts.speak);
-        Shell { speaker, recovery: Recovery::new(), outlet: None, reopen_at: Time::ZERO, lost_at: None, parts }.run();
+        Shell::new(parts).run();
     })
 }
 
@@ -82,17 +81,28 @@ struct Shell {
 }
 
 impl Shell {
+    fn new(parts: Parts) -> Shell {
+        let speaker = Speaker::new(&parts.speak);
+        Shell { speaker, recovery: Recovery::new(), outlet: None, reopen_at: Time::ZERO, lost_at: None, parts }
+    }
+
     fn run(&mut self) {
         while !self.parts.stop.load(Ordering::Relaxed) {
-            self.parts.progress.fetch_add(1, Ordering::Relaxed);
-            self.open_if_due();
-            self.take_orders();
-            let wait = self.work();
-            self.report();
+            let wait = self.turn();
             if !wait.is_zero() {
                 self.parts.bell.wait(wait);
             }
         }
+    }
+
+    /// One turn of the loop; answers how long there is nothing to do unless the bell rings.
+    fn turn(&mut self) -> Duration {
+        self.parts.progress.fetch_add(1, Ordering::Relaxed);
+        self.open_if_due();
+        self.take_orders();
+        let wait = self.work();
+        self.report();
+        wait
     }
 
     fn now(&self) -> Time {
@@ -206,6 +216,8 @@ struct Outlet {
     block: Vec<i16>,
     /// `[frames, channels] S16 @ the device's rate`, not yet taken by the device.
     staged: Vec<i16>,
+    /// Nothing went in since all was emptied. After an xrun the resampler still holds the end of a sound.
+    is_empty: bool,
     /// Frames written since it was last stopped.
     written_frames: u64,
     /// When it was started; none while it stands.
@@ -221,6 +233,7 @@ impl Outlet {
             resampler: resampler(rate, shape.rate)?,
             block: Vec::new(),
             staged: Vec::new(),
+            is_empty: true,
             written_frames: 0,
             started_at: None,
         };
@@ -269,8 +282,7 @@ impl Outlet {
         let Some(started_at) = self.started_at else {
             let written = self.written_frames as usize; // less than the start threshold
             speaker.on_position(self.unheard(written + staged));
-            let held = written + staged + self.resampler.pending_frames();
-            return Ok((if held == 0 { Device::Stopped } else { Device::Held }, written));
+            return Ok((if self.is_empty { Device::Stopped } else { Device::Held }, written));
         };
         // A sound server that was just started may say 0 before it knows better. Nothing plays faster than time.
         let most = now.since(started_at).as_micros() as u64 * u64::from(self.shape.rate.0) / 990_000; // 1 % fast
@@ -280,7 +292,9 @@ impl Outlet {
         // Many devices move their pointer once a period; the delay is finer where the driver knows better.
         let fill = (self.shape.buffer_frames.saturating_sub(free)).min(delay);
         let (low, target) = (self.low_frames(), self.target_frames());
-        let has_room = staged == 0 && fill + self.shape.rate.frames_in_ms(BLOCK_MS) <= target;
+        // A ring of less than three blocks is kept full from a block that always waits for it.
+        let block = self.shape.rate.frames_in_ms(BLOCK_MS);
+        let has_room = staged == 0 && (fill + block <= target || target < 3 * block);
         Ok((Device::Running { is_low: staged == 0 && fill <= low, has_room }, fill))
     }
 
@@ -299,13 +313,17 @@ impl Outlet {
     fn low_frames(&self) -> usize {
         let block = self.shape.rate.frames_in_ms(BLOCK_MS);
         let wanted = self.shape.rate.frames_in_ms(LOW_MS).max(3 * self.shape.period_frames / 2);
-        wanted.min(self.target_frames().saturating_sub(block))
+        wanted.min(self.target_frames().saturating_sub(block).max(self.target_frames() / 2))
     }
 
-    /// Until two blocks fit, or, where they do, until the fill is low.
+    /// Until two blocks fit, or, where they do, until the fill is low; half of that where something is staged.
     fn until_needed(&self, fill: usize) -> Duration {
-        let refill = self.target_frames().saturating_sub(2 * self.shape.rate.frames_in_ms(BLOCK_MS));
-        let spare = fill - if fill > refill { refill } else { self.low_frames().min(fill) };
+        if !self.staged.is_empty() {
+            return Frames(fill as u64 / 2).duration(self.shape.rate);
+        }
+        let (low, two_blocks) = (self.low_frames(), 2 * self.shape.rate.frames_in_ms(BLOCK_MS));
+        let refill = self.target_frames().saturating_sub(two_blocks).max(low);
+        let spare = fill.saturating_sub(if fill > refill { refill } else { low });
         Frames(spare as u64).duration(self.shape.rate)
     }
 
@@ -319,6 +337,7 @@ impl Outlet {
             return Err(PcmTrouble::Other("the loudspeaker takes no sound although it is empty".into()));
         }
         speaker.render(&mut self.block, now);
+        self.is_empty = false;
         let (staged, channels) = (&mut self.staged, self.shape.channels);
         self.resampler.push(&self.block, |frames| {
             for &frame in frames {
@@ -356,12 +375,17 @@ impl Outlet {
         self.forget();
         self.staged.clear();
         self.resampler.reset();
+        self.is_empty = true;
         self.playback.drop_now()
     }
 
     fn recover(&mut self, trouble: &PcmTrouble, speaker: &mut Speaker) -> Result<(), PcmTrouble> {
         self.forget();
-        speaker.on_starved(self.unheard(self.staged.len() / self.shape.channels));
+        let unwritten = self.unheard(self.staged.len() / self.shape.channels);
+        match trouble {
+            PcmTrouble::Suspended => speaker.on_slept(unwritten),
+            _ => speaker.on_starved(unwritten),
+        }
         self.playback.recover(trouble)
     }
 
@@ -374,3 +398,6 @@ impl Outlet {
 fn resampler(from: Hertz, to: Hertz) -> Result<Resampler, PcmTrouble> {
     Resampler::new(from, to).map_err(|why| PcmTrouble::Other(why.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

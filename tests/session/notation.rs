@@ -327,6 +327,7 @@ pub fn line(output: &Output) -> Option<String> {
         Output::Refused(Refusal::Key(_)) => "refused key".into(),
         Output::Refused(Refusal::Model(_)) => "refused model".into(),
         Output::Refused(Refusal::Setup(_)) => "refused setup".into(),
+        Output::Refused(Refusal::Address(_)) => "refused address".into(),
         Output::Refused(Refusal::Region(_)) => "refused region".into(),
     })
 }

@@ -35,8 +35,19 @@ pub enum Order {
 pub struct Checked {
     /// The part.
     pub part: &'static str,
-    /// What to do about it where it failed.
-    pub hint: Option<&'static str>,
+    /// How it went.
+    pub verdict: Verdict,
+}
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It happened.
+    Works,
+    /// It did not; what to do about it.
+    Failed(&'static str),
+    /// What it needs had failed before.
+    NotTried,
 }
 
 /// A step whose event did not come in time.
@@ -145,7 +156,7 @@ impl Director {
                     self.said_until = None;
                     self.advance();
                 }
-                Step::Await(wanted, within) | Step::Check(wanted, within, ..) => {
+                Step::Await(wanted, within) | Step::Check(wanted, within, ..) | Step::Need(wanted, within, ..) => {
                     let has_happened = self.take_seen(wanted);
                     if !has_happened && now < began + within {
                         return Ok(Order::Wait(began + within));
@@ -159,8 +170,12 @@ impl Director {
 
     fn conclude(&mut self, step: &Step, has_happened: bool) -> Result<(), Missed> {
         match *step {
-            Step::Check(_, _, part, hint) => {
-                self.checked.push(Checked { part, hint: (!has_happened).then_some(hint) });
+            Step::Check(_, _, part, hint) | Step::Need(_, _, part, hint) => {
+                let verdict = if has_happened { Verdict::Works } else { Verdict::Failed(hint) };
+                self.checked.push(Checked { part, verdict });
+                if !has_happened && matches!(step, Step::Need(..)) {
+                    self.leave_rest();
+                }
                 Ok(())
             }
             Step::Await(wanted, waited) if !has_happened => {
@@ -168,6 +183,17 @@ impl Director {
                 Err(Missed { scene, step, wanted, waited, trouble })
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Ends the scene: what is still to be checked cannot be.
+    fn leave_rest(&mut self) {
+        for step in std::mem::take(&mut self.steps) {
+            if let Step::Check(_, _, part, _) | Step::Need(_, _, part, _) = step
+                && self.checked.iter().all(|checked| checked.part != part)
+            {
+                self.checked.push(Checked { part, verdict: Verdict::NotTried });
+            }
         }
     }
 

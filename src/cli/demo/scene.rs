@@ -84,6 +84,8 @@ pub enum Step {
     Await(Wanted, Duration),
     /// The same as a check of a part of the board (its name, and what to do): a miss is noted, and the demo goes on.
     Check(Wanted, Duration, &'static str, &'static str),
+    /// A check without which nothing after it can be checked: a miss ends the scene.
+    Need(Wanted, Duration, &'static str, &'static str),
 }
 
 /// A run of the daemon with a story.
@@ -203,9 +205,9 @@ pub fn check(script: Option<String>, button: bool, lamp: bool) -> Vec<Scene> {
         Step::Tell(format!("Please {how}. You should hear a tone and then yourself.")),
     ];
     if button {
-        steps.push(Step::Check(Wanted::Pressed, PERSON, "button", BUTTON_HINT));
+        steps.push(Step::Need(Wanted::Pressed, PERSON, "button", BUTTON_HINT));
     }
-    steps.push(Step::Check(Wanted::WindowClosed, PERSON, "microphone", MIC_HINT));
+    steps.push(Step::Need(Wanted::WindowClosed, PERSON, "microphone", MIC_HINT));
     steps.push(Step::Check(Wanted::ReplyDrained, PERSON, "loudspeaker", SPEAKER_HINT));
     if lamp {
         steps.push(Step::Listen);

@@ -52,6 +52,7 @@ pub fn in_state(pcm: &PCM) -> Option<PcmTrouble> {
         s if s == State::XRun as c_int => Some(PcmTrouble::Xrun),
         s if s == State::Suspended as c_int => Some(PcmTrouble::Suspended),
         s if s == State::Disconnected as c_int => Some(PcmTrouble::Gone),
+        s if s < 0 => Some(PcmTrouble::Gone), // an errno: where the state is asked for, not mapped
         _ => None,
     }
 }

@@ -48,7 +48,9 @@ impl Stream {
         loop {
             let available = self.available()?;
             if available >= self.shape.period_frames {
-                return Ok(available);
+                // Room in the ring is no sign of life: the pointers of a card that was pulled out stay readable,
+                // and as long as its PCM is open the kernel cannot let go of the card, nor take it back.
+                return in_state(&self.pcm).map_or(Ok(available), Err);
             }
             let left = timeout.saturating_sub(began.elapsed());
             if left.is_zero() {

@@ -49,8 +49,9 @@ impl SimPlayback {
         }
     }
 
+    /// Room in the ring when `heard` frames have left it; none where more was written since the last interrupt.
     fn free(&self, heard: u64) -> usize {
-        self.shape.buffer_frames - (self.written - heard) as usize
+        self.shape.buffer_frames.saturating_sub((self.written - heard) as usize)
     }
 
     fn stop(&mut self) {

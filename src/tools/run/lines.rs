@@ -67,14 +67,20 @@ impl Lines {
         let Some(slot) = self.outputs.get(line) else { return Err(format!("line `{line}` is not an output")) };
         let (board, line_set, name) = (self.board.clone(), self.line_set.clone(), line.to_string());
         on_device(slot, line, move |device: &mut Option<Driven>| {
+            if let Some(driven) = device
+                && let Err(trouble) = driven.output.set(active)
+            {
+                tracing::debug!(line = name, %trouble, "opened anew");
+                *device = None; // its chip may have been unplugged and be back
+            }
             let driven = match device {
                 Some(driven) => driven,
-                None => device.insert(Driven { output: board.open_output(&name)?, is_active: false }),
+                None => {
+                    let mut output = board.open_output(&name)?;
+                    output.set(active)?;
+                    device.insert(Driven { output, is_active: false })
+                }
             };
-            if let Err(trouble) = driven.output.set(active) {
-                *device = None; // opened anew by the next call
-                return Err(trouble);
-            }
             if driven.is_active != active {
                 driven.is_active = active;
                 line_set(&name, active);

@@ -207,11 +207,23 @@ fn a_check_goes_on_after_a_miss_and_notes_what_to_do() {
     };
     press(&mut stage);
     let checked = direct(&scene::check(None, true, true)[0], &mut stage).unwrap();
-    let parts: Vec<_> = checked.iter().map(|check| (check.part, check.hint.is_none())).collect();
+    let parts: Vec<_> = checked.iter().map(|check| (check.part, check.verdict == Verdict::Works)).collect();
     assert_eq!(
         parts,
         [("button", true), ("microphone", true), ("loudspeaker", true), ("lamp", false), ("loudspeaker", false)]
     );
+}
+
+#[test]
+fn with_nobody_there_the_check_ends_at_the_button() {
+    let mut stage = FakeStage::new(false);
+    let began = stage.now;
+    let checked = direct(&scene::check(None, true, true)[0], &mut stage).unwrap();
+    let parts: Vec<_> = checked.iter().map(|check| check.part).collect();
+    assert_eq!(parts, ["button", "microphone", "loudspeaker", "lamp"]);
+    assert!(matches!(checked[0].verdict, Verdict::Failed(hint) if hint.contains("wiring")));
+    assert!(checked[1..].iter().all(|check| check.verdict == Verdict::NotTried));
+    assert!(stage.now.since(began) < ms(70_000), "it waits for one thing only");
 }
 
 #[test]

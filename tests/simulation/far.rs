@@ -1,0 +1,84 @@
+//! What the core gives orders to on the device: the tools and the speaker's thread.
+
+use std::time::Duration;
+
+use mynah::flow::{SPEAKER_QUEUE_MS, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply};
+use serde_json::json;
+
+use super::super::device::ReplyId;
+use super::super::mutation::Mutation;
+use super::{Due, Queue, ToCore, World};
+
+impl World {
+    pub(super) fn tools(&mut self, order: ToolOrder) {
+        self.popped(Queue::CoreToTools);
+        match order {
+            ToolOrder::Run(call) => {
+                self.running.push(call.id.clone());
+                let result =
+                    if self.dice.chance(20) { Err("the line is not there".into()) } else { Ok(json!({"on": true})) };
+                let reply = ToolReply { id: call.id, name: call.name, result };
+                let after = match self.dice.between(0, 9) {
+                    0 => return, // never
+                    1 => self.dice.ms(1400, 4000),
+                    2..=4 => Duration::ZERO,
+                    _ => self.dice.ms(5, 900),
+                };
+                self.at(self.now + after, Due::ToolReplies(reply));
+            }
+            // An answer may be on its way already: it is not called back.
+            ToolOrder::Cancel(id) => self.running.retain(|running| *running != id),
+        }
+    }
+
+    pub(super) fn speaker_tick(&mut self) {
+        self.is_ticking = false;
+        if self.speaker.is_running() {
+            self.speaker.tick(&mut self.watch);
+        }
+        if self.dice.chance(self.story.late_percent) {
+            self.speaker.asleep_until = self.now + self.dice.ms(5, 60);
+        }
+        self.settle_speaker();
+    }
+
+    pub(super) fn order_speaker(&mut self, order: SpeakerOrder, reply: ReplyId) {
+        self.popped(Queue::CoreToSpeaker);
+        self.watch.note(|| match &order {
+            SpeakerOrder::Play { epoch, .. } => format!("      speaker gets sound of {epoch}"),
+            other => format!("      speaker {other:?}"),
+        });
+        let is_deaf = self.mutation == Some(Mutation::FlushIgnored);
+        self.speaker.order(order, reply, self.now, is_deaf, &mut self.watch);
+    }
+
+    pub(super) fn settle_speaker(&mut self) {
+        if self.now < self.speaker.asleep_until {
+            self.at(self.speaker.asleep_until, Due::SpeakerWakes);
+        } else {
+            while let Some((order, reply)) = self.at_speaker.pop_front() {
+                self.order_speaker(order, reply);
+            }
+            if let Some(at) = self.speaker.settle(self.now, &mut self.watch) {
+                self.at(at, Due::SpeakerWakes);
+            }
+            self.watch.queue("sound, ms", self.speaker.queued_ms() as usize, SPEAKER_QUEUE_MS as usize);
+            while let Some(mut fact) = self.speaker.poll_fact(self.now) {
+                let is_lost = self.mutation.is_some_and(|m| m.of_fact(&mut fact));
+                self.watch.fact(&fact);
+                match fact {
+                    SpeakerFact::Started { .. } => self.audible_since = Some(self.now),
+                    SpeakerFact::Drained { .. } | SpeakerFact::Flushed { .. } => self.audible_since = None,
+                    _ => {}
+                }
+                if !is_lost {
+                    self.push(Queue::SpeakerToCore, |fact| Due::ToCore(ToCore::Speaker(fact)), fact);
+                }
+            }
+        }
+        if self.speaker.is_running() && !self.is_ticking {
+            self.is_ticking = true;
+            self.at(self.now + Duration::from_millis(10), Due::SpeakerTick);
+        }
+    }
+}

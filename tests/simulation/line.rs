@@ -1,0 +1,123 @@
+//! The link's thread and the network: orders out, messages in, with delay, loss and silence.
+
+use mynah::flow::{LINK_EVENTS_MAX, LinkEvent, LinkOrder, LinkReport};
+use mynah::live::client;
+use mynah::live::close::Closing;
+
+use super::super::device::ReplyId;
+use super::super::service::{Connection, Down, State};
+use super::super::story::broken_setup;
+use super::{Due, Queue, ToCore, World};
+
+impl World {
+    pub(super) fn link(&mut self, order: LinkOrder) {
+        self.popped(Queue::CoreToLink);
+        match order {
+            LinkOrder::Open { attempt } => self.open(attempt),
+            LinkOrder::Close => self.hang_up(),
+            LinkOrder::Send(message) => {
+                let Some(at) = self.current else { return };
+                if self.connections[at].state == State::Opening {
+                    return;
+                }
+                let mut text = String::new();
+                client::encode(&message, &mut text);
+                if let Some(mutation) = self.mutation {
+                    mutation.of_bytes(&mut text);
+                }
+                let (low, high) = self.story.up_ms;
+                let due =
+                    (self.now + self.dice.ms(low, high)).max(self.connections[at].last_up).max(self.stalled_until);
+                self.connections[at].last_up = due;
+                self.at(due, Due::Up(at, text));
+            }
+        }
+    }
+
+    pub(super) fn hang_up(&mut self) {
+        if let Some(at) = self.current.take() {
+            self.connections[at].state = State::Dead;
+            self.first_turn = self.connections[at].next_turn();
+        }
+    }
+
+    pub(super) fn open(&mut self, attempt: u32) {
+        self.hang_up();
+        let is_troubled = self.now < self.last_input;
+        let script = if is_troubled && self.dice.chance(self.story.setup_fails_percent) {
+            broken_setup(&mut self.dice)
+        } else {
+            self.story.script.clone()
+        };
+        let at = self.connections.len();
+        self.connections.push(Connection::new(attempt, script, self.first_turn));
+        self.current = Some(at);
+        let is_made = !(is_troubled && self.dice.chance(self.story.connect_fails_percent));
+        // In the end the network is healthy; before, it may take longer than the program waits.
+        let (low, high) = if is_troubled { self.story.connect_ms } else { (5, 200) };
+        let due = (self.now + self.dice.ms(low, high)).max(self.stalled_until);
+        self.at(due, Due::Connects(at, is_made));
+    }
+
+    pub(super) fn connects(&mut self, at: usize, is_made: bool) {
+        if self.connections[at].state == State::Dead {
+            return;
+        }
+        let attempt = self.connections[at].attempt;
+        let event = if is_made {
+            self.connections[at].state = State::Open;
+            LinkEvent::Connected
+        } else {
+            self.connections[at].state = State::Dead;
+            LinkEvent::Down(Closing::Network("nobody is there".into()))
+        };
+        self.report(LinkReport { attempt, event }, None);
+    }
+
+    pub(super) fn report(&mut self, report: LinkReport, reply: Option<ReplyId>) {
+        self.push(Queue::LinkToCore, |(report, reply)| Due::ToCore(ToCore::Link(report, reply)), (report, reply));
+    }
+
+    /// Sends on its way what the service says.
+    pub(super) fn hear_service(&mut self, at: usize) {
+        let downs = self.connections[at].drain(&self.story.turns, &mut self.watch);
+        for down in downs {
+            let (low, high) = self.story.down_ms;
+            let due = (self.now + self.dice.ms(low, high)).max(self.connections[at].last_down).max(self.stalled_until);
+            self.connections[at].last_down = due;
+            self.at(due, Due::Down(at, down));
+        }
+    }
+
+    pub(super) fn down(&mut self, at: usize, down: Down) {
+        self.connections[at].unread.push_back(down);
+        self.read(at);
+    }
+
+    /// Reads what has arrived, as long as the core's queue has room.
+    pub(super) fn read(&mut self, at: usize) {
+        while self.current == Some(at) && self.len(Queue::LinkToCore) < LINK_EVENTS_MAX {
+            let connection = &mut self.connections[at];
+            let Some(down) = connection.unread.pop_front() else { return };
+            let attempt = connection.attempt;
+            match down {
+                Down::Begins(reply) => connection.reply = Some(reply),
+                Down::Message(_) if connection.state == State::Dead => {}
+                Down::Message(text) => {
+                    let reply = connection.reply;
+                    let event = match connection.reader.read(text.as_bytes()) {
+                        Ok(message) => LinkEvent::Message(Box::new(message)),
+                        Err(garbage) => LinkEvent::Garbage(garbage.to_string()),
+                    };
+                    self.report(LinkReport { attempt, event }, reply);
+                }
+                Down::Closed(closing) => {
+                    connection.state = State::Dead;
+                    self.first_turn = connection.next_turn();
+                    self.current = None;
+                    self.report(LinkReport { attempt, event: LinkEvent::Down(closing) }, None);
+                }
+            }
+        }
+    }
+}

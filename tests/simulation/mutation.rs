@@ -1,0 +1,140 @@
+//! Guards broken on purpose: each shows that a rule can fail.
+
+use mynah::flow::{GateEvent, LinkOrder, SpeakerFact, SpeakerOrder};
+use mynah::live::client::Message;
+
+use super::dice::Dice;
+use super::watch::Rule;
+
+/// What is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// The speaker's thread loses the order to be silent.
+    FlushIgnored,
+    /// The core takes a mistaken press for a meant one.
+    MistakeTaken,
+    /// The gate says a piece twice.
+    GateRepeats,
+    /// The gate leaves out how the segment begins.
+    PrerollLost,
+    /// A piece is lost between gate and core.
+    SpeechDropped,
+    /// A piece reaches the core twice.
+    SpeechDoubled,
+    /// A window begins before `setupComplete`.
+    SendsEarly,
+    /// A window ends after the connection did.
+    SendsLate,
+    WindowNested,
+    WindowEmptied,
+    EndForgotten,
+    /// A field is misspelt on the wire.
+    UnknownField,
+    AnswersTwice,
+    AnswersNever,
+    /// The core says that it is to be woken in the past.
+    DeadlinePassed,
+    /// The gate does not look for room.
+    GateNeverWaits,
+    KeepsTooMuch,
+    /// The core never hears that a reply was heard.
+    DrainedForgotten,
+    HeardTooMuch,
+    HeardTooLittle,
+    SampleChanged,
+    /// A reply's sound never reaches the core.
+    SoundLost,
+}
+
+/// Each mutation, and the rule that must notice it.
+pub const MUTATIONS: [(Mutation, Rule); 22] = [
+    (Mutation::FlushIgnored, Rule::OldEpochSilent),
+    (Mutation::MistakeTaken, Rule::CutStaysCut),
+    (Mutation::GateRepeats, Rule::GateWhole),
+    (Mutation::PrerollLost, Rule::PrerollFirst),
+    (Mutation::SendsLate, Rule::SentInTime),
+    (Mutation::SpeechDropped, Rule::SpeechWhole),
+    (Mutation::SpeechDoubled, Rule::SpeechWhole),
+    (Mutation::SendsEarly, Rule::SentInTime),
+    (Mutation::WindowNested, Rule::Windows),
+    (Mutation::WindowEmptied, Rule::Windows),
+    (Mutation::EndForgotten, Rule::Windows),
+    (Mutation::UnknownField, Rule::NotRefused),
+    (Mutation::AnswersTwice, Rule::CallsOnce),
+    (Mutation::AnswersNever, Rule::CallsOnce),
+    (Mutation::DeadlinePassed, Rule::DeadlineAhead),
+    (Mutation::GateNeverWaits, Rule::QueueLimits),
+    (Mutation::KeepsTooMuch, Rule::KeptLimit),
+    (Mutation::DrainedForgotten, Rule::EndsIdle),
+    (Mutation::HeardTooMuch, Rule::HeardCount),
+    (Mutation::HeardTooLittle, Rule::HeardCount),
+    (Mutation::SampleChanged, Rule::ReplyExact),
+    (Mutation::SoundLost, Rule::ReplyExact),
+];
+
+impl Mutation {
+    /// How often the core gets this of the gate.
+    pub fn copies_of_gate_event(self, event: &GateEvent, dice: &mut Dice) -> usize {
+        match (self, event) {
+            (Mutation::SpeechDropped, GateEvent::Speech(_)) if dice.chance(5) => 0,
+            (Mutation::SpeechDoubled, GateEvent::Speech(_)) if dice.chance(5) => 2,
+            _ => 1,
+        }
+    }
+
+    /// What the gate says in place of this; `is_first`: of its window.
+    pub fn of_gate_event(self, event: GateEvent, is_first: bool) -> Vec<GateEvent> {
+        match (self, &event) {
+            (Mutation::GateRepeats, GateEvent::Speech(_)) => vec![event, event],
+            (Mutation::PrerollLost, GateEvent::Speech(_)) if is_first => vec![],
+            _ => vec![event],
+        }
+    }
+
+    /// Changes an order to the speaker.
+    pub fn of_speaker_order(self, order: &mut SpeakerOrder) {
+        if let (Mutation::SampleChanged, SpeakerOrder::Play { chunk, .. }) = (self, order) {
+            chunk.frames[0] = chunk.frames[0].wrapping_add(1);
+        }
+    }
+
+    /// What the core says to the link in place of this.
+    pub fn of_link_order(self, order: LinkOrder, turns: u64) -> Vec<LinkOrder> {
+        let again = order.clone();
+        match (self, &order) {
+            (Mutation::SendsEarly, LinkOrder::Send(Message::Setup(_))) => {
+                vec![order, LinkOrder::Send(Message::ActivityStart)]
+            }
+            (Mutation::SendsLate, LinkOrder::Open { .. }) => vec![LinkOrder::Send(Message::ActivityEnd), order],
+            (Mutation::WindowNested, LinkOrder::Send(Message::ActivityStart)) => vec![order, again],
+            (Mutation::WindowEmptied, LinkOrder::Send(Message::Audio(_))) if turns == 1 => vec![],
+            (Mutation::EndForgotten, LinkOrder::Send(Message::ActivityEnd)) => vec![],
+            (Mutation::AnswersTwice, LinkOrder::Send(Message::ToolResponse { .. })) => vec![order, again],
+            (Mutation::AnswersNever, LinkOrder::Send(Message::ToolResponse { .. })) => vec![],
+            _ => vec![order],
+        }
+    }
+
+    /// Changes what goes over the wire.
+    pub fn of_bytes(self, text: &mut String) {
+        if self == Mutation::UnknownField {
+            *text = text.replacen("\"audio\"", "\"sound\"", 1);
+        }
+    }
+
+    /// Changes a fact; answers true where it is lost.
+    pub fn of_fact(self, fact: &mut SpeakerFact) -> bool {
+        match (self, fact) {
+            (Mutation::DrainedForgotten, SpeakerFact::Drained { .. }) => true,
+            (Mutation::HeardTooMuch, SpeakerFact::Heard { heard_ms, .. }) => {
+                *heard_ms += 10_000;
+                false
+            }
+            (Mutation::HeardTooLittle, SpeakerFact::Drained { heard_ms, .. }) => {
+                *heard_ms = heard_ms.saturating_sub(10);
+                false
+            }
+            _ => false,
+        }
+    }
+}

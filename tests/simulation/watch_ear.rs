@@ -1,0 +1,136 @@
+//! What is heard, and what moves: replies to the sample, calls once.
+
+use mynah::flow::{SpeakerFact, SpeakerOrder, ToolOrder, What};
+use mynah::units::{CallId, Epoch};
+
+use super::{ReplyId, Rule, Watch};
+
+impl Watch {
+    /// The core orders this, while it handles a message of `reply`.
+    pub fn speaker_ordered(&mut self, order: &SpeakerOrder, reply: Option<ReplyId>) {
+        match order {
+            SpeakerOrder::Play { epoch, chunk } => self.played(*epoch, &chunk.frames, reply),
+            SpeakerOrder::Flush { epoch } => {
+                for (_, counted) in self.counted.range_mut(..=*epoch) {
+                    counted.is_cut = true;
+                }
+                for reply in self.replies.iter_mut().filter(|r| r.epoch.is_some_and(|of| of <= *epoch)) {
+                    reply.is_cut = true;
+                }
+            }
+            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) => {}
+        }
+    }
+
+    pub(super) fn played(&mut self, epoch: Epoch, frames: &[i16], reply: Option<ReplyId>) {
+        let counted = self.counted.entry(epoch).or_default();
+        counted.received += frames.len();
+        let was_flushed = counted.is_cut;
+        self.must(!was_flushed, Rule::OldEpochSilent, || format!("{epoch} is given to the speaker after its flush"));
+        let Some(reply) = reply else {
+            return self.fail(Rule::ReplyExact, || format!("{epoch} is played, but the service is not replying"));
+        };
+        let exchange = self.exchange_of(reply);
+        let (is_wanted, is_blurred) = (exchange.is_wanted, exchange.is_blurred);
+        self.blurred += u64::from(!is_wanted && is_blurred);
+        self.must(is_wanted || is_blurred, Rule::CutStaysCut, || {
+            format!("reply {reply} to a mistaken press is played as {epoch}")
+        });
+        let others = self.replies.iter().position(|r| r.epoch == Some(epoch)).filter(|other| *other != reply);
+        self.must(others.is_none(), Rule::ReplyExact, || format!("{epoch} mixes the replies {others:?} and {reply}"));
+        let record = &mut self.replies[reply];
+        // What is said after generationComplete has an epoch of its own.
+        let (is_cut, before) = (record.is_cut, record.epoch.replace(epoch));
+        let from = record.played;
+        record.played += frames.len();
+        let is_true = record.truth.get(from..from + frames.len()) == Some(frames);
+        self.must(!is_cut || is_blurred, Rule::CutStaysCut, || {
+            format!("reply {reply} was cut and is played again as {epoch}")
+        });
+        self.must(before.is_none_or(|b| b <= epoch), Rule::ReplyExact, || {
+            format!("reply {reply} is {before:?}, then {epoch}")
+        });
+        self.must(is_true, Rule::ReplyExact, || format!("reply {reply} differs from the script after frame {from}"));
+    }
+
+    /// The speaker refused sound of this epoch: old, or over the limit.
+    pub fn chunk_refused(&mut self, epoch: Epoch) {
+        self.counted.entry(epoch).or_default().is_lossy = true;
+    }
+
+    /// The loudspeaker has played so many frames of it.
+    pub fn heard(&mut self, epoch: Epoch, reply: ReplyId, frames: usize) {
+        self.counted.entry(epoch).or_default().heard += frames;
+        if let Some(reply) = self.replies.get_mut(reply) {
+            reply.heard += frames;
+        }
+    }
+
+    /// The speaker reports this.
+    pub fn fact(&mut self, fact: &SpeakerFact) {
+        let (epoch, heard_ms, is_end) = match fact {
+            SpeakerFact::Heard { epoch, heard_ms } | SpeakerFact::Flushed { epoch, heard_ms } => {
+                (epoch, heard_ms, false)
+            }
+            SpeakerFact::Drained { epoch, heard_ms } => (epoch, heard_ms, true),
+            _ => return,
+        };
+        let counted = self.counted.entry(*epoch).or_default();
+        let ms = |frames: usize| frames as u64 / 24;
+        let (received, heard, is_whole) =
+            (ms(counted.received), ms(counted.heard), !counted.is_cut && !counted.is_lossy);
+        self.must(*heard_ms <= received, Rule::HeardCount, || format!("{fact:?}, of {received} ms that were received"));
+        self.must(*heard_ms == heard, Rule::HeardCount, || format!("{fact:?}, but {heard} ms left the loudspeaker"));
+        if is_end && is_whole {
+            self.must(*heard_ms == received, Rule::HeardCount, || format!("{fact:?}, but {received} ms were received"));
+        }
+    }
+
+    /// The core reports this to whoever watches.
+    pub fn event(&mut self, what: &What) {
+        match what {
+            What::NoAnswer { .. } => self.disturb("no answer came in time"),
+            What::SpeechLost { why, .. } if why.contains("are kept already") => {
+                if let Some(segment) = self.core_segment.and_then(|at| self.segments.get_mut(at)) {
+                    segment.is_overfull = true;
+                }
+            }
+            What::ReplyCut { epoch, .. } => {
+                for reply in self.replies.iter_mut().filter(|r| r.epoch == Some(*epoch)) {
+                    reply.is_cut = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The core orders this of the tools.
+    pub fn tool_ordered(&mut self, order: &ToolOrder) {
+        let step = self.step;
+        match order {
+            ToolOrder::Run(call) => {
+                let record = self.calls.entry(call.id.clone()).or_default();
+                record.runs += 1;
+                let is_first = record.runs == 1 && record.answers == 0;
+                self.must(is_first, Rule::CallsOnce, || format!("{} is run again", call.id));
+            }
+            ToolOrder::Cancel(id) => {
+                let record = self.calls.entry(id.clone()).or_default();
+                record.cancels += 1;
+                record.cancelled_in = step;
+                let is_due = record.runs == 1 && record.cancels == 1 && record.answers == 0;
+                self.must(is_due, Rule::CallsOnce, || format!("{id} is cancelled, but is not open"));
+            }
+        }
+    }
+
+    pub(super) fn call_answered(&mut self, id: &CallId) {
+        let (step, attempt) = (self.step, self.wire.attempt);
+        let record = self.calls.entry(id.clone()).or_default();
+        record.answers += 1;
+        let is_open = record.answers == 1 && (record.cancels == 0 || record.cancelled_in == step);
+        let is_here = record.attempt == attempt;
+        self.must(is_open, Rule::CallsOnce, || format!("{id} is answered, but is not open"));
+        self.must(is_here, Rule::CallsOnce, || format!("{id} is answered on another connection"));
+    }
+}
