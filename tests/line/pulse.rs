@@ -56,6 +56,8 @@ impl Pulse {
 
     /// Waits for the daemon, and gives ALSA the rig's devices by names of their own.
     fn prepare(&mut self) {
+        // The daemon gives its main thread, which asks the players for more sound, an ordinary priority.
+        self.run("chrt -r -p 5 $pulse_pid 2>/dev/null || true");
         // A null sink that nobody hears sleeps up to 2 s and makes the first listener wait. Microphones do not.
         let listener = self.folder.join("listener.raw");
         let _ = std::fs::remove_file(&listener);

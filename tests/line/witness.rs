@@ -1,8 +1,8 @@
 //! A witness of machines that stand still: a thread that only sleeps 5 ms at a time, and looks how long that took.
 //!
-//! PulseAudio's null sink that was not scheduled for 300 ms takes 300 ms of sound at once when it is, and what the
-//! program could not have written by then becomes silence that nobody is told of. A loudspeaker does no such thing. So
-//! a test that fails while the witness saw the machine stand still is repeated; one that fails otherwise has failed.
+//! A sound server that is not scheduled for longer than the 80 ms that wait in it plays silence, and its ALSA plugin
+//! tells nobody. Where real-time priority is allowed the rig has it and this was not seen, with both cores busy; where it
+//! is not, a test that fails while the witness saw the machine stand still is repeated. Without that it has failed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
