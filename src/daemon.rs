@@ -178,6 +178,7 @@ impl Daemon {
             events: gate_events,
             bell: gate_bell.clone(),
             core_bell: self.core_bell.clone(),
+            progress: self.progress.gate.clone(),
             stop: self.stop.clone(),
         })?);
         if options.profile.lines.contains_key(TALK_LINE) {
@@ -241,7 +242,10 @@ impl Daemon {
         if !options.profile.lines.contains_key(LED_LINE) {
             return Ok(watcher);
         }
-        let (sender, wanted) = mpsc::channel::<bool>();
+        // The newest wish is all that counts: one place in the queue says that there is one.
+        let is_wanted = Arc::new(AtomicBool::new(false));
+        let (sender, wishes) = mpsc::sync_channel::<()>(1);
+        let wish = is_wanted.clone();
         let (board, report, clock) = (options.board.clone(), watcher.clone(), options.clock.clone());
         let light = std::thread::Builder::new().name("light".into()).spawn(move || {
             let trouble = |trouble: hw::LineTrouble| {
@@ -252,8 +256,8 @@ impl Daemon {
                 Ok(line) => line,
                 Err(e) => return trouble(e),
             };
-            for is_on in wanted {
-                if let Err(e) = line.set(is_on) {
+            for () in wishes {
+                if let Err(e) = line.set(is_wanted.load(Ordering::SeqCst)) {
                     trouble(e);
                 }
             }
@@ -262,7 +266,8 @@ impl Daemon {
         self.threads.push(light.context("no thread for the light")?);
         Ok(Arc::new(move |event: &Event| {
             if let Some(is_on) = is_listening(&event.what) {
-                let _ = sender.send(is_on);
+                wish.store(is_on, Ordering::SeqCst);
+                let _ = sender.try_send(());
             }
             watcher(event);
         }))
@@ -324,20 +329,24 @@ impl Daemon {
 struct Progress {
     core: Arc<AtomicU64>,
     mic: Arc<AtomicU64>,
+    gate: Arc<AtomicU64>,
     speaker: Arc<AtomicU64>,
     lost_hops: Arc<AtomicU64>,
 }
 
 /// What the counters said at one moment.
 struct Seen {
-    threads: [u64; 3],
+    threads: [u64; 4],
     lost_hops: u64,
 }
 
 impl Progress {
     fn read(&self) -> Seen {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Seen { threads: [&self.core, &self.mic, &self.speaker].map(|c| read(c)), lost_hops: read(&self.lost_hops) }
+        Seen {
+            threads: [&self.core, &self.mic, &self.gate, &self.speaker].map(|c| read(c)),
+            lost_hops: read(&self.lost_hops),
+        }
     }
 }
 
