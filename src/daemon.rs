@@ -181,6 +181,7 @@ impl Daemon {
             events: gate_events,
             bell: gate_bell.clone(),
             core_bell: self.core_bell.clone(),
+            progress: self.progress.gate.clone(),
             stop: self.stop.clone(),
         })?);
         if options.profile.lines.contains_key(TALK_LINE) {
@@ -236,13 +237,18 @@ impl Daemon {
         if !options.profile.lines.contains_key(LED_LINE) {
             return Ok(watcher);
         }
-        let (sender, wanted) = mpsc::channel::<bool>();
+        // The newest wish is all that counts: one place in the queue says that there is one.
+        let is_wanted = Arc::new(AtomicBool::new(false));
+        let (sender, wishes) = mpsc::sync_channel::<()>(1);
+        let wish = is_wanted.clone();
         let (board, tell) = (options.board.clone(), line_reporter(options));
-        let light = std::thread::Builder::new().name("light".into()).spawn(move || shine(&*board, &wanted, tell));
+        let light =
+            std::thread::Builder::new().name("light".into()).spawn(move || shine(&*board, &is_wanted, &wishes, tell));
         self.threads.push(light.context("no thread for the light")?);
         Ok(Arc::new(move |event: &Event| {
             if let Some(is_on) = is_listening(&event.what) {
-                let _ = sender.send(is_on);
+                wish.store(is_on, Ordering::SeqCst);
+                let _ = sender.try_send(());
             }
             watcher(event);
         }))
@@ -304,20 +310,24 @@ impl Daemon {
 struct Progress {
     core: Arc<AtomicU64>,
     mic: Arc<AtomicU64>,
+    gate: Arc<AtomicU64>,
     speaker: Arc<AtomicU64>,
     lost_hops: Arc<AtomicU64>,
 }
 
 /// What the counters said at one moment.
 struct Seen {
-    threads: [u64; 3],
+    threads: [u64; 4],
     lost_hops: u64,
 }
 
 impl Progress {
     fn read(&self) -> Seen {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Seen { threads: [&self.core, &self.mic, &self.speaker].map(|c| read(c)), lost_hops: read(&self.lost_hops) }
+        Seen {
+            threads: [&self.core, &self.mic, &self.gate, &self.speaker].map(|c| read(c)),
+            lost_hops: read(&self.lost_hops),
+        }
     }
 }
 
@@ -335,18 +345,21 @@ fn line_reporter(options: &Options) -> impl Fn(Result<(), hw::LineTrouble>) + Se
 
 /// Shows on the board's light what is wanted, until nobody wants anything any more; then it is off. A line that
 /// another program holds, or that went away with its chip, is taken when it can be had; its trouble is told once.
-fn shine(board: &dyn Board, wanted: &mpsc::Receiver<bool>, tell: impl Fn(Result<(), hw::LineTrouble>)) {
+fn shine(
+    board: &dyn Board,
+    is_wanted: &AtomicBool,
+    wishes: &mpsc::Receiver<()>,
+    tell: impl Fn(Result<(), hw::LineTrouble>),
+) {
     let mut told: Option<hw::LineTrouble> = None;
-    let mut is_on = false;
     loop {
         let lit = board.open_output(LED_LINE).and_then(|mut light| {
-            light.set(is_on)?;
+            light.set(is_wanted.load(Ordering::SeqCst))?;
             if told.take().is_some() {
                 tell(Ok(()));
             }
-            while let Ok(next) = wanted.recv() {
-                is_on = next;
-                light.set(is_on)?;
+            while let Ok(()) = wishes.recv() {
+                light.set(is_wanted.load(Ordering::SeqCst))?;
             }
             light.set(false)
         });
@@ -355,10 +368,8 @@ fn shine(board: &dyn Board, wanted: &mpsc::Receiver<bool>, tell: impl Fn(Result<
             tell(Err(trouble.clone()));
             told = Some(trouble);
         }
-        match wanted.recv_timeout(LIGHT_RETRY) {
-            Ok(next) => is_on = next,
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        if wishes.recv_timeout(LIGHT_RETRY) == Err(mpsc::RecvTimeoutError::Disconnected) {
+            return;
         }
     }
 }

@@ -114,6 +114,11 @@ impl AddAssign for Frames {
 pub struct Hertz(pub u32);
 
 impl Hertz {
+    /// The frames that pass in `time`, rounded down.
+    pub const fn frames_in(self, time: Duration) -> u64 {
+        (time.as_micros() as u64).saturating_mul(self.0 as u64) / 1_000_000
+    }
+
     /// The frames that pass in `ms` milliseconds, rounded down.
     pub const fn frames_in_ms(self, ms: u32) -> usize {
         (self.0 as u64 * ms as u64 / 1000) as usize

@@ -1,4 +1,4 @@
-//! How loud a run of samples is: RMS and peak, in dBFS.
+//! How loud a run of samples is, in dBFS.
 
 use crate::units::Decibel;
 
@@ -8,26 +8,9 @@ pub const FLOOR: Decibel = Decibel(-96.0);
 /// RMS level of `samples` (`[frames, 1 channel] S16`); a full-scale square wave is 0, a full-scale sine −3.
 /// [`FLOOR`] for silence and for nothing.
 pub fn rms_dbfs(samples: &[i16]) -> Decibel {
-    if samples.is_empty() {
-        return FLOOR;
-    }
     let power: i64 = samples.iter().map(|&s| i64::from(s) * i64::from(s)).sum();
-    let mean = power as f64 / samples.len() as f64;
-    decibel(mean.sqrt())
-}
-
-/// Level of the largest sample of `samples` (`[frames, 1 channel] S16`); [`FLOOR`] for silence and for nothing.
-pub fn peak_dbfs(samples: &[i16]) -> Decibel {
-    let peak = samples.iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
-    decibel(f64::from(peak))
-}
-
-fn decibel(amplitude: f64) -> Decibel {
-    if amplitude < 1e-3 {
-        return FLOOR;
-    }
-    let level = 20.0 * (amplitude / 32_768.0).log10();
-    Decibel((level as f32).max(FLOOR.0))
+    let amplitude = (power as f64 / samples.len().max(1) as f64).sqrt() / 32_768.0;
+    Decibel((20.0 * amplitude.log10() as f32).max(FLOOR.0)) // the logarithm of nothing is −∞
 }
 
 #[cfg(test)]
@@ -44,17 +27,14 @@ mod tests {
         let sine: Vec<i16> =
             (0..4800).map(|n| (32_767.0 * (std::f64::consts::TAU * f64::from(n) / 48.0).sin()) as i16).collect();
         assert!(close(rms_dbfs(&square), 0.0));
-        assert!(close(peak_dbfs(&square), 0.0));
         assert!(close(rms_dbfs(&sine), -3.01));
         assert!(close(rms_dbfs(&[3277; 160]), -20.0));
-        assert!(close(peak_dbfs(&[0, 0, -3277, 0]), -20.0));
     }
 
     #[test]
     fn silence_and_nothing_are_at_the_floor() {
         for samples in [&[][..], &[0; 160][..]] {
             assert_eq!(rms_dbfs(samples), FLOOR);
-            assert_eq!(peak_dbfs(samples), FLOOR);
         }
         assert!(rms_dbfs(&[1, 0, 0, 0, 0, 0, 0, 0]).0 >= FLOOR.0);
     }

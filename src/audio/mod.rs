@@ -75,6 +75,12 @@ impl std::fmt::Debug for Speech {
     }
 }
 
+/// The mean of one frame's channels, `[1 frame, channels] S16`.
+pub fn mean(frame: &[i16]) -> i16 {
+    let sum: i32 = frame.iter().map(|&sample| i32::from(sample)).sum();
+    (sum / frame.len().max(1) as i32) as i16
+}
+
 /// A piece of the model's speech: `[frames, 1 channel] S16 @ rate`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {

@@ -96,11 +96,6 @@ impl Resampler {
         self.engine.as_ref().map_or(0, |engine| engine.filled)
     }
 
-    /// Frames that go in at a time, at the rate in; 1 where the rates are equal.
-    pub fn block_frames(&self) -> usize {
-        self.engine.as_ref().map_or(1, |engine| engine.inner.input_frames_next())
-    }
-
     /// The most frames that come out when `input_frames` are pushed.
     pub fn output_frames_max(&self, input_frames: usize) -> usize {
         match &self.engine {
@@ -116,6 +111,21 @@ impl Resampler {
             engine.filled = 0;
         }
     }
+}
+
+/// A whole sound, `frames` (`[frames, 1 channel] S16 @ from`), at the rate `to`: as long as before, without delay.
+pub fn whole(frames: &[i16], from: Hertz, to: Hertz) -> Result<Vec<i16>, ResampleTrouble> {
+    let mut resampler = Resampler::new(from, to)?;
+    let delay = resampler.delay_frames();
+    let length = (frames.len() as u64 * u64::from(to.0)).div_ceil(u64::from(from.0)) as usize;
+    let mut out = Vec::with_capacity(delay + length);
+    resampler.push(frames, |part| out.extend_from_slice(part));
+    while out.len() < delay + length {
+        resampler.push(&[0; 64], |part| out.extend_from_slice(part)); // pushes out what the filter holds
+    }
+    out.drain(..delay);
+    out.truncate(length);
+    Ok(out)
 }
 
 impl Engine {
@@ -329,6 +339,23 @@ mod tests {
         let wrapped = out.windows(2).filter(|w| (i32::from(w[0]) - i32::from(w[1])).abs() > 50_000).count();
         assert_eq!(wrapped, 0);
         assert!(out.contains(&i16::MAX));
+    }
+
+    #[test]
+    fn a_whole_sound_keeps_its_length_and_its_place_in_time() {
+        for (from, to) in [(48_000, 16_000), (16_000, 24_000), (22_050, 48_000), (44_099, 16_000), (16_000, 16_000)] {
+            let mut input = vec![0; from as usize / 3];
+            let at = input.len() - from as usize / 100; // so late that the filter still holds it at the end
+            input[at - 20..at + 20].fill(8000);
+            let out = whole(&input, Hertz(from), Hertz(to)).unwrap();
+            let expected = input.len() as f64 * f64::from(to) / f64::from(from);
+            assert!((out.len() as f64 - expected).abs() <= 1.0, "{from} → {to}: {} of {expected}", out.len());
+            let weight: f64 = out.iter().map(|&s| f64::from(s)).sum();
+            let middle = out.iter().enumerate().map(|(n, &s)| n as f64 * f64::from(s)).sum::<f64>() / weight;
+            let off = middle - (at as f64 - 0.5) * f64::from(to) / f64::from(from);
+            assert!(off.abs() < 2.0, "{from} → {to}: {off} frames off");
+        }
+        assert_eq!(whole(&[], Hertz(48_000), Hertz(16_000)), Ok(Vec::new()));
     }
 
     #[test]

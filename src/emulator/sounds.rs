@@ -4,17 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rubato::audioadapter_buffers::owned::InterleavedOwned;
-use rubato::{Fft, FixedSync, Resampler};
-
-use crate::audio::DOWNLINK_RATE;
+use crate::audio::{DOWNLINK_RATE, resample};
 use crate::units::Hertz;
 
 /// The longest sound a script may say; a client's speaker holds a minute.
 pub const SOUND_MAX: Duration = Duration::from_secs(60);
-
-/// Chunk in which a whole sound is resampled, frames. Only speed depends on it.
-const RESAMPLER_CHUNK_FRAMES: usize = 1024;
 
 /// Level of a tone's peak: -12 dBFS, as loud as speech.
 const TONE_PEAK: f64 = 8231.0;
@@ -65,17 +59,7 @@ pub(super) fn to_downlink(frames: &[i16], rate: Hertz) -> Arc<[i16]> {
     if rate == DOWNLINK_RATE || frames.is_empty() {
         return frames.into();
     }
-    resampled(frames, rate).unwrap_or_default().into()
-}
-
-fn resampled(frames: &[i16], rate: Hertz) -> Option<Vec<i16>> {
-    let samples: Vec<f32> = frames.iter().map(|sample| f32::from(*sample)).collect();
-    let input = InterleavedOwned::new_from(samples, 1, frames.len()).ok()?;
-    let (from, to) = (rate.0 as usize, DOWNLINK_RATE.0 as usize);
-    let mut fft = Fft::<f32>::new(from, to, RESAMPLER_CHUNK_FRAMES, 1, FixedSync::Both).ok()?;
-    let output = fft.process_all(&input, frames.len(), None).ok()?;
-    // `as` saturates: a peak that the filter raised is clipped, not wrapped.
-    Some(output.take_data().into_iter().map(|sample| sample.round() as i16).collect())
+    resample::whole(frames, rate, DOWNLINK_RATE).unwrap_or_default().into()
 }
 
 /// A sine of `pitch`, audible and easily told from another: `[frames, 1 channel] S16 @ 24 kHz`.
@@ -96,7 +80,7 @@ pub(super) fn silence(length: Duration) -> Arc<[i16]> {
 
 /// Frames at the downlink's rate in `length`.
 pub(super) fn frames_in(length: Duration) -> usize {
-    (length.as_micros() * u128::from(DOWNLINK_RATE.0) / 1_000_000) as usize
+    DOWNLINK_RATE.frames_in(length) as usize
 }
 
 #[cfg(test)]

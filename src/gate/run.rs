@@ -5,7 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Parts {
     pub bell: Bell,
     /// Rung when events are there.
     pub core_bell: Bell,
+    /// Rises while the thread lives: for the watchdog.
+    pub progress: Arc<AtomicU64>,
     /// Ends the thread, within 100 ms or at the next ring.
     pub stop: Arc<AtomicBool>,
 }
@@ -66,6 +68,7 @@ fn run(mut parts: Parts) {
     parts.bell.answer();
     let mut gate = Gate::new(&parts.listen, Box::new(WebRtc::new(parts.listen.vad_mode)));
     while !parts.stop.load(Ordering::Relaxed) {
+        parts.progress.fetch_add(1, Ordering::Relaxed);
         if parts.work(&mut gate).is_err() {
             return;
         }
@@ -212,8 +215,7 @@ impl Waiter {
                     self.edges_lost += 1;
                     level_unknown = true;
                 }
-                Ok(Some(_)) => {}
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(trouble) => return Some(trouble),
             }
         }
@@ -258,7 +260,6 @@ mod tests {
 
     use std::collections::VecDeque;
     use std::sync::Mutex;
-    use std::sync::atomic::AtomicU64;
     use std::sync::mpsc;
 
     use super::*;
@@ -298,6 +299,7 @@ mod tests {
             events: events_in,
             bell: Bell::new(),
             core_bell: Bell::new(),
+            progress: Arc::default(),
             stop: Arc::new(AtomicBool::new(false)),
         };
         Ends { parts, clock, hops, edges, events }

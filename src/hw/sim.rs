@@ -224,12 +224,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Frames that pass at `rate` in `time`, rounded down.
-fn frames_in(time: Duration, rate: Hertz) -> u64 {
-    (time.as_micros() as u64).saturating_mul(u64::from(rate.0)) / 1_000_000
-}
-
-/// The shortest time (whole microseconds) after which [`frames_in`] is at least `frames`.
+/// The shortest time (whole microseconds) after which [`Hertz::frames_in`] is at least `frames`.
 fn time_of(frames: u64, rate: Hertz) -> Duration {
     Duration::from_micros(frames.saturating_mul(1_000_000).div_ceil(u64::from(rate.0)))
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback};
+use crate::audio::mean;
 use crate::audio::trouble::PcmTrouble;
 use crate::units::{Hertz, Time};
 
@@ -34,7 +35,7 @@ impl Track {
     }
 
     fn index_of(&self, time: Duration) -> usize {
-        (time.as_micros() as u64 * u64::from(self.rate.0) / 1_000_000) as usize
+        self.rate.frames_in(time) as usize
     }
 
     /// Lays silence up to `index` where the track ends clearly before it.
@@ -124,8 +125,7 @@ impl Tap {
 
 /// The mean of each frame's channels.
 fn mono(samples: &[i16], channels: usize) -> impl Iterator<Item = i16> {
-    let frames = samples.chunks_exact(channels.max(1));
-    frames.map(|frame| (frame.iter().map(|&sample| i32::from(sample)).sum::<i32>() / frame.len() as i32) as i16)
+    samples.chunks_exact(channels.max(1)).map(mean)
 }
 
 impl Board for TapBoard {
@@ -222,8 +222,8 @@ impl TapPlayback {
         let now = self.tap.now();
         let rate = self.inner.shape().rate;
         // A device that stands may answer a delay of 0 as well; but nothing is heard faster than its rate.
-        let since_first = now.saturating_sub(self.first.unwrap_or(now)).as_micros() as u64;
-        let most = (since_first * u64::from(rate.0) / 1_000_000) as usize + rate.frames_in_ms(SLACK_MS);
+        let since_first = now.saturating_sub(self.first.unwrap_or(now));
+        let most = rate.frames_in(since_first) as usize + rate.frames_in_ms(SLACK_MS);
         let heard = if self.placed { heard } else { heard.min(most) };
         if heard == 0 {
             return;

@@ -7,7 +7,7 @@ pub mod run;
 use std::time::Duration;
 
 use crate::audio::resample::{ResampleTrouble, Resampler};
-use crate::audio::{HOP_FRAMES, Hop, UPLINK_RATE};
+use crate::audio::{HOP_FRAMES, Hop, UPLINK_RATE, mean};
 use crate::config::board::Pick;
 use crate::units::{Frames, Hertz, Time};
 
@@ -90,10 +90,7 @@ fn one_channel(samples: &[i16], channels: usize, pick: Pick, out: &mut [i16; PIE
     for (mono, frame) in out.iter_mut().zip(frames) {
         *mono = match pick {
             Pick::Channel(channel) => frame[channel as usize],
-            Pick::Average => {
-                let sum: i32 = frame.iter().map(|&sample| i32::from(sample)).sum();
-                (sum / channels as i32) as i16
-            }
+            Pick::Average => mean(frame),
         };
     }
     count

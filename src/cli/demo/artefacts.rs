@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::timeline::{self, Picture};
+use crate::audio::level::{FLOOR, rms_dbfs};
 use crate::flow::Event;
 use crate::hw::tap::Track;
 use crate::hw::wav;
@@ -46,10 +47,8 @@ fn write_events(path: &Path, events: &[Event]) -> anyhow::Result<()> {
 /// What the recorded microphone level says about a real board, as a sentence.
 pub fn mic_level(mic: &Track) -> String {
     let window = mic.rate.frames_in_ms(100).max(1);
-    let power =
-        |frames: &[i16]| frames.iter().map(|&s| (f64::from(s) / 32768.0).powi(2)).sum::<f64>() / frames.len() as f64;
-    let loudest = mic.frames.chunks_exact(window).map(power).fold(0.0, f64::max);
-    let level_db = 10.0 * loudest.max(1e-10).log10();
+    let levels = mic.frames.chunks_exact(window).map(|frames| rms_dbfs(frames).0);
+    let level_db = levels.fold(FLOOR.0, f32::max);
     let clipped = mic.frames.iter().filter(|sample| sample.unsigned_abs() >= 32_700).count();
     let advice = if clipped > 20 {
         "it is overdriven: lower the capture level (`alsamixer`, F4)"

@@ -82,9 +82,9 @@ impl Stream {
 
     /// Makes ready after an xrun or a suspend; the PCM stands.
     pub fn prepare_after(&self, trouble: &PcmTrouble) -> Result<(), PcmTrouble> {
-        // A resumed PCM goes on where it was; few drivers can, all the others are prepared afresh.
-        if *trouble == PcmTrouble::Suspended {
-            let _ = self.pcm.resume();
+        // Few drivers can wake a PCM as it was. It runs then, and one that runs is not prepared (EBUSY): it is stopped.
+        if *trouble == PcmTrouble::Suspended && self.pcm.resume().is_ok() {
+            self.pcm.drop().map_err(|error| in_stream(&error))?;
         }
         match self.pcm.prepare() {
             Err(error) if is_not_now(&error) => Err(trouble.clone()),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::voice::Voice;
-use super::{Hold, SimClock, frames_in, lock, time_of};
+use super::{Hold, SimClock, lock, time_of};
 use crate::audio::trouble::PcmTrouble;
 use crate::hw::{Capture, Clock, PcmShape};
 use crate::units::Time;
@@ -28,7 +28,7 @@ impl SimCapture {
     }
 
     fn captured(&self) -> u64 {
-        frames_in(self.clock.now().since(self.began), self.shape.rate)
+        self.shape.rate.frames_in(self.clock.now().since(self.began))
     }
 }
 

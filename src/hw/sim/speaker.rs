@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Hold, SimClock, frames_in, time_of};
+use super::{Hold, SimClock, time_of};
 use crate::audio::trouble::PcmTrouble;
 use crate::hw::{Clock, PcmShape, Playback};
 use crate::units::Time;
@@ -38,7 +38,7 @@ impl SimPlayback {
         match self.state {
             State::Prepared => Ok(0),
             State::Running { began } => {
-                let heard = frames_in(self.clock.now().since(began), self.shape.rate);
+                let heard = self.shape.rate.frames_in(self.clock.now().since(began));
                 if heard >= self.written {
                     self.state = State::Starved;
                     return Err(PcmTrouble::Xrun);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::audio::level::rms_dbfs;
 use crate::hw::Edge;
 
 const NO_WAIT: Duration = Duration::ZERO;
@@ -24,11 +25,6 @@ fn read(mic: &mut Box<dyn Capture>) -> Vec<i16> {
     let frames = mic.read(&mut samples, ms(500)).unwrap();
     samples.truncate(frames * mic.shape().channels);
     samples
-}
-
-fn rms_db(samples: &[i16]) -> f64 {
-    let power = samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum::<f64>() / samples.len() as f64;
-    10.0 * (power / (32768.0 * 32768.0)).log10()
 }
 
 #[test]
@@ -68,7 +64,7 @@ fn noise_has_its_level_and_does_not_depend_on_how_it_is_read() {
         clock.advance(ms(200));
         read(&mut mic)
     };
-    assert!((rms_db(&one) - -65.0).abs() < 0.5, "{}", rms_db(&one));
+    assert!((rms_dbfs(&one).0 - -65.0).abs() < 0.5, "{}", rms_dbfs(&one));
     let (board, clock) = board(SimSetup::default());
     let mut mic = board.open_capture().unwrap();
     let mut many = Vec::new();
@@ -122,7 +118,7 @@ fn a_recording_of_another_rate_keeps_its_length_pitch_and_level() {
     assert_eq!(heard.len(), 4800);
     let rising = heard.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count();
     assert!((98..=101).contains(&rising), "{rising}");
-    assert!((rms_db(&heard) - rms_db(&tone)).abs() < 0.3);
+    assert!((rms_dbfs(&heard).0 - rms_dbfs(&tone).0).abs() < 0.3);
 }
 
 #[test]

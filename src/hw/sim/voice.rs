@@ -2,10 +2,8 @@
 
 use std::collections::VecDeque;
 
-use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Fft, FixedSync, Resampler};
-
-use super::{frames_in, time_of};
+use super::time_of;
+use crate::audio::resample;
 use crate::units::{Decibel, Hertz, Time};
 
 /// Longest stock of sound waiting to be spoken: more is a mistake of the caller, not a conversation.
@@ -56,7 +54,8 @@ impl Voice {
         if self.sounds.len() >= SOUNDS_MAX || ends.since(now).as_secs() >= QUEUE_MAX_S {
             return Err(SayTrouble::Full);
         }
-        self.sounds.push_back(Sound { starts, ends, frames: at_rate(frames, rate, self.rate) });
+        let frames = resample::whole(frames, rate, self.rate).map_err(|_| SayTrouble::Rate(rate))?;
+        self.sounds.push_back(Sound { starts, ends, frames });
         Ok(ends)
     }
 
@@ -72,8 +71,8 @@ impl Voice {
             frame.fill(self.noise(index + i as u64));
         }
         for sound in &self.sounds {
-            let after = frames_in(sound.starts.since(began), self.rate) as i64;
-            let before = frames_in(began.since(sound.starts), self.rate) as i64;
+            let after = self.rate.frames_in(sound.starts.since(began)) as i64;
+            let before = self.rate.frames_in(began.since(sound.starts)) as i64;
             let offset = after - before - index as i64;
             let (late, skip) = (offset.max(0) as usize, (-offset).max(0) as usize);
             let heard = sound.frames.iter().skip(skip);
@@ -94,20 +93,4 @@ impl Voice {
         let bits = (bits ^ (bits >> 31)) >> 33;
         (bits as i64 % i64::from(2 * self.noise_peak + 1) - i64::from(self.noise_peak)) as i16
     }
-}
-
-/// The same sound at another rate, band-limited.
-fn at_rate(frames: &[i16], from: Hertz, to: Hertz) -> Vec<i16> {
-    if from == to || frames.is_empty() {
-        return frames.to_vec();
-    }
-    let input: Vec<f32> = frames.iter().map(|&sample| f32::from(sample)).collect();
-    let made = || {
-        let mut fft = Fft::<f32>::new(from.0 as usize, to.0 as usize, 1024, 1, FixedSync::Input).ok()?;
-        let input = InterleavedSlice::new(&input, 1, input.len()).ok()?;
-        Some(fft.process_all(&input, frames.len(), None).ok()?.take_data())
-    };
-    // Rates were checked, so `made` answers; silence of the right length keeps the time axis if it ever does not.
-    let length = frames.len() * to.0 as usize / from.0 as usize;
-    made().map_or(vec![0; length], |sound| sound.into_iter().map(|sample| sample.round() as i16).collect())
 }
