@@ -104,7 +104,8 @@ const REASONS: [(&str, Class); 22] = [
 ];
 
 /// What to do about `closing`. `was_ready`: whether `setupComplete` had come on this connection; a refusal
-/// after it is not of the setup's making, so another connection is worth trying.
+/// after it is not of the setup's making, so another connection is worth trying. If the model or the place is
+/// refused for good, that one says so. A key that was taken back is refused at once, whenever.
 pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
     let (class, text) = match closing {
         Closing::Ours | Closing::Network(_) | Closing::Certificate(_) => return Verdict::Retry,
@@ -116,9 +117,9 @@ pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
         Class::Retry => Verdict::Retry,
         Class::Pause => Verdict::Pause,
         Class::Key => Verdict::Refused(Refusal::Key(text)),
+        Class::Model | Class::Region | Class::Setup if was_ready => Verdict::Retry,
         Class::Model => Verdict::Refused(Refusal::Model(text)),
         Class::Region => Verdict::Refused(Refusal::Region(text)),
-        Class::Setup if was_ready => Verdict::Retry,
         Class::Setup => Verdict::Refused(Refusal::Setup(text)),
     }
 }
@@ -178,6 +179,9 @@ mod tests {
     fn a_refusal_in_mid_session_is_tried_again() {
         let closing = Closing::Frame { code: 1007, reason: "Request contains an invalid argument.".into() };
         assert_eq!(classify(&closing, true), Verdict::Retry);
+        let model = Closing::Frame { code: 1008, reason: "Requested entity was not found.".into() };
+        assert_eq!(classify(&model, true), Verdict::Retry);
+        assert!(matches!(classify(&model, false), Verdict::Refused(Refusal::Model(_))));
         let key = Closing::Frame { code: 1007, reason: "API key not valid".into() };
         assert!(matches!(classify(&key, true), Verdict::Refused(Refusal::Key(_))));
     }

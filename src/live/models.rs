@@ -9,7 +9,7 @@ pub struct Model {
     pub prefix: &'static str,
     /// `thinkingConfig.thinkingLevel` to send, where the model wants one.
     pub thinking_level: Option<&'static str>,
-    /// Behaviours a function may declare; where the field itself is refused, none.
+    /// Behaviours a function may declare, the usual one first; never empty.
     pub behaviors: &'static [Behavior],
     /// What ends the model's turn.
     pub turn_end: TurnEnd,

@@ -18,6 +18,12 @@ use crate::units::{CallId, Hertz};
 pub const CALLS_MAX: usize = 32;
 /// Bytes of text taken from one transcription piece.
 pub const TEXT_MAX: usize = 16 * 1024;
+/// Bytes of a call's id; it goes back as it came, so a longer one is not cut but no call.
+const ID_MAX: usize = 256;
+/// Bytes of an error's text: a sentence for the owner's log.
+const ERROR_MAX: usize = 512;
+/// Bytes of a frame that is no message that are shown: enough for what it is, too few for speech in it.
+const BEGIN_MAX: usize = 40;
 /// Unknown kinds named per event.
 const UNKNOWN_MAX: usize = 8;
 
@@ -60,7 +66,7 @@ pub struct Message {
     pub total_tokens: Option<u64>,
     /// `error` in-band: fatal for the connection.
     pub error: Option<String>,
-    /// Names of kinds this reader does not know, for the trace.
+    /// Names of kinds this reader does not know, and of media it cannot play, for the trace.
     pub unknown: Vec<String>,
 }
 
@@ -110,7 +116,8 @@ pub struct Reader {
 impl Reader {
     /// Reads one WebSocket message, text or binary alike.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Message, Garbage> {
-        let garbage = |why| Garbage { why, begin: String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned() };
+        let garbage =
+            |why| Garbage { why, begin: String::from_utf8_lossy(&bytes[..bytes.len().min(BEGIN_MAX)]).into_owned() };
         let value: Value = serde_json::from_slice(bytes).map_err(|_| garbage("not JSON"))?;
         let Value::Object(fields) = value else { return Err(garbage("not a JSON object")) };
         let mut message = Message::default();
@@ -134,10 +141,9 @@ impl Reader {
             "sessionResumptionUpdate" => message.handle = handle(value),
             "usageMetadata" => message.total_tokens = number(&value["totalTokenCount"]),
             "interactionStatus" => message.interaction = interaction(value),
-            "error" => message.error = Some(clip(&value.to_string())),
+            "error" => message.error = Some(clip(&value.to_string(), ERROR_MAX)),
             "voiceActivity" | "voiceActivityDetectionSignal" | "speechState" => {}
-            other if message.unknown.len() < UNKNOWN_MAX => message.unknown.push(other.chars().take(64).collect()),
-            _ => {}
+            other => name_unknown(message, other),
         }
     }
 
@@ -146,7 +152,7 @@ impl Reader {
         message.interrupted = flag("interrupted");
         message.generation_complete = flag("generationComplete");
         message.turn_complete = flag("turnComplete");
-        message.turn_reason = content["turnCompleteReason"].as_str().map(clip);
+        message.turn_reason = content["turnCompleteReason"].as_str().map(|reason| clip(reason, ERROR_MAX));
         message.user_text = text(&content["inputTranscription"]);
         message.model_text = text(&content["outputTranscription"]);
         if let Some(status) = interaction(&content["interactionStatus"]) {
@@ -154,8 +160,11 @@ impl Reader {
         }
         for part in content["modelTurn"]["parts"].as_array().into_iter().flatten() {
             // Text parts are thoughts or captions of models that this program does not ask for text.
-            if let Some(chunk) = self.read_audio(&part["inlineData"]) {
+            let data = &part["inlineData"];
+            if let Some(chunk) = self.read_audio(data) {
                 message.audio.push(chunk);
+            } else if let Some(mime) = data["mimeType"].as_str().filter(|mime| rate_of(mime).is_none()) {
+                name_unknown(message, mime);
             }
         }
     }
@@ -171,6 +180,12 @@ impl Reader {
         }
         let frames: Vec<i16> = bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
         (!frames.is_empty()).then_some(Chunk { rate, frames })
+    }
+}
+
+fn name_unknown(message: &mut Message, kind: &str) {
+    if message.unknown.len() < UNKNOWN_MAX {
+        message.unknown.push(kind.chars().take(64).collect());
     }
 }
 
@@ -199,7 +214,7 @@ fn calls(list: &[Value]) -> Vec<Call> {
     let call = |value: &Value| {
         let name = value["name"].as_str()?.chars().take(128).collect();
         // Without an id no answer can be told apart; the Gemini API always sends one.
-        let id = CallId::from(value["id"].as_str()?);
+        let id = call_id(&value["id"])?;
         let args = value["args"].as_object().cloned().unwrap_or_else(Map::new);
         Some(Call { id, name, args })
     };
@@ -207,7 +222,11 @@ fn calls(list: &[Value]) -> Vec<Call> {
 }
 
 fn ids(value: &Value) -> Vec<CallId> {
-    value.as_array().into_iter().flatten().take(CALLS_MAX).filter_map(|id| Some(CallId::from(id.as_str()?))).collect()
+    value.as_array().into_iter().flatten().take(CALLS_MAX).filter_map(call_id).collect()
+}
+
+fn call_id(value: &Value) -> Option<CallId> {
+    value.as_str().filter(|id| id.len() <= ID_MAX).map(CallId::from)
 }
 
 fn handle(update: &Value) -> Option<String> {
@@ -224,14 +243,11 @@ fn interaction(value: &Value) -> Option<Interaction> {
 }
 
 fn text(transcription: &Value) -> Option<String> {
-    transcription["text"].as_str().filter(|t| !t.is_empty()).map(clip)
+    transcription["text"].as_str().filter(|t| !t.is_empty()).map(|t| clip(t, TEXT_MAX))
 }
 
-fn clip(text: &str) -> String {
-    match text.char_indices().find(|(at, _)| *at >= TEXT_MAX) {
-        Some((at, _)) => text[..at].to_string(),
-        None => text.to_string(),
-    }
+fn clip(text: &str, bytes_max: usize) -> String {
+    text[..text.floor_char_boundary(bytes_max)].to_string()
 }
 
 /// Protobuf's JSON writes 64-bit numbers as text, 32-bit ones as numbers.
@@ -321,6 +337,41 @@ mod tests {
         assert_eq!(read(json!({"toolCall": {"functionCalls": [{"name": "no_id"}]}})).calls, []);
         assert!(Reader::default().read(b"\xff\xfe").is_err());
         assert!(Reader::default().read(b"[1]").is_err());
+    }
+
+    #[test]
+    fn what_the_server_writes_is_bounded() {
+        let long = "ä".repeat(TEXT_MAX);
+        let message = read(json!({
+            "serverContent": {"outputTranscription": {"text": long}, "turnCompleteReason": long},
+            "toolCall": {"functionCalls": [{"id": long, "name": "f"}, {"id": "b", "name": long}]},
+            "toolCallCancellation": {"ids": [long, "b"]}, "error": {"message": long}, long.clone(): 1}));
+        assert_eq!(message.model_text.unwrap().len(), TEXT_MAX);
+        assert!(message.turn_reason.unwrap().len() <= ERROR_MAX && message.error.unwrap().len() <= ERROR_MAX);
+        assert_eq!(message.calls.len(), 1, "an id that cannot go back as it came is no call");
+        assert_eq!((message.calls[0].name.chars().count(), message.cancelled.len()), (128, 1));
+        assert_eq!(message.unknown[0].chars().count(), 64);
+    }
+
+    #[test]
+    fn a_broken_message_shows_what_it_is_and_nothing_that_was_said() {
+        for begin in [
+            "{\"serverContent\":{\"outputTranscription\":{\"text\":\"",
+            "{\"serverContent\":{\"inputTranscription\":{\"text\":\"",
+        ] {
+            let garbage = Reader::default().read(format!("{begin}my secret").as_bytes()).unwrap_err();
+            assert!(
+                garbage.begin.starts_with("{\"serverContent\"") && !garbage.to_string().contains("my"),
+                "{garbage}"
+            );
+        }
+    }
+
+    #[test]
+    fn sound_that_cannot_be_played_is_named() {
+        let part = |mime: &str| json!({"inlineData": {"mimeType": mime, "data": "AAAA"}});
+        let message = read(json!({"serverContent": {"modelTurn": {"parts": [part("audio/ogg"), part("audio/pcm")]}}}));
+        assert_eq!((message.unknown, message.audio.len()), (vec!["audio/ogg".to_string()], 1));
     }
 
     #[test]

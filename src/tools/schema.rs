@@ -21,7 +21,7 @@ pub fn check(parameters: Option<&Value>, args: &Map<String, Value>) -> Result<()
         Some(schema) => object(schema, args, "", &mut complaints),
         None => {
             let unknown = |name| format!("argument `{}` is unknown: this function takes no arguments", shown(name));
-            complaints.extend(args.keys().map(|name| unknown(name)));
+            complaints.extend(args.keys().take(COMPLAINTS_MAX).map(|name| unknown(name)));
         }
     }
     if complaints.is_empty() {
