@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | mic → gate | [`Hop`](crate::audio::Hop) | [`MIC_RING_HOPS`] | the oldest are discarded and counted |
 //! | button → gate | [`Edge`](crate::hw::Edge) | [`EDGES_MAX`] | the edge is counted as lost; the level is read again |
-//! | core → gate | [`GateNote`] | [`NOTES_MAX`] | the core waits: the gate empties it every hop |
+//! | core → gate | [`GateNote`] | [`NOTES_MAX`] | the note is lost and a warning logged: the gate empties it every hop |
 //! | gate → core | [`GateEvent`] | [`GATE_EVENTS_MAX`] | the gate waits; the mic ring behind it takes up the slack |
 //! | core → link | [`LinkOrder`] | [`LINK_ORDERS_MAX`] | the link is dead: close it and open another |
 //! | link → core | [`LinkReport`] | [`LINK_EVENTS_MAX`] | the link stops reading; TCP holds the server back |
@@ -13,7 +13,7 @@
 //! | core → tools | [`ToolOrder`] | [`TOOL_ORDERS_MAX`] | the call is answered with "busy" |
 //! | tools → core | [`ToolReply`] | [`TOOL_ORDERS_MAX`] | the errand waits |
 //!
-//! Classes. *Now* (overtakes): [`SpeakerOrder::Flush`], [`ToolOrder::Cancel`], [`LinkOrder::Close`].
+//! Classes. *Now* (overtakes): [`SpeakerOrder::Flush`], [`ToolOrder::Cancel`].
 //! *Ordered* (dropped by epoch): [`SpeakerOrder::Play`], [`SpeakerOrder::End`]. *Kept* (delivered once or
 //! cancelled once): [`ToolReply`], [`GateEvent::Speech`].
 
@@ -112,7 +112,7 @@ pub enum GateNote {
     Abort,
 }
 
-/// What the core tells the link. `Message` is ordered; `Close` overtakes.
+/// What the core tells the link, in order; where there is no room for one, the connection is ended at once.
 #[derive(Clone, Debug)]
 pub enum LinkOrder {
     /// Open a connection (address and credential are the link's own business); one that is open is dropped.

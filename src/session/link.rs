@@ -68,11 +68,6 @@ impl Link {
         Link { state: State::Down, attempt: 0, paused_until: None, backoff: Backoff::new(seed), setup_timeout }
     }
 
-    /// Where it is.
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
     /// The number of the newest connection.
     pub fn attempt(&self) -> u32 {
         self.attempt
