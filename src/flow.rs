@@ -13,7 +13,7 @@
 //! | core → tools | [`ToolOrder`] | [`TOOL_ORDERS_MAX`] | the call is answered with "busy" |
 //! | tools → core | [`ToolReply`] | [`TOOL_ORDERS_MAX`] | the errand waits |
 //!
-//! Classes. *Now* (overtakes): [`SpeakerOrder::Flush`], [`ToolOrder::Cancel`], [`LinkOrder::Close`].
+//! Classes. *Now* (overtakes): [`SpeakerOrder::Flush`], [`ToolOrder::Cancel`].
 //! *Ordered* (dropped by epoch): [`SpeakerOrder::Play`], [`SpeakerOrder::End`]. *Kept* (delivered once or
 //! cancelled once): [`ToolReply`], [`GateEvent::Speech`].
 
@@ -112,7 +112,7 @@ pub enum GateNote {
     Abort,
 }
 
-/// What the core tells the link. `Message` is ordered; `Close` overtakes.
+/// What the core tells the link, in order; where there is no room for one, the connection is ended at once.
 #[derive(Clone, Debug)]
 pub enum LinkOrder {
     /// Open a connection (address and credential are the link's own business); one that is open is dropped.

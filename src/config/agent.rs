@@ -103,11 +103,12 @@ pub struct Listen {
     pub min_press_ms: u32,
     /// Presses up to this length are taps, ms, 100–1000.
     pub tap_max_ms: u32,
-    /// Below this level there is only silence, dBFS, -90–-20.
+    /// Below this level there is only silence, unless the detector hears a voice, dBFS, -90–-20.
     pub silence_db: f32,
     /// The detector's mode: 0 lets most through, 3 least.
     pub vad_mode: u8,
-    /// Hands-free with barge-in off: how long after the reply the microphone is still ignored, ms, 0–2000.
+    /// With barge-in off: how long after the reply sound is no sign that somebody speaks, ms, 0–2000. A hold that
+    /// began before sends it all the same once there is one.
     pub echo_tail_ms: u32,
     /// Sound in one message, ms: 20, 30 or 40 (a whole number of hops).
     pub message_ms: u32,

@@ -21,8 +21,6 @@ pub enum Closing {
     Certificate(String),
     /// An error inside a message, instead of a close frame; its text.
     Error(String),
-    /// We closed it.
-    Ours,
 }
 
 /// What to do after a connection ended.
@@ -115,7 +113,7 @@ const REASONS: [(&str, Class); 22] = [
 /// refused for good, that one says so. A key that was taken back is refused at once, whenever.
 pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
     let (class, text) = match closing {
-        Closing::Ours | Closing::Network(_) | Closing::Certificate(_) => return Verdict::Retry,
+        Closing::Network(_) | Closing::Certificate(_) => return Verdict::Retry,
         Closing::Http(status) => (class_of_status(*status), format!("HTTP {status}")),
         Closing::Frame { code, reason } => (class_of(*code, reason), format!("{code} {reason}")),
         Closing::Error(text) => (class_of(0, text), text.clone()),
@@ -157,7 +155,6 @@ impl std::fmt::Display for Closing {
             Closing::Frame { code, reason } => write!(f, "the server closed with code {code}: {reason}"),
             Closing::Http(status) => write!(f, "the server answered the connection with HTTP status {status}"),
             Closing::Network(why) | Closing::Certificate(why) | Closing::Error(why) => f.write_str(why),
-            Closing::Ours => f.write_str("closed by this device"),
         }
     }
 }

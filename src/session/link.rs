@@ -10,6 +10,9 @@ use crate::live::backoff::Backoff;
 use crate::live::close::{self, Closing, Refusal, Verdict};
 use crate::units::Time;
 
+/// The link gives up by itself before this; it is for a link that does not.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// After "quota exceeded" nothing is tried for this long: asking again only prolongs it.
 const QUOTA_PAUSE: Duration = Duration::from_secs(300);
 
@@ -42,8 +45,8 @@ pub enum Change {
     Ready(u64),
     /// The connection ended; a sentence.
     Lost(String),
-    /// Close the socket: it is of no use.
-    Close,
+    /// Close the socket: it is of no use; a sentence.
+    Close(&'static str),
     /// Trying again is pointless.
     Refused(Refusal),
 }
@@ -65,11 +68,6 @@ impl Link {
         Link { state: State::Down, attempt: 0, paused_until: None, backoff: Backoff::new(seed), setup_timeout }
     }
 
-    /// Where it is.
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
     /// The number of the newest connection.
     pub fn attempt(&self) -> u32 {
         self.attempt
@@ -86,7 +84,7 @@ impl Link {
         let is_paused = self.paused_until.is_some_and(|until| now < until);
         (self.state == State::Down && !is_paused).then(|| {
             timers.clear(Reason::Reconnect);
-            timers.set(Reason::Setup, now + self.setup_timeout);
+            timers.set(Reason::Setup, now + CONNECT_TIMEOUT);
             self.state = State::Connecting(now);
             self.attempt = self.attempt.wrapping_add(1);
             Change::Open(self.attempt)
@@ -94,8 +92,9 @@ impl Link {
     }
 
     /// The WebSocket is open.
-    pub fn connected(&mut self) -> Option<Change> {
+    pub fn connected(&mut self, now: Time, timers: &mut Timers) -> Option<Change> {
         let State::Connecting(since) = self.state else { return None };
+        timers.set(Reason::Setup, now + self.setup_timeout);
         self.state = State::AwaitSetup(since);
         Some(Change::SendSetup)
     }
@@ -108,12 +107,15 @@ impl Link {
         Some(Change::Ready(now.since(since).as_millis() as u64))
     }
 
-    /// `setupComplete` did not come in time: with some configurations the server neither answers nor closes.
+    /// [`Reason::Setup`] passed. The connection or `setupComplete` did not come in time: with some configurations the server neither answers nor closes.
     pub fn setup_timed_out(&mut self, now: Time, timers: &mut Timers) -> Option<Change> {
-        matches!(self.state, State::Connecting(_) | State::AwaitSetup(_)).then(|| {
-            self.fall(now, timers, Verdict::Retry);
-            Change::Close
-        })
+        let why = match self.state {
+            State::Connecting(_) => "no connection came about in time: is the network up?",
+            State::AwaitSetup(_) => "the service did not answer the setup in time",
+            State::Down | State::Ready(_) | State::Refused(_) => return None,
+        };
+        self.fall(now, timers, Verdict::Retry);
+        Some(Change::Close(why))
     }
 
     /// The connection ended, or could not be made.
@@ -171,7 +173,7 @@ mod tests {
         // Each connection becomes ready and is lost; the last one only after it has lived for a while.
         for (lived, from_ms, to_ms) in [(0, 200, 300), (1, 800, 1200), (9, 2400, 3600), (10, 200, 300)] {
             link.open(now, &mut timers).unwrap();
-            link.connected().unwrap();
+            link.connected(now, &mut timers).unwrap();
             link.setup_complete(now, &mut timers).unwrap();
             now += Duration::from_secs(lived);
             link.down(&frame(1011, ""), now, &mut timers).unwrap();
@@ -198,7 +200,7 @@ mod tests {
         {
             let (mut link, mut timers) = (Link::new(Duration::from_secs(15), 3), Timers::default());
             link.open(Time::ZERO, &mut timers).unwrap();
-            link.connected().unwrap();
+            link.connected(Time::ZERO, &mut timers).unwrap();
             let change = link.down(&Closing::Error(text.into()), Time::ZERO, &mut timers).unwrap();
             assert_eq!(matches!(change, Change::Refused(Refusal::Key(_))), is_refused, "{text}");
             assert_eq!(timers.next().is_none(), is_refused, "{text}");

@@ -37,8 +37,8 @@ use uplink::{Sent, Taken, Uplink};
 
 use crate::config::agent::{Agent, Behavior, Tool};
 use crate::flow::{
-    CloseCause, GateEvent, GateNote, LinkEvent, LinkOrder, LinkReport, MicFact, SpeakerFact, SpeakerOrder, ToolOrder,
-    ToolReply, What,
+    CloseCause, GateEvent, GateNote, LinkEvent, LinkOrder, LinkReport, MicFact, SPEECH_KEPT_MS, SpeakerFact,
+    SpeakerOrder, ToolOrder, ToolReply, What,
 };
 use crate::live::client::{self, Message};
 use crate::live::close::Refusal;
@@ -96,6 +96,8 @@ pub struct Session {
     timers: Timers,
     out: VecDeque<Output>,
     user_text: String,
+    /// Frames of this connection that were no messages.
+    garbage: u32,
     is_mic_in_trouble: bool,
 }
 
@@ -119,6 +121,7 @@ impl Session {
             timers: Timers::default(),
             out: VecDeque::new(),
             user_text: String::new(),
+            garbage: 0,
             is_mic_in_trouble: false,
         }
     }
@@ -200,6 +203,7 @@ impl Session {
                 self.event(What::GateClosed { cause });
                 self.uplink.close(cause);
                 self.send_kept(now);
+                self.uplink.arm(&mut self.timers);
             }
             GateEvent::Dropped(cause) => self.event(What::PressDropped { cause }),
             GateEvent::Lost(hops) => {
@@ -214,13 +218,12 @@ impl Session {
             Taken::Kept => self.send_kept(now),
             Taken::NoWindow => {}
             Taken::Full => {
-                let why = format!(
-                    "there is no connection, and {} s of speech are kept already",
-                    crate::flow::SPEECH_KEPT_MS / 1000
-                );
+                let trouble = if self.link.is_ready() { "the network is too slow" } else { "there is no connection" };
+                let why = format!("{trouble}, and {} s of speech are kept already", SPEECH_KEPT_MS / 1000);
                 let ms = speech.frames().len() as u64 * 1000 / u64::from(crate::audio::UPLINK_RATE.0);
                 self.event(What::SpeechLost { ms, why });
                 self.uplink.close(CloseCause::TooLong);
+                self.uplink.arm(&mut self.timers);
                 self.out.push_back(Output::Gate(GateNote::Abort));
             }
         }
@@ -284,11 +287,11 @@ impl Session {
     fn handle_link(&mut self, event: LinkEvent, now: Time) {
         match event {
             LinkEvent::Connected => {
-                let change = self.link.connected();
+                let change = self.link.connected(now, &mut self.timers);
                 self.apply(change, now);
             }
             LinkEvent::Message(message) => self.handle_message(*message, now),
-            LinkEvent::Garbage(what) => self.event(What::Trouble { part: "link".into(), text: what }),
+            LinkEvent::Garbage(what) => self.handle_garbage(what),
             LinkEvent::Down(closing) => {
                 let change = self.link.down(&closing, now, &mut self.timers);
                 self.apply(change, now);
@@ -296,10 +299,20 @@ impl Session {
         }
     }
 
+    /// A broken server sends no end of it: the first of a connection is told, the second, the fourth …
+    fn handle_garbage(&mut self, what: String) {
+        self.garbage = self.garbage.saturating_add(1);
+        if self.garbage.is_power_of_two() {
+            let text = if self.garbage == 1 { what } else { format!("{what}; {} so far", self.garbage) };
+            self.event(What::Trouble { part: "link".into(), text });
+        }
+    }
+
     fn apply(&mut self, change: Option<Change>, now: Time) {
         match change {
             None => {}
             Some(Change::Open(attempt)) => {
+                self.garbage = 0;
                 self.event(What::LinkOpening);
                 self.out.push_back(Output::Link(LinkOrder::Open { attempt }));
             }
@@ -308,9 +321,9 @@ impl Session {
                 self.event(What::LinkReady { setup_ms });
                 self.send_kept(now);
             }
-            Some(Change::Close) => {
+            Some(Change::Close(why)) => {
                 self.out.push_back(Output::Link(LinkOrder::Close));
-                self.link_lost("the service did not answer the setup in time".into());
+                self.link_lost(why.into());
             }
             Some(Change::Lost(why)) => self.link_lost(why),
             Some(Change::Refused(refusal)) => {
@@ -325,6 +338,7 @@ impl Session {
         self.event(What::LinkDown { why });
         self.timers.clear(Reason::CatchUp);
         let lost_ms = self.uplink.link_lost();
+        self.uplink.arm(&mut self.timers);
         if lost_ms > 0 {
             self.event(What::SpeechLost { ms: lost_ms, why: "the connection ended while it was being sent".into() });
         }
@@ -418,6 +432,13 @@ impl Session {
                 self.apply(change, now);
             }
             Reason::CatchUp => self.send_kept(now),
+            Reason::Kept => {
+                let ms = self.uplink.expire(now, &mut self.timers);
+                if ms > 0 {
+                    let why = format!("it could not be sent within {} s", uplink::KEPT_FOR.as_secs());
+                    self.event(What::SpeechLost { ms, why });
+                }
+            }
             Reason::Answer | Reason::Progress => match self.turn.given_up() {
                 GivenUp::Unanswered { since } => {
                     self.event(What::NoAnswer { waited_ms: now.since(since).as_millis() as u64 });

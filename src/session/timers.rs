@@ -7,10 +7,12 @@ use crate::units::Time;
 pub enum Reason {
     /// Time to connect again.
     Reconnect,
-    /// `setupComplete` did not come.
+    /// The connection, or then `setupComplete`, did not come.
     Setup,
     /// Kept speech may go on being sent.
     CatchUp,
+    /// Kept speech is too old to be sent.
+    Kept,
     /// No sign of life after the user's turn.
     Answer,
     /// A reply stopped coming without ending.
@@ -21,8 +23,16 @@ pub enum Reason {
     Call,
 }
 
-const REASONS: [Reason; 7] =
-    [Reason::Reconnect, Reason::Setup, Reason::CatchUp, Reason::Answer, Reason::Progress, Reason::Stale, Reason::Call];
+const REASONS: [Reason; 8] = [
+    Reason::Reconnect,
+    Reason::Setup,
+    Reason::CatchUp,
+    Reason::Kept,
+    Reason::Answer,
+    Reason::Progress,
+    Reason::Stale,
+    Reason::Call,
+];
 
 /// One optional deadline for each [`Reason`].
 #[derive(Debug, Default)]

@@ -3,6 +3,9 @@
 //! What is spoken before `setupComplete` is kept and sent in order, faster than it was spoken but not all at
 //! once. A new `activityStart` keeps its distance from the last `activityEnd`: the service asks for half a
 //! second where it acknowledges nothing (live-protocol.md 5.2); what is said in between is kept and sent.
+//!
+//! What was said and could not be sent grows old: a door that opens an hour after somebody asked for it opens
+//! for somebody else. So it is kept for [`KEPT_FOR`] and no longer.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,6 +18,8 @@ use crate::units::Time;
 
 /// From one `activityEnd` to the next `activityStart`.
 const WINDOW_GAP: Duration = Duration::from_millis(500);
+/// How long finished speech waits for a connection: one more attempt after the longest backoff (36 s) finds it.
+pub const KEPT_FOR: Duration = Duration::from_secs(60);
 /// Messages of kept speech sent at once …
 const CATCH_UP_BURST: usize = 16;
 /// … and the pause before the next ones: about thirty times as fast as it was spoken.
@@ -156,6 +161,23 @@ impl Uplink {
         lost
     }
 
+    /// Sets [`Reason::Kept`] for the finished window that is too old first.
+    pub fn arm(&self, timers: &mut Timers) {
+        match self.windows.iter().filter_map(Window::expires_at).min() {
+            Some(at) => timers.set(Reason::Kept, at),
+            None => timers.clear(Reason::Kept),
+        }
+    }
+
+    /// [`Reason::Kept`] passed: drops finished windows of which nothing was sent and that are too old now.
+    /// Answers their milliseconds.
+    pub fn expire(&mut self, now: Time, timers: &mut Timers) -> u64 {
+        let before_ms = self.kept_ms();
+        self.windows.retain(|window| window.expires_at().is_none_or(|at| at > now));
+        self.arm(timers);
+        before_ms - self.kept_ms()
+    }
+
     /// Sends what may be sent now on a ready link; sets [`Reason::CatchUp`] where more is to follow.
     pub fn send(&mut self, now: Time, timers: &mut Timers, mut out: impl FnMut(Sent)) {
         timers.clear(Reason::CatchUp);
@@ -204,6 +226,11 @@ impl Uplink {
 }
 
 impl Window {
+    /// When it is too old to be sent; none while it is spoken or under way.
+    fn expires_at(&self) -> Option<Time> {
+        (self.closed.is_some() && !self.is_started).then_some(self.spoken_at + KEPT_FOR)
+    }
+
     /// Whether a message's worth is there: whole messages while the window is open, the rest once it is closed.
     fn has_message(&self, message_frames: usize) -> bool {
         self.speech.len() >= message_frames || (self.closed.is_some() && self.speech.len() >= HOP_FRAMES)

@@ -130,7 +130,7 @@ const SILENCE_DB: Key<Number> = Key {
     name: "silence_db",
     kind: Number { unit: "dBFS", min: -90.0, max: -20.0, default: -50.0 }, // a quiet room's noise on a USB microphone is below
     need: Need::Defaults,
-    doc: "A hold in which nothing is louder is dropped.",
+    doc: "A hold without a voice in which nothing is louder is dropped.",
 };
 const VAD_MODE: Key<Whole> = Key {
     name: "vad_mode",
@@ -142,7 +142,7 @@ const ECHO_TAIL_MS: Key<Whole> = Key {
     name: "echo_tail_ms",
     kind: Whole { unit: "ms", min: 0, max: 2000, step: 1, default: 300 }, // a living room's reverberation
     need: Need::Defaults,
-    doc: "Hands-free with voice_barge_in off: how long after a reply the microphone is still ignored.",
+    doc: "With voice_barge_in off: how long after a reply sound may be its echo and is no sign that somebody speaks.",
 };
 const MESSAGE_MS: Key<Whole> = Key {
     name: "message_ms",
