@@ -138,7 +138,10 @@ fn play(out: &mut Box<dyn Playback>, reply: &mut std::vec::IntoIter<i16>, epoch:
         }
         Err(trouble) => {
             out.recover(&trouble).unwrap();
-            tell(What::ReplyDrained { epoch, heard_ms: 0 });
+            // Starved with more to say: this machine stood still, and the reply goes on.
+            if reply.len() == 0 {
+                tell(What::ReplyDrained { epoch, heard_ms: 0 });
+            }
         }
         _ => {}
     }
