@@ -116,9 +116,6 @@ const REASONS: [(&str, Class); 22] = [
 pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
     let (class, text) = match closing {
         Closing::Ours | Closing::Network(_) | Closing::Certificate(_) => return Verdict::Retry,
-        Closing::Http(404) => {
-            (class_of_status(404), "HTTP 404: no Live service is at this path, see `endpoint`".into())
-        }
         Closing::Http(status) => (class_of_status(*status), format!("HTTP {status}")),
         Closing::Frame { code, reason } => (class_of(*code, reason), format!("{code} {reason}")),
         Closing::Error(text) => (class_of(0, text), text.clone()),
