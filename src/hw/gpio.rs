@@ -83,6 +83,7 @@ fn polarity(builder: &mut Builder, line: &Line) {
 struct Lone {
     request: Request,
     name: String,
+    chip: PathBuf,
 }
 
 impl Lone {
@@ -91,7 +92,7 @@ impl Lone {
         // `with_line` comes last and takes the settings made so far for this line.
         let made = builder.with_consumer(CONSUMER).on_chip(&chip).with_line(offset).request();
         match made {
-            Ok(request) => Ok(Lone { request, name: name.to_string() }),
+            Ok(request) => Ok(Lone { request, name: name.to_string(), chip }),
             Err(error) => Err(refused(&error, &line.line, &chip, offset)),
         }
     }
@@ -101,6 +102,9 @@ impl Lone {
     }
 
     fn trouble(&self, error: &Error) -> LineTrouble {
+        if !self.chip.exists() {
+            return self.other(format!("its chip {} is gone: is it plugged in?", self.chip.display()));
+        }
         self.other(error.to_string())
     }
 

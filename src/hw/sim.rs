@@ -171,7 +171,10 @@ impl SimHandle {
     /// Speaks `frames` (`[frames, 1 channel] S16 @ rate`) into the microphone: now, or after what is still being
     /// said. Answers when it will have ended. What nobody captures is lost, as in a room.
     pub fn say(&self, frames: &[i16], rate: Hertz) -> Result<Time, SayTrouble> {
-        lock(&self.voice).say(frames, rate, self.clock.now())
+        let microphone = lock(&self.voice).rate();
+        let recording = voice::Recording::new(frames, rate, microphone)?;
+        let mut voice = lock(&self.voice);
+        voice.say(recording, self.clock.now())
     }
 
     /// Stops speaking at once.

@@ -1,6 +1,7 @@
 //! What the simulated microphone hears: noise from a seed, and sounds laid onto one time axis.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::time_of;
 use crate::audio::resample;
@@ -29,6 +30,27 @@ struct Sound {
     frames: Vec<i16>,
 }
 
+/// A recording at the microphone's rate.
+pub(super) struct Recording {
+    length: Duration,
+    /// `[frames, 1 channel] S16` at the microphone's rate.
+    frames: Vec<i16>,
+}
+
+impl Recording {
+    /// Brings `frames` from `rate` to the microphone's. On a slow machine this takes as long as the sound itself:
+    /// do it before the voice is locked and the time is read, or the microphone overruns and the sound is past
+    /// before it is heard.
+    pub(super) fn new(frames: &[i16], rate: Hertz, microphone: Hertz) -> Result<Recording, SayTrouble> {
+        if !super::RATES.contains(&rate.0) {
+            return Err(SayTrouble::Rate(rate));
+        }
+        let length = time_of(frames.len() as u64, rate);
+        let frames = resample::whole(frames, rate, microphone).map_err(|_| SayTrouble::Rate(rate))?;
+        Ok(Recording { length, frames })
+    }
+}
+
 /// The sound in the room.
 pub(super) struct Voice {
     rate: Hertz,
@@ -44,18 +66,20 @@ impl Voice {
         Voice { rate, noise_peak: peak.min(32767.0) as i32, seed, sounds: VecDeque::new() }
     }
 
-    pub(super) fn say(&mut self, frames: &[i16], rate: Hertz, now: Time) -> Result<Time, SayTrouble> {
-        if !super::RATES.contains(&rate.0) {
-            return Err(SayTrouble::Rate(rate));
-        }
+    /// The microphone's rate.
+    pub(super) fn rate(&self) -> Hertz {
+        self.rate
+    }
+
+    /// Lays a recording onto the time axis, from `now` or from the end of what is said before it.
+    pub(super) fn say(&mut self, recording: Recording, now: Time) -> Result<Time, SayTrouble> {
         self.sounds.retain(|sound| sound.ends + time_of(u64::from(self.rate.0), self.rate) > now);
         let starts = self.sounds.back().map_or(now, |last| last.ends.max(now));
-        let ends = starts + time_of(frames.len() as u64, rate);
+        let ends = starts + recording.length;
         if self.sounds.len() >= SOUNDS_MAX || ends.since(now).as_secs() >= QUEUE_MAX_S {
             return Err(SayTrouble::Full);
         }
-        let frames = resample::whole(frames, rate, self.rate).map_err(|_| SayTrouble::Rate(rate))?;
-        self.sounds.push_back(Sound { starts, ends, frames });
+        self.sounds.push_back(Sound { starts, ends, frames: recording.frames });
         Ok(ends)
     }
 
