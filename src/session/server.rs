@@ -189,7 +189,7 @@ impl Session {
         if !turn_complete && (is_more_coming || !self.turn.is_under_way()) {
             return;
         }
-        if interaction == Some(Interaction::InProgress) && self.turn.awaits_boundary() {
+        if interaction == Some(Interaction::InProgress) && self.turn.awaits_interrupted() {
             return; // the end of a filler of the turn that was cut, not of that turn
         }
         match self.turn.complete(self.user(), is_more_coming, now, &mut self.timers) {

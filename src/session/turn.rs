@@ -86,6 +86,8 @@ pub struct Turn {
     stale_sure: u8,
     /// `interrupted`/`turnComplete` pairs that may come: the cut turn had shown no sign of life.
     stale_maybe: u8,
+    /// `interrupted` came: the next `turnComplete` is the cut turn's, whatever it says of more to come.
+    is_boundary_next: bool,
     turn_end: TurnEnd,
     answer_timeout: std::time::Duration,
 }
@@ -102,7 +104,15 @@ const STALE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 impl Turn {
     /// Idle.
     pub fn new(turn_end: TurnEnd, answer_timeout: std::time::Duration) -> Turn {
-        Turn { model: Model::Idle, newest: Epoch(0), stale_sure: 0, stale_maybe: 0, turn_end, answer_timeout }
+        Turn {
+            model: Model::Idle,
+            newest: Epoch(0),
+            stale_sure: 0,
+            stale_maybe: 0,
+            is_boundary_next: false,
+            turn_end,
+            answer_timeout,
+        }
     }
 
     /// Where the model is.
@@ -190,6 +200,7 @@ impl Turn {
 
     /// `interrupted`.
     pub fn interrupted(&mut self, now: Time, timers: &mut Timers) -> Interrupted {
+        self.is_boundary_next = true;
         if self.stale_sure > 0 {
             return Interrupted::Stale;
         }
@@ -220,13 +231,16 @@ impl Turn {
         (!is_cut).then_some(epoch)
     }
 
-    /// Whether the end of a turn that was cut must still come.
-    pub fn awaits_boundary(&self) -> bool {
-        self.stale_sure > 0
+    /// Whether the end of a turn that was cut must still come, and not even its `interrupted` has.
+    ///
+    /// Until then a `turnComplete` of extended thinking may be that of a filler, which was under way.
+    pub fn awaits_interrupted(&self) -> bool {
+        self.stale_sure > 0 && !self.is_boundary_next
     }
 
     /// `turnComplete`.
     pub fn complete(&mut self, user: User, is_more_coming: bool, now: Time, timers: &mut Timers) -> Completed {
+        self.is_boundary_next = false;
         if self.stale_sure > 0 {
             self.stale_sure -= 1;
             if self.stale_sure == 0 {
@@ -289,6 +303,7 @@ impl Turn {
     pub fn stale_given_up(&mut self) {
         self.stale_sure = 0;
         self.stale_maybe = 0;
+        self.is_boundary_next = false;
     }
 
     /// The connection ended. Answers the turn whose sound ends here.
