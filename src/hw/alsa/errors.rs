@@ -1,5 +1,9 @@
 //! What ALSA's errors mean for the program.
 
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::Path;
+
 use alsa::pcm::{PCM, State};
 use libc::{c_int, c_short};
 
@@ -25,15 +29,33 @@ pub fn at_opening(error: &alsa::Error, pcm: &str) -> PcmTrouble {
              card itself in the board profile (`aplay -L` and `arecord -L` list the names)"
         )),
         libc::EBUSY | libc::EAGAIN => PcmTrouble::Busy { pcm },
-        libc::EACCES | libc::EPERM => PcmTrouble::Other(format!(
-            "PCM {pcm} may not be opened by this user: add it to the group `audio` and log in again"
-        )),
+        libc::EACCES | libc::EPERM => no_right(&pcm),
         libc::EINVAL => PcmTrouble::Refused { pcm, what: format!("its settings ({error})") },
         _ => PcmTrouble::Other(format!(
             "PCM {pcm} could not be opened ({error}): is it plugged in? `aplay -L` and `arecord -L` list the names \
              that exist"
         )),
     }
+}
+
+/// What [`at_opening`] found, put right where libasound hides it: it looks a card up by opening each, and one that
+/// this user may not open is "not found".
+pub fn with_rights(trouble: PcmTrouble, folder: &Path) -> PcmTrouble {
+    match trouble {
+        PcmTrouble::Missing { pcm } if is_forbidden(folder) => no_right(&pcm),
+        other => other,
+    }
+}
+
+/// Whether a sound card's control device in `folder` may not be opened.
+fn is_forbidden(folder: &Path) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut cards = files.filter(|file| file.file_name().to_string_lossy().starts_with("controlC"));
+    cards.any(|card| File::open(card.path()).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied))
+}
+
+fn no_right(pcm: &str) -> PcmTrouble {
+    PcmTrouble::Other(format!("PCM {pcm} may not be opened by this user: add it to the group `audio` and log in again"))
 }
 
 /// What an error means in a PCM that works.

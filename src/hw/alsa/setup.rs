@@ -1,11 +1,12 @@
 //! Opening a PCM: asks for what the device has, and says which setting it refuses.
 
 use std::ffi::CString;
+use std::path::Path;
 
 use alsa::pcm::{Access, Format, Frames, HwParams, PCM};
 use alsa::{Direction, Output, ValueOr};
 
-use super::errors::at_opening;
+use super::errors::{at_opening, with_rights};
 use crate::audio::trouble::PcmTrouble;
 use crate::config::board::{self, Pick};
 use crate::hw::PcmShape;
@@ -57,7 +58,8 @@ pub fn open(wanted: &board::Pcm, direction: Direction) -> Result<(PCM, PcmShape,
 fn open_quietly(wanted: &board::Pcm, direction: Direction) -> Result<(PCM, PcmShape, Width), PcmTrouble> {
     let refused = |what: &str| PcmTrouble::Refused { pcm: wanted.pcm.clone(), what: what.into() };
     let name = CString::new(wanted.pcm.as_str()).map_err(|_| refused("a name with a NUL in it"))?;
-    let pcm = PCM::open(&name, direction, true).map_err(|error| at_opening(&error, &wanted.pcm))?;
+    let opened = PCM::open(&name, direction, true);
+    let pcm = opened.map_err(|error| with_rights(at_opening(&error, &wanted.pcm), Path::new("/dev/snd")))?;
     let (shape, width) = set_hardware(&pcm, wanted, direction)?;
     set_software(&pcm, shape, direction).map_err(|error| at_opening(&error, &wanted.pcm))?;
     Ok((pcm, shape, width))
