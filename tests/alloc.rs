@@ -13,7 +13,7 @@ use mynah::audio::{Chunk, DOWNLINK_RATE};
 use mynah::bell::Bell;
 use mynah::config::agent::Speak;
 use mynah::config::board::Pick;
-use mynah::flow::{MIC_RING_HOPS, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SpeakerFact, SpeakerOrder};
+use mynah::flow::{SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SpeakerFact, SpeakerOrder};
 use mynah::hw::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback};
 use mynah::units::{Epoch, Hertz, Time};
 use mynah::{mic, speaker};
@@ -190,7 +190,8 @@ fn the_audio_threads_neither_allocate_nor_free() {
 
 /// Answers the hops that came.
 fn microphone() -> u64 {
-    let (hops, mut taken) = rtrb::RingBuffer::new(MIC_RING_HOPS);
+    // Room for all of them: on a busy machine the taker below stands still, and losing hops is not the question here.
+    let (hops, mut taken) = rtrb::RingBuffer::new(2 * PERIODS as usize);
     let (facts, _kept) = rtrb::RingBuffer::new(16);
     let (done, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let thread = mic::run::spawn(mic::run::Parts {

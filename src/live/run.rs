@@ -31,6 +31,10 @@ use crate::flow::{LinkEvent, LinkOrder, LinkReport};
 
 /// DNS, TCP, TLS and upgrade together; a Wi-Fi that loses half its packets needs several seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// One address of several: a dead one (broken IPv6, say) must leave time for the next.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
+/// One message into the socket: no room for it in all this time means that nothing gets through.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// Unacknowledged data older than this means that the other side is gone (`TCP_USER_TIMEOUT`).
 const SILENT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a polite close may take.
@@ -175,9 +179,10 @@ impl Link {
         })?;
         let mut last = None;
         for address in addresses {
-            match connect_to(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(e) => last = Some(e),
+            match tokio::time::timeout(ADDRESS_TIMEOUT, connect_to(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(e)) => last = Some(e),
+                Err(_) => last = Some(io::Error::other(format!("no answer from {}", address.ip()))),
             }
         }
         let why = last.map_or_else(|| "the name has no address".to_string(), |e| e.to_string());
@@ -271,8 +276,10 @@ async fn send(mut sink: impl Sink<Frame, Error = WsError> + Unpin, orders: &mut 
         match orders.recv().await {
             Some(LinkOrder::Send(message)) => {
                 client::encode(&message, &mut text);
-                if let Err(e) = sink.send(Frame::text(text.as_str())).await {
-                    return End::Closed(closing_of(e));
+                match tokio::time::timeout(SEND_TIMEOUT, sink.send(Frame::text(text.as_str()))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(e)) => return End::Closed(closing_of(e)),
+                    Err(_) => return End::Closed(Closing::Network("the network does not take what is sent".into())),
                 }
             }
             Some(LinkOrder::Open { attempt }) => return End::Next(attempt),
