@@ -12,8 +12,8 @@ use rtrb::RingBuffer;
 use tokio::sync::Notify;
 
 use crate::bell::Bell;
-use crate::config;
 use crate::config::agent::Agent;
+use crate::config::{self, board};
 use crate::flow::{self, Event, What};
 use crate::hw::{self, Board, Clock};
 use crate::live;
@@ -21,11 +21,6 @@ use crate::live::close::Refusal;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
 use crate::{gate, mic, speaker, tools};
-
-/// The line that a person talks by.
-pub const TALK_LINE: &str = "talk";
-/// The light that is on while the device listens.
-pub const LED_LINE: &str = "led";
 
 /// How long a light that cannot be had is left alone, unless something new is wanted of it.
 const LIGHT_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
@@ -35,7 +30,7 @@ pub struct Options {
     /// The agent file.
     pub agent: Agent,
     /// The board profile.
-    pub profile: config::board::Board,
+    pub profile: board::Board,
     /// The board itself.
     pub board: Arc<dyn Board>,
     /// The clock of all threads.
@@ -184,11 +179,11 @@ impl Daemon {
             progress: self.progress.gate.clone(),
             stop: self.stop.clone(),
         })?);
-        if options.profile.lines.contains_key(TALK_LINE) {
+        if options.profile.lines.contains_key(board::TALK) {
             let button = gate::run::ButtonParts {
                 clock: options.clock.clone(),
                 board: options.board.clone(),
-                line: TALK_LINE.to_string(),
+                line: board::TALK.to_string(),
                 edges: edges_in,
                 gate_bell: gate_bell.clone(),
                 stop: self.stop.clone(),
@@ -234,7 +229,7 @@ impl Daemon {
     /// The watcher, with the listening light hung onto it where the board has one.
     fn with_light(&mut self, options: &Options) -> anyhow::Result<Watcher> {
         let watcher = options.watcher.clone();
-        if !options.profile.lines.contains_key(LED_LINE) {
+        if !options.profile.lines.contains_key(board::LED) {
             return Ok(watcher);
         }
         // The newest wish is all that counts: one place in the queue says that there is one.
@@ -353,7 +348,7 @@ fn shine(
 ) {
     let mut told: Option<hw::LineTrouble> = None;
     loop {
-        let lit = board.open_output(LED_LINE).and_then(|mut light| {
+        let lit = board.open_output(board::LED).and_then(|mut light| {
             light.set(is_wanted.load(Ordering::SeqCst))?;
             if told.take().is_some() {
                 tell(Ok(()));

@@ -28,7 +28,7 @@ use self::stage::BoardStage;
 use self::ticker::Ticker;
 use self::timeline::Picture;
 use crate::config::agent::Agent;
-use crate::config::board::{Board as Profile, Direction, LineDriver};
+use crate::config::board::{Board as Profile, Direction, LineDriver, TALK};
 use crate::flow::Event;
 use crate::hw::clock::RealClock;
 use crate::hw::sim::{SimBoard, SimClock, SimHandle, SimSetup};
@@ -38,8 +38,6 @@ use crate::units::Time;
 
 /// Events between daemon and director: the demo prints and is never far behind; more are counted as lost.
 const EVENTS_MAX: usize = 8192;
-/// The button's line in every board profile.
-const TALK: &str = "talk";
 /// The lamp's.
 const LAMP: &str = "lamp";
 

@@ -10,8 +10,8 @@ use super::events::EventFile;
 use super::{exit, load, watch};
 use crate::audio::Chunk;
 use crate::config::agent::endpoint;
-use crate::config::board::{Board as Profile, LineDriver};
-use crate::daemon::{Daemon, Ending, Options, TALK_LINE};
+use crate::config::board::{Board as Profile, LineDriver, TALK};
+use crate::daemon::{Daemon, Ending, Options};
 use crate::flow::Event;
 use crate::hw::sim::{SimBoard, SimClock, SimHandle, SimSetup};
 use crate::hw::{self, Board, Clock};
@@ -114,12 +114,12 @@ fn say(recording: Option<Chunk>, hand: Option<SimHandle>) -> anyhow::Result<Opti
         std::thread::sleep(SAY_AFTER);
         let length = Frames(recording.frames.len() as u64).duration(recording.rate);
         // A profile without a button is hands-free: then speaking is enough.
-        let _ = hand.press(TALK_LINE);
+        let _ = hand.press(TALK);
         if let Err(trouble) = hand.say(&recording.frames, recording.rate) {
             tracing::error!("{trouble}");
         }
         std::thread::sleep(length);
-        let _ = hand.release(TALK_LINE);
+        let _ = hand.release(TALK);
     })?;
     Ok(Some(sayer))
 }

@@ -401,18 +401,7 @@ impl Recorder {
     fn voice(&mut self, voice: &Voice) {
         self.turns += 1;
         let path = self.folder.join(format!("client-{}-turn-{}.wav", self.number, self.turns));
-        let spec = hound::WavSpec {
-            channels: 1,
-            sample_rate: voice.rate.0,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
-        let write = || {
-            let mut file = hound::WavWriter::create(&path, spec)?;
-            voice.frames.iter().try_for_each(|sample| file.write_sample(*sample))?;
-            file.finalize()
-        };
-        if write().is_err() {
+        if crate::hw::wav::save(&path, voice.rate, &voice.frames).is_err() {
             self.messages = None;
         }
     }
