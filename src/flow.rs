@@ -119,9 +119,14 @@ pub enum LinkOrder {
     Open {
         /// Its number: what comes of it carries it too, so that an old one's end is not taken for a new one's.
         attempt: u32,
+        /// Whether a token that was used before will do: the service takes one again for a conversation that goes
+        /// on, not for a fresh one. Means nothing where a key is used.
+        is_same_token: bool,
     },
     /// Send one message.
     Send(crate::live::client::Message),
+    /// Ask for a sign of life: a WebSocket ping.
+    Ping,
     /// Close the connection with code 1000.
     Close,
 }
@@ -140,6 +145,8 @@ pub struct LinkReport {
 pub enum LinkEvent {
     /// The WebSocket is open (101 seen).
     Connected,
+    /// A sign of life that is no message: a ping, or the answer to one.
+    Alive,
     /// A message from the server.
     Message(Box<crate::live::server::Message>),
     /// A frame that could not be read as a message; how it begins is in the text.
@@ -170,6 +177,22 @@ pub enum SpeakerOrder {
     },
     /// Loudness from now on, 0–100.
     Volume(u8),
+    /// A short sound of the device itself, at once, whatever else is playing; no flush cuts it.
+    Cue(Cue),
+}
+
+/// What the device says by a sound of its own, shorter than half a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cue {
+    /// The reply broke off or did not come; it is asked for again.
+    Again,
+    /// Something that was said is lost: say it again.
+    Lost,
+    /// There is no connection now; what is said is kept for a while.
+    Offline,
+    /// Today's limit is used up.
+    Spent,
 }
 
 /// What the speaker tells the core.
@@ -211,6 +234,10 @@ pub enum SpeakerFact {
         /// The model turn.
         epoch: Epoch,
     },
+    /// A cue was ordered and is not over: the loudspeaker is audible.
+    CueStarted,
+    /// No cue sounds any more.
+    CueOver,
     /// The device starved or slept and was started again.
     Xrun,
     /// The device cannot be used; the speaker keeps trying. The sentence is for the owner.
@@ -231,6 +258,7 @@ pub enum MicFact {
 }
 
 pub use crate::live::server::Call;
+pub use crate::live::usage::Usage;
 
 /// What the core tells the tools.
 #[derive(Clone, Debug, PartialEq)]
@@ -277,6 +305,23 @@ pub enum What {
     LinkReady {
         /// Milliseconds.
         setup_ms: u64,
+        /// How the conversation goes on.
+        start: Start,
+    },
+    /// The service will close the connection (`goAway`).
+    LinkLeaving {
+        /// Milliseconds until it does, as it says.
+        left_ms: u64,
+    },
+    /// The connection was closed from here; nothing is wrong.
+    LinkClosed {
+        /// Why.
+        cause: Closed,
+    },
+    /// The conversation on which the device wanted to go on is gone; a sentence.
+    SessionLost {
+        /// A sentence.
+        why: String,
     },
     /// The connection ended; `why` is a sentence.
     LinkDown {
@@ -431,10 +476,47 @@ pub enum What {
         /// Its level now.
         active: bool,
     },
-    /// Tokens of the session so far, as the server counts them.
+    /// What a turn cost, by the service's count and the configured prices.
     Usage {
-        /// All tokens.
-        total_tokens: u64,
+        /// Tokens of this turn.
+        turn: Usage,
+        /// Its cost, in millionths of a US dollar.
+        turn_microusd: u64,
+        /// Cost of the session so far.
+        session_microusd: u64,
+        /// Tokens of the day so far.
+        day_tokens: u64,
+        /// Cost of the day so far.
+        day_microusd: u64,
+    },
+    /// Today's limit is used up: nothing is sent until the next day.
+    DaySpent {
+        /// A sentence: which limit, and what to do.
+        why: String,
+    },
+    /// The reply broke off or did not come. It is asked for again unless that was done before.
+    ReplyLost {
+        /// The turn, where any of it came.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        epoch: Option<Epoch>,
+        /// A sentence.
+        why: String,
+        /// Whether it is asked for again.
+        is_asked_again: bool,
+    },
+    /// The result of a tool that could not be given to the model, because the connection that asked for it ended.
+    ToolLost {
+        /// The call.
+        id: CallId,
+        /// The function.
+        name: String,
+        /// Whether the model was told what became of it.
+        is_told: bool,
+    },
+    /// The device says something by a sound.
+    Cue {
+        /// What.
+        cue: Cue,
     },
     /// Something is wrong that the owner should know; the sentence says what to do.
     Trouble {
@@ -448,6 +530,30 @@ pub enum What {
         /// Which part.
         part: String,
     },
+}
+
+/// How a connection takes up the conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// A new conversation.
+    Fresh,
+    /// A new one that was told the last turns' words.
+    Told,
+    /// The service goes on with the old one.
+    Resumed,
+}
+
+/// Why a connection was closed from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Closed {
+    /// Nobody spoke for `idle_close_s`.
+    Idle,
+    /// The service asked for it, or its connection gets too old: another is made at once.
+    Rotation,
+    /// Today's limit is used up.
+    Spent,
 }
 
 /// How long the core may sleep at most when no deadline is set.

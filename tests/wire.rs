@@ -66,8 +66,14 @@ fn agent(model: &str, tools: Vec<Tool>) -> Agent {
             turn_max_s: 60,
         },
         speak: Speak { volume_percent: 80, prebuffer_ms: 60 },
-        limits: Limits { setup_timeout_ms: 15_000, answer_timeout_ms: 8_000, tool_timeout_ms: 5_000 },
+        limits: Limits {
+            setup_timeout_ms: 15_000,
+            answer_timeout_ms: 8_000,
+            tool_timeout_ms: 5_000,
+            ..Agent::default().limits
+        },
         tools,
+        ..Agent::default()
     }
 }
 
@@ -189,7 +195,7 @@ fn read_as(message: server::Message) -> Value {
         cancelled,
         go_away,
         handle,
-        total_tokens,
+        usage,
         error,
         unknown,
     } = message;
@@ -213,7 +219,7 @@ fn read_as(message: server::Message) -> Value {
         ("cancelled", json!(cancelled)),
         ("go_away_ms", json!(go_away.map(|left| left.as_millis() as u64))),
         ("handle", json!(handle)),
-        ("total_tokens", json!(total_tokens)),
+        ("usage", json!(usage)),
         ("error", json!(error)),
         ("unknown", json!(unknown)),
     ];

@@ -24,7 +24,7 @@ pub fn logger() -> impl Fn(&Event) + Send + Sync {
 
 fn log(event: &Event) {
     match &event.what {
-        What::LinkReady { setup_ms } => tracing::info!(setup_ms, "ready: the service took the set-up"),
+        What::LinkReady { setup_ms, start } => tracing::info!(setup_ms, ?start, "ready: the service took the set-up"),
         What::LinkDown { why } => tracing::warn!("no connection: {why}"),
         What::Trouble { part, text } => tracing::warn!(part, "{text}"),
         What::Recovered { part } => tracing::info!(part, "works"),

@@ -5,6 +5,7 @@
 pub mod endpoint;
 pub mod read;
 pub mod schema;
+mod session;
 pub mod tool;
 
 use serde_json::Value;
@@ -31,6 +32,10 @@ impl Default for Agent {
 pub struct Agent {
     /// The model's id, without `models/`.
     pub model: String,
+    /// What to use instead where the service does not know `model` (any more), without `models/`.
+    pub fallback_model: Option<String>,
+    /// How much a model thinks that takes a level; its row of the table says which and which is usual.
+    pub thinking_level: Option<ThinkingLevel>,
     /// Prebuilt voice; the service's own choice where absent.
     pub voice: Option<String>,
     /// Language to answer in (a name, `German`); the model chooses where absent.
@@ -43,12 +48,18 @@ pub struct Agent {
     pub extra_ca: Option<std::path::PathBuf>,
     /// File that holds the API key; the environment variable `GEMINI_API_KEY` wins.
     pub key_file: Option<std::path::PathBuf>,
+    /// Address that answers a GET with an ephemeral token, instead of a key (`mynah token` makes them).
+    pub token_url: Option<String>,
     /// How to listen.
     pub listen: Listen,
     /// How to speak.
     pub speak: Speak,
+    /// How long a conversation holds, and what is kept of it.
+    pub session: Keeping,
     /// Limits.
     pub limits: Limits,
+    /// What tokens cost.
+    pub prices: Prices,
     /// The tools the model may call.
     pub tools: Vec<Tool>,
 }
@@ -125,6 +136,73 @@ pub struct Speak {
     pub prebuffer_ms: u32,
 }
 
+/// How much a model thinks before it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThinkingLevel {
+    /// `MINIMAL`.
+    Minimal,
+    /// `LOW`.
+    Low,
+    /// `MEDIUM`.
+    Medium,
+    /// `HIGH`.
+    High,
+}
+
+/// When there is a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// Speech opens it, `idle_close_s` without any closes it; the conversation goes on with the next one.
+    OnDemand,
+    /// There always is one.
+    KeepOpen,
+}
+
+/// What of a conversation outlives the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing: each start is a new conversation.
+    Nothing,
+    /// The service's handle, with which the conversation goes on after a restart; no words.
+    Handle,
+    /// The handle, and the last turns' text for where the handle has expired.
+    HandleAndWords,
+}
+
+/// `[session]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keeping {
+    /// When there is a connection.
+    pub connection: Connection,
+    /// Idle for this long, an on-demand connection is closed, s, 5–3600.
+    pub idle_close_s: u32,
+    /// What is kept on disk.
+    pub keep: Keep,
+    /// Turns whose text is kept to tell a fresh session of them, 0–50.
+    pub history_turns: u32,
+    /// Size of the context at which the service shortens it, tokens; its own choice where absent.
+    pub compress_at_tokens: Option<u32>,
+    /// … and to which; its own choice where absent.
+    pub compress_to_tokens: Option<u32>,
+}
+
+/// `[prices]`: US dollars for a million tokens, as of a day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prices {
+    /// The day the prices are of, `2026-11-20`.
+    pub as_of: String,
+    /// Text in.
+    pub text_in: f32,
+    /// Sound in.
+    pub audio_in: f32,
+    /// Pictures in.
+    pub image_in: f32,
+    /// Text out, thoughts and transcripts with it.
+    pub text_out: f32,
+    /// Sound out.
+    pub audio_out: f32,
+}
+
 /// `[limits]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -132,6 +210,12 @@ pub struct Limits {
     pub setup_timeout_ms: u32,
     /// From the end of the user's turn to the first sign of life, ms, 1000–60000.
     pub answer_timeout_ms: u32,
+    /// No more of a reply that has begun for this long, and it is given up, ms, 1000–120000.
+    pub progress_timeout_ms: u32,
+    /// Tokens a day; none where absent.
+    pub day_tokens: Option<u32>,
+    /// US dollars a day, by `[prices]`; none where absent.
+    pub day_usd: Option<f32>,
     /// From a call to its answer unless the tool says otherwise, ms, 100–60000.
     pub tool_timeout_ms: u32,
 }

@@ -31,6 +31,19 @@ pub enum Message {
         /// `{"output": …}` or `{"error": "…"}`.
         response: Value,
     },
+    /// `realtimeInput.text`: a typed turn, answered like a spoken one.
+    Text(String),
+    /// `clientContent` with what was said before, for a session whose setup announced it; it is not answered.
+    History(Vec<Said>),
+}
+
+/// One side's words of an earlier turn.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Said {
+    /// Whether the user said it; otherwise the model.
+    pub by_user: bool,
+    /// The words.
+    pub text: String,
 }
 
 /// The response object of a tool's result: `{"output": value}` or `{"error": sentence}`.
@@ -55,7 +68,18 @@ pub fn encode(message: &Message, out: &mut String) {
             out,
             &json!({"toolResponse": {"functionResponses": [{"id": &*id.0, "name": name, "response": response}]}}),
         ),
+        Message::Text(text) => push(out, &json!({"realtimeInput": {"text": text}})),
+        Message::History(said) => push(out, &history(said)),
     }
+}
+
+/// Always with a role: the 3.x models close without one (live-protocol.md 2.8).
+fn history(said: &[Said]) -> Value {
+    let turn = |said: &Said| {
+        let role = if said.by_user { "user" } else { "model" };
+        json!({"role": role, "parts": [{"text": said.text}]})
+    };
+    json!({"clientContent": {"turns": said.iter().map(turn).collect::<Vec<_>>(), "turnComplete": true}})
 }
 
 fn push(out: &mut String, value: &Value) {

@@ -3,6 +3,11 @@
 //! Reason text first, code second: codes are shared by very different causes, and reasons are cut at 123
 //! bytes, so short lower-case pieces are looked for (live-protocol.md 7.1).
 
+use std::time::Duration;
+
+/// How often it is tried again while the clock is not set or a portal is in the way.
+const WAIT: Duration = Duration::from_secs(5);
+
 /// How a connection ended, as the link saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closing {
@@ -19,6 +24,12 @@ pub enum Closing {
     Network(String),
     /// The server's certificate was not accepted; a sentence.
     Certificate(String),
+    /// The clock of this machine is not set, and no certificate can be judged; a sentence.
+    Clock(String),
+    /// Something else answers in the service's place: a hotel's or guest network's page; a sentence.
+    Portal(String),
+    /// The broker gave no token; a sentence.
+    Broker(String),
     /// An error inside a message, instead of a close frame; its text.
     Error(String),
 }
@@ -28,10 +39,25 @@ pub enum Closing {
 pub enum Verdict {
     /// Connect again after the backoff.
     Retry,
+    /// Connect again every so often, without growing waits: it is over when somebody or something here is ready.
+    Wait(Duration),
     /// Connect again, but not before a long pause: the quota is used up.
     Pause,
+    /// Connect again after the backoff, with a setup that lacks this.
+    Without(Part),
+    /// Connect again after the backoff, with a new token.
+    Renew,
     /// The same setup would be refused again: a person must act.
     Refused(Refusal),
+}
+
+/// A part of the setup that another attempt does without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The resumption handle: the service has no such conversation (any more), or cannot go on with it.
+    Handle,
+    /// The voice: the model has none of this name.
+    Voice,
 }
 
 /// Who must change what before another attempt makes sense.
@@ -74,6 +100,8 @@ impl Refusal {
 #[derive(Clone, Copy)]
 enum Class {
     Retry,
+    Handle,
+    Voice,
     Pause,
     Key,
     Model,
@@ -92,7 +120,7 @@ const REASONS: [(&str, Class); 22] = [
     ("is not found for api version", Class::Model),
     ("not supported for bidigeneratecontent", Class::Model),
     ("requested entity was not found", Class::Model),
-    ("session not found", Class::Retry),
+    ("session not found", Class::Handle),
     ("exceeded your current quota", Class::Pause),
     ("resource_exhausted", Class::Pause),
     ("invalid json payload", Class::Setup),
@@ -100,7 +128,7 @@ const REASONS: [(&str, Class); 22] = [
     ("thinking level", Class::Setup),
     ("blocking function calls are not supported", Class::Setup),
     ("response modalities", Class::Setup),
-    ("no matching speaker voice", Class::Setup),
+    ("no matching speaker voice", Class::Voice),
     ("tool is not supported", Class::Setup),
     ("precondition check failed", Class::Retry),
     ("goaway", Class::Retry),
@@ -113,7 +141,8 @@ const REASONS: [(&str, Class); 22] = [
 /// refused for good, that one says so. A key that was taken back is refused at once, whenever.
 pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
     let (class, text) = match closing {
-        Closing::Network(_) | Closing::Certificate(_) => return Verdict::Retry,
+        Closing::Network(_) | Closing::Certificate(_) | Closing::Broker(_) => return Verdict::Retry,
+        Closing::Clock(_) | Closing::Portal(_) => return Verdict::Wait(WAIT),
         Closing::Http(status) => (class_of_status(*status), format!("HTTP {status}")),
         Closing::Frame { code, reason } => (class_of(*code, reason), format!("{code} {reason}")),
         Closing::Error(text) => (class_of(0, text), text.clone()),
@@ -121,6 +150,8 @@ pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
     match class {
         Class::Retry => Verdict::Retry,
         Class::Pause => Verdict::Pause,
+        Class::Handle => Verdict::Without(Part::Handle),
+        Class::Voice => Verdict::Without(Part::Voice),
         Class::Key => Verdict::Refused(Refusal::Key(text)),
         Class::Model | Class::Region | Class::Setup if was_ready => Verdict::Retry,
         Class::Model => Verdict::Refused(Refusal::Model(text)),
@@ -154,7 +185,12 @@ impl std::fmt::Display for Closing {
             Closing::Frame { code, reason } if reason.is_empty() => write!(f, "the server closed with code {code}"),
             Closing::Frame { code, reason } => write!(f, "the server closed with code {code}: {reason}"),
             Closing::Http(status) => write!(f, "the server answered the connection with HTTP status {status}"),
-            Closing::Network(why) | Closing::Certificate(why) | Closing::Error(why) => f.write_str(why),
+            Closing::Network(why)
+            | Closing::Certificate(why)
+            | Closing::Clock(why)
+            | Closing::Portal(why)
+            | Closing::Broker(why)
+            | Closing::Error(why) => f.write_str(why),
         }
     }
 }
@@ -168,7 +204,7 @@ mod tests {
         let frame = |code, reason: &str| classify(&Closing::Frame { code, reason: reason.into() }, false);
         let refused = |v: Verdict| match v {
             Verdict::Refused(r) => Some(r.exit_code()),
-            Verdict::Retry | Verdict::Pause => None,
+            _ => None,
         };
         assert_eq!(refused(frame(1007, "API key not valid. Please pass a valid API key.")), Some(77));
         assert_eq!(refused(frame(1008, "Method doesn't allow unregistered callers")), Some(77));
@@ -176,7 +212,7 @@ mod tests {
         assert_eq!(refused(frame(1007, "Request contains an invalid argument.")), Some(78));
         let nobody_there = Refusal::Address("HTTP 404".into());
         assert_eq!(classify(&Closing::Http(404), false), Verdict::Refused(nobody_there));
-        assert_eq!(frame(1008, "BidiGenerateContent session not found"), Verdict::Retry);
+        assert_eq!(frame(1008, "BidiGenerateContent session not found"), Verdict::Without(Part::Handle));
         assert_eq!(frame(1011, "You exceeded your current quota"), Verdict::Pause);
         assert_eq!(frame(1011, ""), Verdict::Retry);
         assert_eq!(frame(1006, ""), Verdict::Retry);

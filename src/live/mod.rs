@@ -8,6 +8,7 @@
 //! | [`client`] | how a message to the server is written |
 //! | [`server`] | how a message from the server is read, byte splits and all |
 //! | [`setup`] | the first message, from the agent file and the model's row |
+//! | [`usage`] | tokens, by kind of media |
 //! | [`models`] | what each model accepts and how it ends a turn |
 //! | [`close`] | what the end of a connection means and who must act |
 //! | [`backoff`] | how long to wait before the next attempt |
@@ -20,3 +21,4 @@ pub mod models;
 pub mod run;
 pub mod server;
 pub mod setup;
+pub mod usage;

@@ -130,7 +130,7 @@ impl Link {
     async fn serve(&self, mut orders: Receiver<LinkOrder>) {
         while let Some(order) = orders.recv().await {
             // Anything else is for a connection that has ended meanwhile.
-            let LinkOrder::Open { mut attempt } = order else { continue };
+            let LinkOrder::Open { mut attempt, .. } = order else { continue };
             loop {
                 match self.one_connection(attempt, &mut orders).await {
                     End::Next(next) => attempt = next,
@@ -221,7 +221,11 @@ impl Link {
                     let (code, reason) = frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
                     return End::Closed(Closing::Frame { code, reason });
                 }
-                Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => continue,
+                Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => {
+                    self.tell(attempt, LinkEvent::Alive).await;
+                    continue;
+                }
+                Some(Ok(Frame::Frame(_))) => continue,
                 Some(Err(e)) => return End::Closed(closing_of(e)),
                 None => return End::Closed(Closing::Network("the connection ended without a word".into())),
             };
@@ -263,8 +267,8 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
 async fn given_up(orders: &mut Receiver<LinkOrder>) -> End {
     loop {
         match orders.recv().await {
-            Some(LinkOrder::Send(_)) => {}
-            Some(LinkOrder::Open { attempt }) => return End::Next(attempt),
+            Some(LinkOrder::Send(_) | LinkOrder::Ping) => {}
+            Some(LinkOrder::Open { attempt, .. }) => return End::Next(attempt),
             Some(LinkOrder::Close) | None => return End::Wanted,
         }
     }
@@ -282,7 +286,12 @@ async fn send(mut sink: impl Sink<Frame, Error = WsError> + Unpin, orders: &mut 
                     Err(_) => return End::Closed(Closing::Network("the network does not take what is sent".into())),
                 }
             }
-            Some(LinkOrder::Open { attempt }) => return End::Next(attempt),
+            Some(LinkOrder::Ping) => {
+                if let Err(e) = sink.send(Frame::Ping(Vec::new().into())).await {
+                    return End::Closed(closing_of(e));
+                }
+            }
+            Some(LinkOrder::Open { attempt, .. }) => return End::Next(attempt),
             Some(LinkOrder::Close) | None => {
                 let _ = tokio::time::timeout(CLOSE_TIMEOUT, sink.close()).await;
                 return End::Wanted;

@@ -11,6 +11,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
+use super::usage::{self, Usage};
 use crate::audio::{Chunk, DOWNLINK_RATE};
 use crate::units::{CallId, Hertz};
 
@@ -62,8 +63,8 @@ pub struct Message {
     pub go_away: Option<Duration>,
     /// `sessionResumptionUpdate` with a handle that may be used.
     pub handle: Option<String>,
-    /// `usageMetadata.totalTokenCount`.
-    pub total_tokens: Option<u64>,
+    /// `usageMetadata`; none where it counts nothing.
+    pub usage: Option<Usage>,
     /// `error` in-band: fatal for the connection.
     pub error: Option<String>,
     /// Names of kinds this reader does not know, and of media it cannot play, for the trace.
@@ -139,7 +140,7 @@ impl Reader {
             "toolCallCancellation" => message.cancelled = ids(&value["ids"]),
             "goAway" => message.go_away = Some(duration(&value["timeLeft"]).unwrap_or(Duration::ZERO)),
             "sessionResumptionUpdate" => message.handle = handle(value),
-            "usageMetadata" => message.total_tokens = number(&value["totalTokenCount"]),
+            "usageMetadata" => message.usage = usage::read(value),
             "interactionStatus" => message.interaction = interaction(value),
             "error" => message.error = Some(clip(&value.to_string(), ERROR_MAX)),
             "voiceActivity" | "voiceActivityDetectionSignal" | "speechState" => {}
@@ -250,11 +251,6 @@ fn clip(text: &str, bytes_max: usize) -> String {
     text[..text.floor_char_boundary(bytes_max)].to_string()
 }
 
-/// Protobuf's JSON writes 64-bit numbers as text, 32-bit ones as numbers.
-fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
-}
-
 /// Protobuf's JSON writes a duration as seconds with an `s`: `50s`, `0.440s`.
 fn duration(value: &Value) -> Option<Duration> {
     let seconds: f64 = value.as_str()?.strip_suffix('s')?.parse().ok()?;
@@ -292,7 +288,7 @@ mod tests {
         assert_eq!(message.turn_reason.as_deref(), Some("NEED_MORE_INPUT"));
         assert_eq!(message.calls.len(), 2);
         assert!(message.calls[1].args.is_empty());
-        assert_eq!(message.total_tokens, Some(443));
+        assert_eq!(message.usage.unwrap().total, 443);
     }
 
     #[test]

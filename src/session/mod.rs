@@ -18,6 +18,7 @@
 
 pub mod calls;
 pub mod link;
+pub mod memory;
 pub mod playback;
 pub mod run;
 mod server;
@@ -61,6 +62,8 @@ pub enum Input {
     Mic(MicFact),
     /// From the tools.
     Tool(ToolReply),
+    /// The calendar's day, counted from 1970 in local time: told at the start and when it changes.
+    Today(u32),
     /// A deadline may have passed.
     Timeout,
 }
@@ -78,6 +81,8 @@ pub enum Output {
     Gate(GateNote),
     /// For whoever watches.
     Event(What),
+    /// Keep this on the disk, instead of what was kept before.
+    Keep(Box<memory::Memory>),
     /// The service refuses; a person must act, and the program ends.
     Refused(Refusal),
     /// Nothing more to do until this deadline, or the next input.
@@ -136,7 +141,7 @@ impl Session {
             Input::Speaker(fact) => self.handle_speaker(fact),
             Input::Mic(fact) => self.handle_mic(fact),
             Input::Tool(reply) => self.handle_tool(reply, now),
-            Input::Timeout => {}
+            Input::Today(_) | Input::Timeout => {}
         }
         while let Some(reason) = self.timers.take_due(now) {
             self.handle_due(reason, now);
@@ -290,6 +295,7 @@ impl Session {
                 let change = self.link.connected(now, &mut self.timers);
                 self.apply(change, now);
             }
+            LinkEvent::Alive => {}
             LinkEvent::Message(message) => self.handle_message(*message, now),
             LinkEvent::Garbage(what) => self.handle_garbage(what),
             LinkEvent::Down(closing) => {
@@ -314,11 +320,11 @@ impl Session {
             Some(Change::Open(attempt)) => {
                 self.garbage = 0;
                 self.event(What::LinkOpening);
-                self.out.push_back(Output::Link(LinkOrder::Open { attempt }));
+                self.out.push_back(Output::Link(LinkOrder::Open { attempt, is_same_token: false }));
             }
             Some(Change::SendSetup) => self.send(Message::Setup(Box::new(self.setup.clone()))),
             Some(Change::Ready(setup_ms)) => {
-                self.event(What::LinkReady { setup_ms });
+                self.event(What::LinkReady { setup_ms, start: crate::flow::Start::Fresh });
                 self.send_kept(now);
             }
             Some(Change::Close(why)) => {
@@ -370,6 +376,7 @@ impl Session {
                 self.audible(false);
             }
             SpeakerFact::Concealed { epoch } => self.event(What::ReplyConcealed { epoch }),
+            SpeakerFact::CueStarted | SpeakerFact::CueOver => {}
             SpeakerFact::Xrun => self.event(What::Xrun { part: "speaker".into() }),
             SpeakerFact::Full { epoch } => {
                 let text = format!("the loudspeaker's queue is full; the rest of {epoch} is not played");
@@ -464,6 +471,6 @@ impl Session {
 fn spoken_ms(message: &Message) -> u64 {
     match message {
         Message::Audio(speech) => speech.frames().len() as u64 * 1000 / u64::from(crate::audio::UPLINK_RATE.0),
-        Message::Setup(_) | Message::ActivityStart | Message::ActivityEnd | Message::ToolResponse { .. } => 0,
+        _ => 0,
     }
 }

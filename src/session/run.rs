@@ -181,6 +181,7 @@ impl Core {
                 Output::Speaker(order) => self.tell_speaker(order),
                 Output::Link(order) => self.tell_link(order, now),
                 Output::Tool(order) => self.tell_tools(order, now),
+                Output::Keep(_) => {}
                 Output::Refused(refusal) => (self.outputs.refused)(refusal),
             }
         }

@@ -51,9 +51,6 @@ impl Session {
             self.end_of_sound(epoch);
         }
         self.handle_end(message.turn_complete, message.interaction, message.turn_reason, now);
-        if let Some(total_tokens) = message.total_tokens {
-            self.event(What::Usage { total_tokens });
-        }
     }
 
     /// An error told in a message ends the connection as a close frame with its text would.

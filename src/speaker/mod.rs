@@ -162,6 +162,7 @@ impl Speaker {
             SpeakerOrder::End { epoch } => self.on_end(epoch),
             SpeakerOrder::Flush { epoch } => self.on_flush(epoch),
             SpeakerOrder::Volume(percent) => self.volume.set(percent),
+            SpeakerOrder::Cue(_) => {}
         }
     }
 

@@ -15,6 +15,7 @@ use mynah::flow::{
 use mynah::live::client::Message;
 use mynah::live::close::{Closing, Refusal};
 use mynah::session::Output;
+use mynah::session::memory::Memory;
 use mynah::units::{CallId, Epoch, Frames, Time};
 use serde_json::{Map, Value, json};
 
@@ -86,8 +87,14 @@ pub fn agent() -> Agent {
             turn_max_s: 60,
         },
         speak: Speak { volume_percent: 80, prebuffer_ms: 60 },
-        limits: Limits { setup_timeout_ms: 15_000, answer_timeout_ms: 8_000, tool_timeout_ms: 5_000 },
+        limits: Limits {
+            setup_timeout_ms: 15_000,
+            answer_timeout_ms: 8_000,
+            tool_timeout_ms: 5_000,
+            ..Agent::default().limits
+        },
         tools: vec![tool("lamp", Behavior::Blocking, 2_000), tool("search", Behavior::NonBlocking, 20_000)],
+        ..Agent::default()
     }
 }
 
@@ -306,7 +313,10 @@ fn function_call(words: &str) -> Read<Value> {
 pub fn line(output: &Output) -> Option<String> {
     Some(match output {
         Output::Timeout(_) | Output::Event(_) => return None,
-        Output::Link(LinkOrder::Open { attempt }) => format!("link open {attempt}"),
+        Output::Keep(memory) => format!("keep {}", kept(memory)),
+        Output::Link(LinkOrder::Open { attempt, is_same_token: false }) => format!("link open {attempt}"),
+        Output::Link(LinkOrder::Open { attempt, is_same_token: true }) => format!("link open {attempt} same token"),
+        Output::Link(LinkOrder::Ping) => "link ping".into(),
         Output::Link(LinkOrder::Close) => "link close".into(),
         Output::Link(LinkOrder::Send(message)) => sent(message),
         Output::Speaker(SpeakerOrder::Play { epoch, chunk }) => {
@@ -317,6 +327,7 @@ pub fn line(output: &Output) -> Option<String> {
         Output::Speaker(SpeakerOrder::End { epoch }) => format!("speaker end {}", epoch.0),
         Output::Speaker(SpeakerOrder::Flush { epoch }) => format!("speaker flush {}", epoch.0),
         Output::Speaker(SpeakerOrder::Volume(percent)) => format!("speaker volume {percent}"),
+        Output::Speaker(SpeakerOrder::Cue(cue)) => format!("speaker cue {}", format!("{cue:?}").to_lowercase()),
         Output::Tool(ToolOrder::Run(call)) => {
             format!("tool run {} {} {}", call.id, call.name, Value::Object(call.args.clone()))
         }
@@ -332,6 +343,13 @@ pub fn line(output: &Output) -> Option<String> {
     })
 }
 
+/// The handle and what the day has cost; `+words` where words are kept too.
+fn kept(memory: &Memory) -> String {
+    let handle = memory.resumable.as_ref().map_or("-", |resumable| &resumable.handle);
+    let words = if memory.said.is_empty() { "" } else { " +words" };
+    format!("{handle} {} tokens{words}", memory.spent.tokens)
+}
+
 fn sent(message: &Message) -> String {
     match message {
         Message::Setup(_) => "send setup".into(),
@@ -341,5 +359,11 @@ fn sent(message: &Message) -> String {
             format!("send audio {}", written(Frames(speech.frames().len() as u64).duration(UPLINK_RATE)))
         }
         Message::ToolResponse { id, name, response } => format!("send answer {id} {name} {response}"),
+        Message::Text(text) => format!("send text {text}"),
+        Message::History(said) => {
+            let said =
+                said.iter().map(|said| format!("{}: {}", if said.by_user { "user" } else { "model" }, said.text));
+            format!("send history {}", said.collect::<Vec<_>>().join(" / "))
+        }
     }
 }

@@ -63,7 +63,7 @@ impl Rules {
     fn link_event(&mut self, event: &LinkEvent) {
         match event {
             LinkEvent::Connected => self.is_connected = self.is_asked,
-            LinkEvent::Garbage(_) => {}
+            LinkEvent::Garbage(_) | LinkEvent::Alive => {}
             LinkEvent::Down(_) => self.disconnected(),
             LinkEvent::Message(message) => {
                 self.is_ready |= message.setup_complete && self.is_setup_sent;
@@ -89,7 +89,7 @@ impl Rules {
     /// As the session gives `output`.
     pub fn output(&mut self, output: &Output) {
         match output {
-            Output::Link(LinkOrder::Open { attempt }) => {
+            Output::Link(LinkOrder::Open { attempt, .. }) => {
                 self.check(*attempt > self.attempt && !self.is_asked, "a connection was asked for beside another");
                 self.is_asked = true;
                 self.attempt = *attempt;
@@ -98,7 +98,8 @@ impl Rules {
             Output::Link(LinkOrder::Send(message)) => self.sent(message),
             Output::Speaker(order) => self.spoken(order),
             Output::Tool(order) => self.tool(order),
-            Output::Gate(_) | Output::Event(_) | Output::Refused(_) | Output::Timeout(_) => {}
+            Output::Link(LinkOrder::Ping) => self.check(self.is_connected, "a ping was sent on no connection"),
+            Output::Keep(_) | Output::Gate(_) | Output::Event(_) | Output::Refused(_) | Output::Timeout(_) => {}
         }
     }
 
@@ -131,6 +132,8 @@ impl Rules {
                 self.check(self.window != Some(0), "an empty window was sent");
                 self.window = None;
             }
+            Message::Text(_) => self.check(self.window.is_none(), "text was sent in an open window"),
+            Message::History(_) => {}
             Message::ToolResponse { id, .. } => {
                 let is_known = self.owed.remove(id) || self.called.remove(id);
                 self.check(is_known, "a call was answered that was not asked, or twice");
@@ -167,7 +170,7 @@ impl Rules {
                 self.check(epoch.0 > self.flushed, "a turn was flushed twice");
                 self.flushed = epoch.0;
             }
-            SpeakerOrder::Volume(_) => {}
+            SpeakerOrder::Volume(_) | SpeakerOrder::Cue(_) => {}
         }
     }
 

@@ -72,7 +72,7 @@ impl World {
                     });
                 }
             }
-            LinkEvent::Garbage(_) => {}
+            LinkEvent::Garbage(_) | LinkEvent::Alive => {}
             LinkEvent::Down(closing) => {
                 self.watch.note(|| format!("    core hears: down, {closing}"));
                 self.watch.core_lost(attempt);
@@ -108,6 +108,7 @@ impl World {
                 Output::Speaker(order) => self.speak(order, reply),
                 Output::Link(order) => self.order_link(order),
                 Output::Tool(order) => self.order_tools(order),
+                Output::Keep(_) => {}
                 Output::Refused(refusal) => self.watch.fail(Rule::NotRefused, || refusal.to_string()),
             }
         }

@@ -171,7 +171,9 @@ impl Loudspeaker {
                     self.speaker.handle(order, now);
                 }
             }
-            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) => self.speaker.handle(order, now),
+            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) | SpeakerOrder::Cue(_) => {
+                self.speaker.handle(order, now)
+            }
         }
     }
 

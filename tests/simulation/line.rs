@@ -13,8 +13,9 @@ impl World {
     pub(super) fn link(&mut self, order: LinkOrder) {
         self.popped(Queue::CoreToLink);
         match order {
-            LinkOrder::Open { attempt } => self.open(attempt),
+            LinkOrder::Open { attempt, .. } => self.open(attempt),
             LinkOrder::Close => self.hang_up(),
+            LinkOrder::Ping => {}
             LinkOrder::Send(message) => {
                 let Some(at) = self.current else { return };
                 if self.connections[at].state == State::Opening {

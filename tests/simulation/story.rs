@@ -171,9 +171,15 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
         extra_ca: None,
         key_file: None,
         speak: Speak { volume_percent: 100, prebuffer_ms: dice.pick(&[0, 60, 200]) },
-        limits: Limits { setup_timeout_ms: dice.pick(&[5000, 10_000]), answer_timeout_ms: 8000, tool_timeout_ms: 2000 },
+        limits: Limits {
+            setup_timeout_ms: dice.pick(&[5000, 10_000]),
+            answer_timeout_ms: 8000,
+            tool_timeout_ms: 2000,
+            ..Agent::default().limits
+        },
         tools: vec![tool("lamp", Behavior::Blocking, 1000), tool("news", Behavior::NonBlocking, 2000)],
         listen,
+        ..Agent::default()
     }
 }
 

@@ -18,7 +18,7 @@ impl Watch {
                     reply.is_cut = true;
                 }
             }
-            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) => {}
+            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) | SpeakerOrder::Cue(_) => {}
         }
     }
 

@@ -40,13 +40,14 @@ impl Watch {
     /// The core orders this.
     pub fn ordered(&mut self, order: &LinkOrder) {
         match order {
-            LinkOrder::Open { attempt } => {
+            LinkOrder::Open { attempt, .. } => {
                 self.must(*attempt != self.wire.attempt, Rule::SentInTime, || {
                     "a connection's number is used twice".into()
                 });
                 self.core_lost(self.wire.attempt);
                 self.wire = Wire { attempt: *attempt, ..Wire::default() };
             }
+            LinkOrder::Ping => {}
             LinkOrder::Close => self.core_lost(self.wire.attempt),
             LinkOrder::Send(message) => self.sent(message),
         }
@@ -64,6 +65,7 @@ impl Watch {
             client::Message::Audio(speech) => self.speech_sent(speech.frames()),
             client::Message::ActivityEnd => self.window_ended(),
             client::Message::ToolResponse { id, .. } => self.call_answered(id),
+            client::Message::Text(_) | client::Message::History(_) => {}
         }
     }
 
@@ -233,5 +235,7 @@ fn name_of(message: &client::Message) -> &'static str {
         client::Message::Audio(_) => "audio",
         client::Message::ActivityEnd => "activityEnd",
         client::Message::ToolResponse { .. } => "toolResponse",
+        client::Message::Text(_) => "text",
+        client::Message::History(_) => "clientContent",
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::cli::sounds;
 use crate::config::agent::{Limits, Listen, ListenMode, Speak};
 use crate::config::board::{Bias, Line, Pcm, Pick, Polarity};
-use crate::flow::{CloseCause, OpenCause, What};
+use crate::flow::{CloseCause, OpenCause, Start, What};
 use crate::hw::Playback;
 use crate::units::{CallId, Epoch};
 
@@ -43,8 +43,9 @@ fn agent() -> Agent {
             turn_max_s: 60,
         },
         speak: Speak { volume_percent: 100, prebuffer_ms: 60 },
-        limits: Limits { setup_timeout_ms: 1, answer_timeout_ms: 1, tool_timeout_ms: 1 },
+        limits: Limits { setup_timeout_ms: 1, answer_timeout_ms: 1, tool_timeout_ms: 1, ..Agent::default().limits },
         tools: Vec::new(),
+        ..Agent::default()
     }
 }
 
@@ -98,7 +99,7 @@ fn serve(show: &Show, is_deaf: bool, over: &AtomicBool) {
     let mut samples = [0; 4800];
     let mut reply = Vec::new().into_iter();
     let mut epoch = Epoch(0);
-    tell(What::LinkReady { setup_ms: 1 });
+    tell(What::LinkReady { setup_ms: 1, start: Start::Fresh });
     while !over.load(Ordering::SeqCst) {
         let _ = mic.read(&mut samples, Duration::from_millis(50));
         play(&mut out, &mut reply, epoch, &tell);

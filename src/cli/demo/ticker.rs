@@ -76,7 +76,7 @@ impl Ticker {
     fn link_line(&mut self, event: &Event) -> Option<(&'static str, String)> {
         Some(match &event.what {
             What::LinkOpening => ("link", "connecting".into()),
-            What::LinkReady { setup_ms } => ("link", format!("ready after {setup_ms} ms")),
+            What::LinkReady { setup_ms, .. } => ("link", format!("ready after {setup_ms} ms")),
             What::LinkDown { why } => ("link", format!("down: {why}")),
             What::NoAnswer { waited_ms } => ("link", format!("no answer within {waited_ms} ms")),
             What::Trouble { part, text } => ("trouble", format!("{part}: {text}")),

@@ -25,6 +25,21 @@ pub fn check(address: &str) -> Result<(), String> {
     parse(address).map(drop)
 }
 
+/// Whether a broker's address may be used: as [`check`], but `https://` and `http://`.
+///
+/// # Errors
+/// As [`parse`].
+pub fn check_broker(address: &str) -> Result<(), String> {
+    let as_socket = match (strip(address, "https://"), strip(address, "http://")) {
+        (Some(rest), _) => format!("wss://{rest}"),
+        (None, Some(rest)) => format!("ws://{rest}"),
+        (None, None) => {
+            return Err("must begin with https:// (or with http:// for this machine's own addresses)".to_string());
+        }
+    };
+    check(&as_socket).map_err(|why| why.replace("wss://", "https://").replace("ws://", "http://"))
+}
+
 /// Takes an address apart that a configuration file or `--endpoint` gives.
 ///
 /// # Errors

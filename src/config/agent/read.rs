@@ -5,7 +5,9 @@ use toml::de::DeTable;
 use super::super::key::{AnyKey, Choice, Key, Need, Number, Path, Text, Whole, any_text, one_line};
 use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
-use super::{Agent, ButtonStyle, Limits, Listen, ListenMode, Speak, VoiceBargeIn, endpoint, tool};
+use super::{
+    Agent, ButtonStyle, Limits, Listen, ListenMode, Speak, ThinkingLevel, VoiceBargeIn, endpoint, session, tool,
+};
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
 const MODEL: Key<Text> = Key {
@@ -13,6 +15,26 @@ const MODEL: Key<Text> = Key {
     kind: Text { what: "the model's id", chars_max: 128, check: model_id, default: "gemini-3.8-live" },
     need: Need::Defaults,
     doc: "The model's id, without `models/`.",
+};
+const FALLBACK_MODEL: Key<Text> = Key {
+    name: "fallback_model",
+    kind: Text { what: "a model's id", chars_max: 128, check: model_id, default: "" },
+    need: Need::Optional,
+    doc: "What to use instead where the service does not know `model` (any more).",
+};
+const THINKING_LEVEL: Key<Choice<ThinkingLevel>> = Key {
+    name: "thinking_level",
+    kind: Choice {
+        options: &[
+            ("minimal", ThinkingLevel::Minimal),
+            ("low", ThinkingLevel::Low),
+            ("medium", ThinkingLevel::Medium),
+            ("high", ThinkingLevel::High),
+        ],
+        default: ThinkingLevel::Low,
+    },
+    need: Need::Optional,
+    doc: "How much a model thinks that takes a level; the least it takes where absent.",
 };
 const VOICE: Key<Text> = Key {
     name: "voice",
@@ -61,6 +83,12 @@ const KEY_FILE: Key<Path> = Key {
     kind: Path { what: "a file that holds the API key" },
     need: Need::Optional,
     doc: "File that holds the API key, readable by its owner only; the environment's GEMINI_API_KEY wins.",
+};
+const TOKEN_URL: Key<Text> = Key {
+    name: "token_url",
+    kind: Text { what: "an https address", chars_max: 1024, check: endpoint::check_broker, default: "" },
+    need: Need::Optional,
+    doc: "Address of a broker that answers with an ephemeral token, instead of a key (`mynah token` makes tokens).",
 };
 
 const MODE: Key<Choice<ListenMode>> = Key {
@@ -182,6 +210,12 @@ const ANSWER_TIMEOUT_MS: Key<Whole> = Key {
     need: Need::Defaults,
     doc: "From the end of the user's turn to the first sign of a reply.",
 };
+const PROGRESS_TIMEOUT_MS: Key<Whole> = Key {
+    name: "progress_timeout_ms",
+    kind: Whole { unit: "ms", min: 1000, max: 120_000, step: 1, default: 15_000 }, // live-protocol.md 7.4
+    need: Need::Defaults,
+    doc: "No more of a reply that has begun for this long, and it is given up.",
+};
 const TOOL_TIMEOUT_MS: Key<Whole> = Key {
     name: "tool_timeout_ms",
     kind: Whole { unit: "ms", min: 100, max: 60_000, step: 1, default: 10_000 }, // at most 10-15 s (live-protocol.md 10)
@@ -192,8 +226,19 @@ const TOOL_TIMEOUT_MS: Key<Whole> = Key {
 /// The top of the file.
 pub const TOP: Sheet = Sheet {
     name: "",
-    keys: &[&MODEL, &VOICE, &LANGUAGE, &INSTRUCTION, &ENDPOINT, &EXTRA_CA, &KEY_FILE],
-    tables: &["listen", "speak", "limits", "tools"],
+    keys: &[
+        &MODEL,
+        &FALLBACK_MODEL,
+        &THINKING_LEVEL,
+        &VOICE,
+        &LANGUAGE,
+        &INSTRUCTION,
+        &ENDPOINT,
+        &EXTRA_CA,
+        &KEY_FILE,
+        &TOKEN_URL,
+    ],
+    tables: &["listen", "speak", "session", "limits", "prices", "tools"],
 };
 /// `[listen]`.
 pub const LISTEN: Sheet = Sheet {
@@ -219,11 +264,21 @@ pub const LISTEN: Sheet = Sheet {
 /// `[speak]`.
 pub const SPEAK: Sheet = Sheet { name: "speak", keys: &[&VOLUME_PERCENT, &PREBUFFER_MS], tables: &[] };
 /// `[limits]`.
-pub const LIMITS: Sheet =
-    Sheet { name: "limits", keys: &[&SETUP_TIMEOUT_MS, &ANSWER_TIMEOUT_MS, &TOOL_TIMEOUT_MS], tables: &[] };
+pub const LIMITS: Sheet = Sheet {
+    name: "limits",
+    keys: &[
+        &SETUP_TIMEOUT_MS,
+        &ANSWER_TIMEOUT_MS,
+        &PROGRESS_TIMEOUT_MS,
+        &TOOL_TIMEOUT_MS,
+        &session::DAY_TOKENS,
+        &session::DAY_USD,
+    ],
+    tables: &[],
+};
 
 /// All sheets of the agent file, in the order in which they are best explained.
-pub const SHEETS: &[&Sheet] = &[&TOP, &LISTEN, &SPEAK, &LIMITS, &tool::TOOL];
+pub const SHEETS: &[&Sheet] = &[&TOP, &LISTEN, &SPEAK, &session::SESSION, &LIMITS, &session::PRICES, &tool::TOOL];
 
 /// All keys with their sections, for those who print the table.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static dyn AnyKey)> {
@@ -248,14 +303,19 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let limits = limits(reader, &top);
     Agent {
         model: reader.get(&top, &MODEL),
+        fallback_model: reader.find(&top, &FALLBACK_MODEL),
+        thinking_level: reader.find(&top, &THINKING_LEVEL),
         voice: reader.find(&top, &VOICE),
         language: reader.find(&top, &LANGUAGE),
         instruction: reader.get(&top, &INSTRUCTION),
         endpoint: reader.get(&top, &ENDPOINT),
         extra_ca: reader.find(&top, &EXTRA_CA),
         key_file: reader.find(&top, &KEY_FILE),
+        token_url: reader.find(&top, &TOKEN_URL),
         listen: listen(reader, &top),
         speak: speak(reader, &top),
+        session: session::keeping(reader, &top),
+        prices: session::prices(reader, &top),
         tools: tool::tools(reader, &top, limits.tool_timeout_ms),
         limits,
     }
@@ -303,6 +363,9 @@ fn limits(reader: &mut Reader<'_>, top: &Section<'_>) -> Limits {
     Limits {
         setup_timeout_ms: reader.get(&at, &SETUP_TIMEOUT_MS),
         answer_timeout_ms: reader.get(&at, &ANSWER_TIMEOUT_MS),
+        progress_timeout_ms: reader.get(&at, &PROGRESS_TIMEOUT_MS),
+        day_tokens: reader.find(&at, &session::DAY_TOKENS),
+        day_usd: reader.find(&at, &session::DAY_USD),
         tool_timeout_ms: reader.get(&at, &TOOL_TIMEOUT_MS),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::cli::demo::scene;
-use crate::flow::{CloseCause, OpenCause};
+use crate::flow::{CloseCause, OpenCause, Start};
 use crate::units::{CallId, Epoch};
 
 /// A stage on virtual time. What a healthy daemon would tell follows from what is done on it.
@@ -35,7 +35,7 @@ impl FakeStage {
             playing_until: None,
             asked: "",
         };
-        stage.later(120, What::LinkReady { setup_ms: 120 });
+        stage.later(120, What::LinkReady { setup_ms: 120, start: Start::Fresh });
         stage
     }
 
@@ -181,7 +181,7 @@ fn every_step_that_waits_has_a_deadline_and_says_what_it_waited_for() {
         let mut stage = FakeStage::new(false);
         stage.coming.clear();
         stage.broken = Some(broken);
-        stage.later(120, What::LinkReady { setup_ms: 120 });
+        stage.later(120, What::LinkReady { setup_ms: 120, start: Start::Fresh });
         let error = direct(&scene::simulated()[0], &mut stage).unwrap_err();
         let missed = error.downcast_ref::<Missed>().unwrap();
         assert_eq!(missed.wanted, broken);
