@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::timers::{Reason, Timers};
 use crate::live::backoff::Backoff;
-use crate::live::close::{self, Closing, Refusal, Verdict};
+use crate::live::close::{self, Closing, Refusal, Stage, Verdict};
 use crate::units::Time;
 
 /// The link gives up by itself before this; it is for a link that does not.
@@ -131,7 +131,7 @@ impl Link {
             }
             State::Connecting(_) | State::AwaitSetup(_) => false,
         };
-        let verdict = close::classify(closing, was_ready);
+        let verdict = close::classify(closing, Stage { was_ready, had_handle: false, has_token: false });
         if let Verdict::Refused(refusal) = verdict {
             timers.clear(Reason::Setup);
             self.state = State::Refused(refusal.clone());
