@@ -11,13 +11,17 @@
 //! | [`usage`] | tokens, by kind of media |
 //! | [`models`] | what each model accepts and how it ends a turn |
 //! | [`close`] | what the end of a connection means and who must act |
+//! | [`diagnose`] | why no connection came about, and what a person can do about it |
+//! | [`rfc3339`] | days and times as the service writes them |
 //! | [`backoff`] | how long to wait before the next attempt |
 //! | `run` | the thread that owns the socket and decides nothing |
 
 pub mod backoff;
 pub mod client;
 pub mod close;
+pub mod diagnose;
 pub mod models;
+pub mod rfc3339;
 pub mod run;
 pub mod server;
 pub mod setup;
