@@ -33,6 +33,8 @@ pub struct Facts<'a> {
     pub host: &'a str,
     /// Its port.
     pub port: u16,
+    /// The setting of the agent file that the address comes from.
+    pub setting: &'static str,
     /// Who answered, where it came to that.
     pub peer: Option<IpAddr>,
     /// This machine's clock.
@@ -48,8 +50,8 @@ pub enum Step {
     Tcp,
     /// TLS.
     Tls,
-    /// The WebSocket upgrade.
-    Upgrade,
+    /// The answer to the request: the WebSocket upgrade, or a token.
+    Answer,
 }
 
 /// Why an address could not be reached; the later one tells more.
@@ -80,9 +82,9 @@ pub enum Failure {
     TlsBroke(String),
     /// The upgrade was answered with this HTTP status.
     Status(u16),
-    /// The upgrade was answered with something else than HTTP; the library's words.
+    /// The request was answered with something else than HTTP; the library's words.
     NotHttp(String),
-    /// The connection ended before the upgrade was answered; the system's words.
+    /// The connection ended before the request was answered; the system's words.
     Broke(String),
 }
 
@@ -93,10 +95,10 @@ pub fn clock_trouble(clock: Clock) -> Option<Closing> {
 
 /// What to tell, and as whose fault.
 pub fn judge(failure: &Failure, facts: &Facts) -> Closing {
-    let Facts { host, port, .. } = *facts;
+    let Facts { host, port, setting, .. } = *facts;
     match failure {
-        Failure::Name(why) => Closing::Network(no_name(host, why)),
-        Failure::Unreached(tried) => Closing::Network(unreached(host, port, tried)),
+        Failure::Name(why) => Closing::Network(no_name(host, setting, why)),
+        Failure::Unreached(tried) => Closing::Network(unreached(host, port, setting, tried)),
         Failure::Late(step) => Closing::Network(late(host, *step)),
         Failure::Tls(error) => tls(error, facts),
         Failure::TlsBroke(why) => Closing::Network(format!(
@@ -106,26 +108,24 @@ pub fn judge(failure: &Failure, facts: &Facts) -> Closing {
             portal(facts, &format!("HTTP status {status} instead of a WebSocket"))
         }
         Failure::Status(status) => Closing::Http(*status),
-        Failure::NotHttp(why) => portal(facts, &format!("something that is no WebSocket ({why})")),
-        Failure::Broke(why) => {
-            Closing::Network(format!("{host} ended the connection before it was a WebSocket ({why})"))
-        }
+        Failure::NotHttp(why) => portal(facts, &format!("something that is not HTTP ({why})")),
+        Failure::Broke(why) => Closing::Network(format!("{host} ended the connection before it answered ({why})")),
     }
 }
 
-fn no_name(host: &str, why: &str) -> String {
+fn no_name(host: &str, setting: &str, why: &str) -> String {
     // "Temporary failure in name resolution" of glibc, "Try again" of musl: nobody answered the question.
     let is_unanswered = ["emporary failure", "ry again", "timed out"].iter().any(|piece| why.contains(piece));
     if is_unanswered {
         format!("no DNS server tells the address of {host} ({why}): is the network up, and a DNS server set?")
     } else {
-        format!("there is no address for the name {host} ({why}): is `endpoint` in mynah.toml spelled right?")
+        format!("there is no address for the name {host} ({why}): is `{setting}` in mynah.toml spelled right?")
     }
 }
 
-fn unreached(host: &str, port: u16, tried: &[(IpAddr, Unreached, String)]) -> String {
+fn unreached(host: &str, port: u16, setting: &str, tried: &[(IpAddr, Unreached, String)]) -> String {
     let Some((address, how, why)) = tried.iter().max_by_key(|(_, how, _)| *how) else {
-        return format!("the name {host} has no address: is `endpoint` in mynah.toml spelled right?");
+        return format!("the name {host} has no address: is `{setting}` in mynah.toml spelled right?");
     };
     match how {
         Unreached::Refused => format!(
@@ -144,20 +144,20 @@ fn late(host: &str, step: Step) -> String {
         Step::Name => format!("DNS did not tell the address of {host} in time: is the network up?"),
         Step::Tcp => format!("{host} was not reached in time: is the network up?"),
         Step::Tls => format!("{host} did not finish the TLS handshake in time: is the network very slow?"),
-        Step::Upgrade => format!("{host} did not answer the WebSocket upgrade in time: is the network very slow?"),
+        Step::Answer => format!("{host} did not answer the request in time: is the network very slow?"),
     }
 }
 
 fn tls(error: &TlsError, facts: &Facts) -> Closing {
-    let host = facts.host;
+    let Facts { host, setting, .. } = *facts;
     match error {
         TlsError::InvalidCertificate(why) => certificate(why, facts),
         TlsError::InvalidMessage(InvalidMessage::InvalidContentType) => portal(facts, "something that is no TLS"),
         TlsError::NoCertificatesPresented => {
-            Closing::Certificate(format!("{host} shows no certificate: is `endpoint` in mynah.toml right?"))
+            Closing::Certificate(format!("{host} shows no certificate: is `{setting}` in mynah.toml right?"))
         }
         TlsError::AlertReceived(alert) => Closing::Network(format!(
-            "{host} refused the TLS handshake ({alert:?}): is `endpoint` in mynah.toml right, and no proxy in between?"
+            "{host} refused the TLS handshake ({alert:?}): is `{setting}` in mynah.toml right, and no proxy in between?"
         )),
         other => Closing::Network(format!("TLS with {host} failed ({other})")),
     }
@@ -165,7 +165,8 @@ fn tls(error: &TlsError, facts: &Facts) -> Closing {
 
 fn certificate(why: &CertificateError, facts: &Facts) -> Closing {
     use CertificateError as E;
-    let (host, now) = (facts.host, rfc3339::format(facts.clock.unix_s));
+    let Facts { host, setting, .. } = *facts;
+    let now = rfc3339::format(facts.clock.unix_s);
     let is_of_time =
         matches!(why, E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. });
     if is_of_time && (facts.clock.unix_s < EARLIEST_UNIX_S || facts.clock.is_synchronised == Some(false)) {
@@ -188,10 +189,10 @@ fn certificate(why: &CertificateError, facts: &Facts) -> Closing {
             portal(facts, "a certificate that is not the service's")
         }
         E::NotValidForName => Closing::Certificate(format!(
-            "the certificate of {host} is for another name: is `endpoint` in mynah.toml spelled right?"
+            "the certificate of {host} is for another name: is `{setting}` in mynah.toml spelled right?"
         )),
         E::NotValidForNameContext { presented, .. } => Closing::Certificate(format!(
-            "the certificate of {host} is for another name ({}): is `endpoint` in mynah.toml spelled right?",
+            "the certificate of {host} is for another name ({}): is `{setting}` in mynah.toml spelled right?",
             names(presented)
         )),
         E::UnknownIssuer => Closing::Certificate(format!(
@@ -211,11 +212,11 @@ fn clock_not_set(clock: Clock) -> Closing {
 }
 
 fn portal(facts: &Facts, what: &str) -> Closing {
-    let (host, port) = (facts.host, facts.port);
+    let Facts { host, port, setting, .. } = *facts;
     let at = facts.peer.map(|peer| format!(" ({peer})")).unwrap_or_default();
     Closing::Portal(format!(
         "{host} port {port}{at} answers with {what}: if this is a guest network, sign in to it with a browser; \
-         if it is a server of your own, check `endpoint` and `extra_ca` in mynah.toml"
+         if it is a server of your own, check `{setting}` and `extra_ca` in mynah.toml"
     ))
 }
 
@@ -257,7 +258,8 @@ mod tests {
 
     /// The judgement's kind and its sentence.
     fn judged(failure: Failure, host: &str, peer: &str, clock: Clock) -> (&'static str, String) {
-        match judge(&failure, &Facts { host, port: 443, peer: Some(peer.parse().unwrap()), clock }) {
+        match judge(&failure, &Facts { host, port: 443, setting: "endpoint", peer: Some(peer.parse().unwrap()), clock })
+        {
             Closing::Network(text) => ("network", text),
             Closing::Certificate(text) => ("certificate", text),
             Closing::Clock(text) => ("clock", text),
@@ -315,7 +317,7 @@ mod tests {
             (Failure::Late(Step::Name), "network", "DNS"),
             (Failure::Late(Step::Tcp), "network", "not reached in time"),
             (Failure::Late(Step::Tls), "network", "TLS handshake in time"),
-            (Failure::Late(Step::Upgrade), "network", "upgrade in time"),
+            (Failure::Late(Step::Answer), "network", "request in time"),
             (Failure::TlsBroke("unexpected end".into()), "network", "broke off (unexpected end)"),
             (Failure::Tls(TlsError::AlertReceived(rustls::AlertDescription::HandshakeFailure)), "network", "refused"),
             (Failure::Tls(TlsError::NoCertificatesPresented), "certificate", "no certificate"),
@@ -336,7 +338,7 @@ mod tests {
             (Failure::Status(200), "portal", "sign in to it with a browser"),
             (Failure::Status(511), "portal", "HTTP status 511"),
             (Failure::NotHttp("httparse error".into()), "portal", "httparse error"),
-            (Failure::Broke("reset".into()), "network", "before it was a WebSocket (reset)"),
+            (Failure::Broke("reset".into()), "network", "before it answered (reset)"),
         ];
         check(rows, HOST, PUBLIC, SET);
     }

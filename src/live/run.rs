@@ -4,6 +4,8 @@
 //! a server that does not read cannot keep us from hearing it, and pings are answered while we send.
 
 pub mod connect;
+pub mod doorman;
+pub mod http;
 pub mod wall;
 
 use std::io;
@@ -11,8 +13,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use futures_util::{Sink, SinkExt, StreamExt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::{Instant, timeout};
@@ -20,18 +21,23 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 
-use self::connect::{Connector, Socket};
+use self::connect::{Connector, Purpose, Stream};
+pub use self::doorman::Access;
+use self::doorman::Doorman;
 use super::close::Closing;
+use super::credential::Credential;
+use super::diagnose::{Failure, Step};
 use super::{client, server};
 use crate::bell::Bell;
 use crate::config::agent::endpoint::Endpoint;
 use crate::flow::{LinkEvent, LinkOrder, LinkReport};
 
+/// A token and a connection together; the core gives up a second later.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(14);
 /// One message into the socket: no room for it in all this time means that nothing gets through.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the other side's part of a close is waited for. The service refuses to go on with a conversation
@@ -44,8 +50,8 @@ const ALIVE_EVERY: Duration = Duration::from_secs(1);
 pub struct Parts {
     /// Where to.
     pub endpoint: Endpoint,
-    /// The API key; travels in a header, and nowhere else.
-    pub key: Option<String>,
+    /// What is shown to be let in; travels in a header, and nowhere else.
+    pub access: Access,
     /// More certificates to trust, PEM.
     pub extra_ca_pem: Option<Vec<u8>>,
     /// From the core; capacity [`crate::flow::LINK_ORDERS_MAX`].
@@ -61,40 +67,34 @@ pub struct Parts {
 /// Starts the thread. It ends when the sending side of `orders` is dropped.
 ///
 /// # Errors
-/// Certificates that cannot be read, or a thread that cannot be made.
+/// Certificates that cannot be read, a key or a broker's address that is none, or a thread that cannot be made.
 pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
     let tls = TlsConnector::from(Arc::new(connect::tls_config(parts.extra_ca_pem.as_deref())?));
-    let request = request(&parts.endpoint, parts.key.as_deref())?;
+    let doorman = Doorman::new(parts.access, &tls).map_err(io::Error::other)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
     let link = Link {
-        connector: Connector { endpoint: parts.endpoint, tls },
-        request,
+        connector: Connector { endpoint: parts.endpoint, tls, purpose: Purpose::Service },
         events: parts.events,
         hang_up: parts.hang_up,
         core_bell: parts.core_bell,
     };
     let orders = parts.orders;
     thread::Builder::new().name("link".into()).spawn(move || {
-        runtime.block_on(link.serve(orders));
+        runtime.block_on(link.serve(doorman, orders));
         // A name look-up that hangs must not keep the program from ending.
         runtime.shutdown_background();
     })
 }
 
-fn request(endpoint: &Endpoint, key: Option<&str>) -> io::Result<Request> {
-    let mut request = endpoint.url.as_str().into_client_request().map_err(io::Error::other)?;
-    if let Some(key) = key {
-        let mut value = HeaderValue::from_str(key)
-            .map_err(|_| io::Error::other("the API key has characters that no key has; look for line breaks in it"))?;
-        value.set_sensitive(true);
-        request.headers_mut().insert("x-goog-api-key", value);
-    }
+fn request(endpoint: &Endpoint, credential: &Credential) -> Result<Request, String> {
+    let mut request = credential.url(&endpoint.url).into_client_request().map_err(|e| e.to_string())?;
+    let (name, secret) = credential.header();
+    request.headers_mut().insert(name, http::header_value(secret.reveal())?);
     Ok(request)
 }
 
 struct Link {
     connector: Connector,
-    request: Request,
     events: Sender<LinkReport>,
     hang_up: Arc<Notify>,
     core_bell: Bell,
@@ -107,20 +107,28 @@ enum End {
     /// The core asked for it, or is gone.
     Wanted,
     /// The core wants another one instead.
-    Next(u32),
+    Next(Opening),
+}
+
+/// An order to open a connection.
+#[derive(Clone, Copy)]
+struct Opening {
+    attempt: u32,
+    is_same_token: bool,
 }
 
 impl Link {
-    async fn serve(&self, mut orders: Receiver<LinkOrder>) {
+    async fn serve(&self, mut doorman: Doorman, mut orders: Receiver<LinkOrder>) {
         while let Some(order) = orders.recv().await {
             // Anything else is for a connection that has ended meanwhile.
-            let LinkOrder::Open { mut attempt, .. } = order else { continue };
+            let LinkOrder::Open { attempt, is_same_token } = order else { continue };
+            let mut opening = Opening { attempt, is_same_token };
             loop {
-                match self.one_connection(attempt, &mut orders).await {
-                    End::Next(next) => attempt = next,
+                match self.one_connection(opening, &mut doorman, &mut orders).await {
+                    End::Next(next) => opening = next,
                     End::Wanted => break,
                     End::Closed(closing) => {
-                        self.tell(attempt, LinkEvent::Down(closing)).await;
+                        self.tell(opening.attempt, LinkEvent::Down(closing)).await;
                         break;
                     }
                 }
@@ -128,22 +136,25 @@ impl Link {
         }
     }
 
-    async fn one_connection(&self, attempt: u32, orders: &mut Receiver<LinkOrder>) -> End {
+    async fn one_connection(&self, opening: Opening, doorman: &mut Doorman, orders: &mut Receiver<LinkOrder>) -> End {
         let connected = tokio::select! {
-            connected = self.connector.connect(self.request.clone()) => connected,
+            connected = timeout(OPEN_TIMEOUT, self.open(opening, doorman)) => connected,
             end = given_up(orders) => return end,
         };
         match connected {
-            Err(closing) => End::Closed(closing),
-            Ok(Socket::Tls(socket)) => self.talk(attempt, *socket, orders).await,
-            Ok(Socket::Plain(socket)) => self.talk(attempt, *socket, orders).await,
+            Ok(Ok(socket)) => self.talk(opening.attempt, socket, orders).await,
+            Ok(Err(closing)) => End::Closed(closing),
+            Err(_) => End::Closed(self.connector.judge(&Failure::Late(Step::Tcp))),
         }
     }
 
-    async fn talk<S>(&self, attempt: u32, socket: WebSocketStream<S>, orders: &mut Receiver<LinkOrder>) -> End
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn open(&self, opening: Opening, doorman: &mut Doorman) -> Result<WebSocketStream<Stream>, Closing> {
+        let credential = doorman.credential(opening.is_same_token).await?;
+        let request = request(&self.connector.endpoint, &credential).map_err(Closing::Network)?;
+        self.connector.connect(request).await
+    }
+
+    async fn talk(&self, attempt: u32, socket: WebSocketStream<Stream>, orders: &mut Receiver<LinkOrder>) -> End {
         self.tell(attempt, LinkEvent::Connected).await;
         let (mut sink, mut stream) = socket.split();
         let end = tokio::select! {
@@ -161,7 +172,11 @@ impl Link {
         end
     }
 
-    async fn listen(&self, attempt: u32, stream: &mut (impl Stream<Item = Result<Frame, WsError>> + Unpin)) -> End {
+    async fn listen(
+        &self,
+        attempt: u32,
+        stream: &mut (impl futures_util::Stream<Item = Result<Frame, WsError>> + Unpin),
+    ) -> End {
         let mut reader = server::Reader::default();
         let mut alive_at: Option<Instant> = None;
         loop {
@@ -208,7 +223,7 @@ async fn given_up(orders: &mut Receiver<LinkOrder>) -> End {
     loop {
         match orders.recv().await {
             Some(LinkOrder::Send(_) | LinkOrder::Ping) => {}
-            Some(LinkOrder::Open { attempt, .. }) => return End::Next(attempt),
+            Some(LinkOrder::Open { attempt, is_same_token }) => return End::Next(Opening { attempt, is_same_token }),
             Some(LinkOrder::Close) | None => return End::Wanted,
         }
     }
@@ -223,7 +238,7 @@ async fn send(sink: &mut (impl Sink<Frame, Error = WsError> + Unpin), orders: &m
                 Frame::text(text.as_str())
             }
             Some(LinkOrder::Ping) => Frame::Ping(Vec::new().into()),
-            Some(LinkOrder::Open { attempt, .. }) => return End::Next(attempt),
+            Some(LinkOrder::Open { attempt, is_same_token }) => return End::Next(Opening { attempt, is_same_token }),
             Some(LinkOrder::Close) | None => return End::Wanted,
         };
         match timeout(SEND_TIMEOUT, sink.send(frame)).await {
@@ -238,7 +253,7 @@ async fn send(sink: &mut (impl Sink<Frame, Error = WsError> + Unpin), orders: &m
 async fn part<K, T>(sink: &mut K, stream: &mut T)
 where
     K: Sink<Frame, Error = WsError> + Unpin,
-    T: Stream<Item = Result<Frame, WsError>> + Unpin,
+    T: futures_util::Stream<Item = Result<Frame, WsError>> + Unpin,
 {
     let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     if sink.send(Frame::Close(Some(goodbye))).await.is_ok() {
@@ -264,6 +279,7 @@ mod tests {
 
     use super::*;
     use crate::config::agent::endpoint;
+    use crate::live::credential::Secret;
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
     use tokio_tungstenite::tungstenite::protocol::Role;
@@ -284,7 +300,7 @@ mod tests {
             let (events, reports) = tokio::sync::mpsc::channel(16);
             let parts = Parts {
                 endpoint: endpoint::parse(&url).unwrap(),
-                key: Some("a-key".into()),
+                access: Access::Key(Secret::new("a-key")),
                 extra_ca_pem: None,
                 orders: received,
                 events,
@@ -410,7 +426,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "sign in"),
             ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "HTTP status 404"),
             ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "HTTP status 503"),
-            ("<html>Welcome to Hotel Adler</html>\r\n\r\n", "no WebSocket"),
+            ("<html>Welcome to Hotel Adler</html>\r\n\r\n", "is not HTTP"),
             ("", "ended the connection before"),
         ] {
             let listener = listener();

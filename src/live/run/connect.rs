@@ -34,12 +34,21 @@ const MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// Read at once: a message of 40 ms of speech is 3 kB.
 const READ_BYTES: usize = 16 << 10;
 
-/// A connection, up to the first message.
-pub enum Socket {
-    /// Over TLS.
-    Tls(Box<WebSocketStream<tokio_rustls::client::TlsStream<TcpStream>>>),
-    /// Within this machine.
-    Plain(Box<WebSocketStream<TcpStream>>),
+/// A connection, with TLS or without.
+pub type Stream = Box<dyn Io>;
+
+/// Whatever can be read from and written to.
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The service.
+    Service,
+    /// A token.
+    Broker,
 }
 
 /// What connections are made with.
@@ -48,6 +57,8 @@ pub struct Connector {
     pub endpoint: Endpoint,
     /// Who is trusted.
     pub tls: TlsConnector,
+    /// What for.
+    pub purpose: Purpose,
 }
 
 /// How far an attempt has come.
@@ -57,40 +68,67 @@ struct Progress {
 }
 
 impl Connector {
-    /// One attempt.
+    /// One attempt, up to the WebSocket.
     ///
     /// # Errors
     /// A sentence, as whose fault it is to be taken.
-    pub async fn connect(&self, request: Request) -> Result<Socket, Closing> {
+    pub async fn connect(&self, request: Request) -> Result<WebSocketStream<Stream>, Closing> {
+        self.within_time(async |progress| {
+            let stream = self.reach_safely(progress).await?;
+            progress.step.set(Step::Answer);
+            upgrade(request, stream).await
+        })
+        .await
+    }
+
+    /// One attempt, up to where something can be asked.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub async fn open(&self) -> Result<Stream, Closing> {
+        self.within_time(async |progress| self.reach_safely(progress).await).await
+    }
+
+    /// The judgement of what failed later, when nothing more was known.
+    pub fn judge(&self, failure: &Failure) -> Closing {
+        self.judge_with(failure, None)
+    }
+
+    fn judge_with(&self, failure: &Failure, peer: Option<IpAddr>) -> Closing {
+        let Endpoint { host, port, .. } = &self.endpoint;
+        let setting = match self.purpose {
+            Purpose::Service => "endpoint",
+            Purpose::Broker => "token_url",
+        };
+        diagnose::judge(failure, &Facts { host, port: *port, setting, peer, clock: wall() })
+    }
+
+    async fn within_time<T>(&self, work: impl AsyncFnOnce(&Progress) -> Result<T, Failure>) -> Result<T, Closing> {
         if self.endpoint.is_tls
             && let Some(closing) = diagnose::clock_trouble(wall())
         {
             return Err(closing);
         }
         let progress = Progress { step: Cell::new(Step::Name), peer: Cell::new(None) };
-        let failure = match timeout(CONNECT_TIMEOUT, self.attempt(request, &progress)).await {
-            Ok(Ok(socket)) => return Ok(socket),
+        let failure = match timeout(CONNECT_TIMEOUT, work(&progress)).await {
+            Ok(Ok(done)) => return Ok(done),
             Ok(Err(failure)) => failure,
             Err(_) => Failure::Late(progress.step.get()),
         };
-        let Endpoint { host, port, .. } = &self.endpoint;
-        let facts = Facts { host, port: *port, peer: progress.peer.get(), clock: wall() };
-        Err(diagnose::judge(&failure, &facts))
+        Err(self.judge_with(&failure, progress.peer.get()))
     }
 
-    async fn attempt(&self, request: Request, progress: &Progress) -> Result<Socket, Failure> {
+    async fn reach_safely(&self, progress: &Progress) -> Result<Stream, Failure> {
         let tcp = self.reach(progress).await?;
         progress.peer.set(tcp.peer_addr().ok().map(|address| address.ip()));
         if !self.endpoint.is_tls {
-            progress.step.set(Step::Upgrade);
-            return upgrade(request, tcp).await.map(|ws| Socket::Plain(Box::new(ws)));
+            return Ok(Box::new(tcp));
         }
         progress.step.set(Step::Tls);
         let host = &self.endpoint.host;
         let name = ServerName::try_from(host.clone()).map_err(|e| Failure::Name(e.to_string()))?;
         let tls = self.tls.connect(name, tcp).await.map_err(|e| tls_failure(&e))?;
-        progress.step.set(Step::Upgrade);
-        upgrade(request, tls).await.map(|ws| Socket::Tls(Box::new(ws)))
+        Ok(Box::new(tls))
     }
 
     async fn reach(&self, progress: &Progress) -> Result<TcpStream, Failure> {
