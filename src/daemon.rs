@@ -18,6 +18,7 @@ use crate::flow::{self, Event, What};
 use crate::hw::{self, Board, Clock};
 use crate::live;
 use crate::live::close::Refusal;
+use crate::live::credential::Secret;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
 use crate::{gate, mic, speaker, tools};
@@ -35,7 +36,7 @@ pub struct Options {
     pub board: Arc<dyn Board>,
     /// The clock of all threads.
     pub clock: Arc<dyn Clock>,
-    /// The API key.
+    /// The API key; none is needed where the agent file names a broker.
     pub key: Option<String>,
     /// More certificates to trust, PEM.
     pub extra_ca_pem: Option<Vec<u8>>,
@@ -91,7 +92,7 @@ impl Daemon {
         // The link first: its name look-up, TCP and TLS take longest, and go on while the devices are opened.
         let link = live::run::Parts {
             endpoint,
-            key: options.key.clone(),
+            access: access(&options),
             extra_ca_pem: options.extra_ca_pem.clone(),
             orders,
             events,
@@ -297,6 +298,14 @@ impl Daemon {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+    }
+}
+
+/// What the link shows: tokens of the broker where there is one, the key otherwise.
+fn access(options: &Options) -> live::run::Access {
+    match &options.agent.token_url {
+        Some(url) => live::run::Access::Broker(url.clone()),
+        None => live::run::Access::Key(Secret::new(options.key.clone().unwrap_or_default())),
     }
 }
 
