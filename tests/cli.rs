@@ -34,6 +34,7 @@ impl Run {
         let file = std::fs::File::create(&log).unwrap();
         let mut command = Command::new(MYNAH);
         command.args(arguments).current_dir(folder).env_remove("GEMINI_API_KEY").env_remove("CREDENTIALS_DIRECTORY");
+        command.env_remove("STATE_DIRECTORY").env("XDG_STATE_HOME", folder.join("home"));
         command.envs(key.map(|key| ("GEMINI_API_KEY", key)));
         let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
         Run { child, log }

@@ -53,6 +53,7 @@ impl House for Mynah {
             key: Some(DEMO_KEY.into()),
             extra_ca_pem: None,
             watcher: show.events,
+            state: None,
         })?;
         Ok(Box::new(move || {
             daemon.stop();

@@ -9,4 +9,5 @@ pub mod load;
 pub mod log;
 pub mod run;
 pub mod sounds;
+pub mod state;
 pub mod watch;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::events::EventFile;
-use super::{exit, load, watch};
+use super::{exit, load, state, watch};
 use crate::audio::Chunk;
 use crate::config::agent::endpoint;
 use crate::config::board::{Board as Profile, LineDriver, TALK};
@@ -42,6 +42,8 @@ pub struct Args {
     /// Append all that happens to this file, a JSON object a line; what was said stands in it too
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    state: state::Place,
 }
 
 /// Runs until SIGTERM, SIGINT, or a refusal that only a person can mend.
@@ -67,7 +69,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (watcher, events) = watcher(args.events.as_deref())?;
     tracing::info!(board = profile.name, model = agent.model, mode = ?agent.listen.mode, "starting");
     let sayer = say(recording, hand)?;
-    let daemon = Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher })?;
+    let state = args.state.folder();
+    let daemon = Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher, state })?;
     let result = serve(daemon, signals);
     drop(sayer);
     if let Some(events) = events {

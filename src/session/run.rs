@@ -15,6 +15,7 @@ use rtrb::{Producer, PushError};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::memory::Memory;
 use super::{Input, Output, Session};
 use crate::bell::Bell;
 use crate::flow::{
@@ -27,6 +28,9 @@ use crate::units::Time;
 
 /// How soon an order that found its queue full is tried again.
 const RETRY_LATE: Duration = Duration::from_millis(5);
+
+/// How often the calendar is looked at.
+const TODAY_EVERY: Duration = Duration::from_secs(10);
 
 /// Who watches what happens; called on the core's thread, so it must not block.
 pub type Watcher = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -61,6 +65,8 @@ pub struct Outputs {
     pub tools: tokio::sync::mpsc::Sender<ToolOrder>,
     /// To whoever watches.
     pub watcher: Watcher,
+    /// Takes what is to outlive the program, instead of what it took before; must not block.
+    pub keep: Box<dyn Fn(Memory) + Send>,
     /// Called when the service refuses and only a person can help.
     pub refused: Box<dyn Fn(Refusal) + Send>,
 }
@@ -89,7 +95,7 @@ pub struct Parts {
 /// The system has no thread to give.
 pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
     let Parts { session, clock, bell, inputs, outputs, stop, progress } = parts;
-    let core = Core { session, clock, bell, outputs, stop, progress, late: Late::default() };
+    let core = Core { session, clock, bell, outputs, stop, progress, late: Late::default(), today: Today::default() };
     thread::Builder::new().name("core".into()).spawn(move || core.run(inputs))
 }
 
@@ -101,6 +107,14 @@ struct Core {
     stop: Arc<AtomicBool>,
     progress: Arc<AtomicU64>,
     late: Late,
+    today: Today,
+}
+
+/// The day that the session was told, and when the calendar is looked at again.
+#[derive(Default)]
+struct Today {
+    told: Option<u32>,
+    look_at: Time,
 }
 
 /// Orders that found their queue full and must not be lost.
@@ -150,6 +164,7 @@ impl<T> Newest<T> {
 impl Core {
     fn run(mut self, mut inputs: Inputs) {
         self.bell.answer();
+        self.tell_day();
         self.step(Input::Start);
         while !self.stop.load(Ordering::Acquire) {
             while inputs.spent.pop().is_ok() {}
@@ -159,6 +174,7 @@ impl Core {
                     break;
                 }
             }
+            self.tell_day();
             let deadline = self.step(Input::Timeout);
             let wait = deadline.map_or(IDLE_WAIT, |at| at.since(self.clock.now()));
             self.progress.fetch_add(1, Ordering::Relaxed);
@@ -166,6 +182,19 @@ impl Core {
             self.bell.wait(if self.late.is_empty() { wait } else { wait.min(RETRY_LATE) });
         }
         let _ = self.outputs.link.try_send(LinkOrder::Close);
+    }
+
+    /// Tells the session the day, at the start and when it has changed.
+    fn tell_day(&mut self) {
+        let now = self.clock.now();
+        if self.today.told.is_some() && now < self.today.look_at {
+            return;
+        }
+        self.today.look_at = now + TODAY_EVERY;
+        let day = self.clock.today();
+        if self.today.told.replace(day) != Some(day) {
+            self.step(Input::Today(day));
+        }
     }
 
     /// One input, and everything that follows from it. Answers the next deadline.
@@ -181,7 +210,7 @@ impl Core {
                 Output::Speaker(order) => self.tell_speaker(order),
                 Output::Link(order) => self.tell_link(order, now),
                 Output::Tool(order) => self.tell_tools(order, now),
-                Output::Keep(_) => {}
+                Output::Keep(memory) => (self.outputs.keep)(*memory),
                 Output::Refused(refusal) => (self.outputs.refused)(refusal),
             }
         }
@@ -292,6 +321,7 @@ mod tests {
             hang_up: Arc::default(),
             tools: tokio::sync::mpsc::channel(1).0,
             watcher: Arc::new(|_| ()),
+            keep: Box::new(drop),
             refused: Box::new(|_| ()),
         };
         let core = Core {
@@ -302,6 +332,7 @@ mod tests {
             stop: Arc::default(),
             progress: Arc::default(),
             late: Late::default(),
+            today: Today::default(),
         };
         (core, notes, orders)
     }
