@@ -29,6 +29,7 @@ use crate::live::close::Refusal;
 use crate::session::memory::Memory;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
+use crate::trace::Recorder;
 use crate::{gate, mic, speaker, tools};
 
 /// Everything the daemon is made from.
@@ -47,6 +48,8 @@ pub struct Options {
     pub extra_ca_pem: Option<Vec<u8>>,
     /// Who watches what happens.
     pub watcher: Watcher,
+    /// Keeps what happened, for a dump. Its names should be those that [`names`] tells.
+    pub recorder: Recorder,
     /// Where to keep what outlives the program; nothing does where there is none.
     pub state: Option<Arc<Folder>>,
 }
@@ -79,9 +82,10 @@ impl Daemon {
     /// # Errors
     /// An address or certificate that is none, or a system without threads. A missing device is no error: it is
     /// reported to the watcher and tried again.
-    pub fn start(options: Options) -> anyhow::Result<Daemon> {
+    pub fn start(mut options: Options) -> anyhow::Result<Daemon> {
         let endpoint =
             config::agent::endpoint::parse(&options.agent.endpoint).map_err(|why| anyhow::anyhow!("endpoint {why}"))?;
+        options.watcher = recording(options.watcher, options.recorder.clone());
         let (ask, endings) = mpsc::channel();
         let mut daemon = Daemon {
             stop: Arc::new(AtomicBool::new(false)),
@@ -171,6 +175,7 @@ impl Daemon {
             },
             stop: self.stop.clone(),
             progress: self.progress.core.clone(),
+            recorder: options.recorder.clone(),
         };
         self.threads.push(session::run::spawn(core)?);
         self.threads.push(speaker::run::spawn(speaker::run::Parts {
@@ -347,6 +352,21 @@ impl Progress {
             lost_hops: read(&self.lost_hops),
         }
     }
+}
+
+/// The names of a configuration that a dump may show: they are the owner's own.
+pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
+    let parts = ["mic", "speaker", "link", "tools", "line", "state"].map(String::from);
+    let tools = agent.tools.iter().map(|tool| tool.name.clone());
+    parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
+}
+
+/// The watcher, with each event put on record first.
+fn recording(watcher: Watcher, recorder: Recorder) -> Watcher {
+    Arc::new(move |event: &Event| {
+        recorder.add(event.at, session::run::record::event(&event.what, &recorder));
+        watcher(event);
+    })
 }
 
 /// Tells the watcher that a part is in trouble, or works after one.

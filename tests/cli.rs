@@ -104,7 +104,7 @@ const HERE: &str = "ws://127.0.0.1:1/x";
 #[test]
 fn help_is_there_for_each_subcommand() {
     let folder = folder("help", &[]);
-    expect(&folder, &["--help"], None, 0, &["run", "demo", "emulator", "Exit codes", "77", "78"]);
+    expect(&folder, &["--help"], None, 0, &["run", "demo", "emulator", "trace", "Exit codes", "77", "78"]);
     expect(&folder, &["--version"], None, 0, &["mynah 0."]);
     for (subcommand, option) in [("run", "--board"), ("demo", "--text-only"), ("emulator", "--listen")] {
         expect(&folder, &[subcommand, "--help"], None, 0, &["Usage", option]);

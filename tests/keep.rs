@@ -1,13 +1,19 @@
-//! What outlives the program, on a real disk: the state directory of `mynah run`, and what a kill leaves behind.
+//! What outlives the program, on a real disk: the state directory of `mynah run`, what a kill leaves behind, and the
+//! flight recorder's dumps.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use mynah::cli::dump::Dump;
+use mynah::hw::clock::RealClock;
 use mynah::hw::folder::Folder;
+use mynah::trace::{Entry, Recorder};
+use mynah::units::Time;
 
 #[path = "line/process.rs"]
 #[allow(dead_code, reason = "the line's tests use the rest")]
@@ -117,4 +123,93 @@ fn of_two_in_one_directory_the_second_says_whose_it_is_and_goes_on_without() {
     let mut third = run(&folder, "third", &state);
     says(&mut third, "no connection");
     assert!(!third.text().contains("another mynah"), "{}", third.text());
+}
+
+fn trace(folder: &Path, state: &Path, code: i32) -> String {
+    let mut command = Command::new(MYNAH);
+    command.args(["trace", "--state"]).arg(state).env("XDG_STATE_HOME", folder.join("home"));
+    let done = command.output().unwrap();
+    let text = String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(code), "{text}");
+    text
+}
+
+/// The emulator and its address.
+fn emulator(folder: &Path) -> (Process, String) {
+    let mut emulator = mynah(folder, "emulator", &["emulator", "--listen", "127.0.0.1:0"]);
+    says(&mut emulator, "listening on ws://");
+    let text = emulator.text();
+    let address = text.split_once("listening on ws://").unwrap().1.split_once(' ').unwrap().0;
+    let live = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
+    (emulator, format!("ws://{address}{live}"))
+}
+
+#[test]
+fn the_running_daemon_tells_what_it_did_and_the_last_dump_stays() {
+    let folder = folder("trace");
+    let (_emulator, live) = emulator(&folder);
+    let state = folder.join("state");
+    let text = trace(&folder, &state, 1);
+    assert!(text.contains("no daemon runs with its state in") && text.contains("--state names another"), "{text}");
+    let arguments = ["run", "--board", "sim", "--endpoint", &live, "--state", state.to_str().unwrap()];
+    let mut run = mynah(&folder, "run", &arguments);
+    says(&mut run, "ready: the service took the set-up");
+    // As anybody may ask, with `kill -USR1`.
+    run.signal(libc::SIGUSR1);
+    says(&mut run, "state/trace.txt (asked for by the signal SIGUSR1)");
+    let dump = fs::read_to_string(state.join("trace.txt")).unwrap();
+    for piece in
+        ["setup complete", "event       link ready", "-> link     open", "a new conversation", "since the start"]
+    {
+        assert!(dump.contains(piece), "{piece}:\n{dump}");
+    }
+    assert_eq!(fs::metadata(state.join("trace.txt")).unwrap().permissions().mode() & 0o777, 0o600);
+    // As `mynah trace` does; each is a new one.
+    let up = |text: &str| text.split_once("up for ").unwrap().1.split_once(' ').unwrap().0.to_string();
+    let (first, second) = (trace(&folder, &state, 0), trace(&folder, &state, 0));
+    assert!(first.contains("setup complete") && up(&first) != up(&second) && up(&first) != up(&dump), "{first}");
+    run.signal(libc::SIGTERM);
+    assert_eq!(run.end_within(LIMIT).code(), Some(0), "{}", run.text());
+    let text = trace(&folder, &state, 0);
+    assert!(text.contains("no daemon runs; this is ") && up(&text) == up(&second), "{text}");
+}
+
+#[test]
+fn a_refusal_leaves_a_dump_that_the_next_run_does_not_overwrite() {
+    let folder = folder("refused");
+    let (_emulator, live) = emulator(&folder);
+    let state = folder.join("state");
+    let arguments = ["run", "--board", "sim", "--endpoint", &live, "--state", state.to_str().unwrap()];
+    let mut command = Command::new(MYNAH);
+    let mut run = Process::start("run", &folder, command.args(arguments).env("GEMINI_API_KEY", "bad-key"));
+    assert_eq!(run.end_within(LIMIT).code(), Some(77), "{}", run.text());
+    let text = trace(&folder, &state, 0);
+    assert!(text.contains("core        refused") && text.contains("the service refused the key"), "{text}");
+    assert!(!text.contains("bad-key") && !text.contains("API key not valid"), "{text}");
+    let mut next = mynah(&folder, "next", &arguments);
+    says(&mut next, "ready");
+    let text = trace(&folder, &state, 0);
+    assert!(text.contains("link ready") && text.contains("an earlier run ended by a fault"), "{text}");
+}
+
+/// Not a test by itself: the process whose end [`a_panic_leaves_a_dump_without_what_it_says`] looks at.
+#[test]
+fn the_program_that_panics() {
+    let Some(path) = std::env::var_os(WRITE_TO) else { return };
+    let recorder = Recorder::new([]);
+    recorder.add(Time::from_ms(5), Entry::new("core", "the last thing"));
+    Dump { recorder, clock: Arc::new(RealClock::new()), folder: Some(Arc::new(Folder::new(path))) }.on_panic();
+    let thread = std::thread::spawn(|| panic!("what somebody said"));
+    let _ = thread.join();
+}
+
+#[test]
+fn a_panic_leaves_a_dump_without_what_it_says() {
+    let path = folder("panic");
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program.args(["--exact", "the_program_that_panics"]).env(WRITE_TO, &path);
+    program.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    let dump = fs::read_to_string(path.join("trace-fatal.txt")).unwrap();
+    assert!(dump.contains("the program panicked at tests/keep.rs:") && dump.contains("the last thing"), "{dump}");
+    assert!(!dump.contains("what somebody said"), "{dump}");
 }

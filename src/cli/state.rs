@@ -1,9 +1,12 @@
 //! Where a program finds its state directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::hw::folder::Folder;
+
+/// Where systemd has the service keep its state (`StateDirectory=` in the unit).
+const SERVICE: &str = "/var/lib/mynah";
 
 /// `--state`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +26,15 @@ impl Place {
         }
         path.map(|path| Arc::new(Folder::new(path)))
     }
+}
+
+/// Where a daemon's directory may be, for who looks for it: this user's, and the service's.
+pub fn usual_places() -> Vec<PathBuf> {
+    let mut places: Vec<PathBuf> = usual(|name| std::env::var(name).ok()).into_iter().collect();
+    if !places.iter().any(|place| place == Path::new(SERVICE)) {
+        places.push(SERVICE.into());
+    }
+    places
 }
 
 /// What the environment says; `env` answers a variable's value.

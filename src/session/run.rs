@@ -2,6 +2,10 @@
 //!
 //! It waits on one bell for any queue, or for the session's next deadline. Nothing here decides.
 
+mod cause;
+mod note;
+pub mod record;
+
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
@@ -16,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::memory::Memory;
+use super::timers::Reason;
 use super::{Input, Output, Session};
 use crate::bell::Bell;
 use crate::flow::{
@@ -24,6 +29,7 @@ use crate::flow::{
 };
 use crate::hw::Clock;
 use crate::live::close::{Closing, Refusal};
+use crate::trace::Recorder;
 use crate::units::Time;
 
 /// How soon an order that found its queue full is tried again.
@@ -87,6 +93,8 @@ pub struct Parts {
     pub stop: Arc<AtomicBool>,
     /// Counts turns of the loop, for the watchdog.
     pub progress: Arc<AtomicU64>,
+    /// Keeps what came and what was sent. Events are not among it: whoever makes the watcher adds them.
+    pub recorder: Recorder,
 }
 
 /// Starts the thread.
@@ -94,8 +102,9 @@ pub struct Parts {
 /// # Errors
 /// The system has no thread to give.
 pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
-    let Parts { session, clock, bell, inputs, outputs, stop, progress } = parts;
-    let core = Core { session, clock, bell, outputs, stop, progress, late: Late::default(), today: Today::default() };
+    let Parts { session, clock, bell, inputs, outputs, stop, progress, recorder } = parts;
+    let (late, today, deadline) = (Late::default(), Today::default(), None);
+    let core = Core { session, clock, bell, outputs, stop, progress, recorder, late, today, deadline };
     thread::Builder::new().name("core".into()).spawn(move || core.run(inputs))
 }
 
@@ -108,6 +117,9 @@ struct Core {
     progress: Arc<AtomicU64>,
     late: Late,
     today: Today,
+    recorder: Recorder,
+    /// What the session waits for, as it said last.
+    deadline: Option<(Time, Reason)>,
 }
 
 /// The day that the session was told, and when the calendar is looked at again.
@@ -201,10 +213,15 @@ impl Core {
     fn step(&mut self, input: Input) -> Option<Time> {
         let now = self.clock.now();
         self.session.set_link_room(self.outputs.link.capacity());
-        self.session.handle_input(input, now);
+        self.give(input, now);
         loop {
-            match self.session.poll_output() {
-                Output::Timeout(deadline) => return deadline.map(|(at, _)| at),
+            let output = self.session.poll_output();
+            record::output(&output, now, &self.recorder);
+            match output {
+                Output::Timeout(deadline) => {
+                    self.deadline = deadline;
+                    return deadline.map(|(at, _)| at);
+                }
                 Output::Event(what) => (self.outputs.watcher)(&Event { at: now, what }),
                 Output::Gate(note) => self.tell_gate(note),
                 Output::Speaker(order) => self.tell_speaker(order),
@@ -214,6 +231,15 @@ impl Core {
                 Output::Refused(refusal) => (self.outputs.refused)(refusal),
             }
         }
+    }
+
+    /// One input, put on record with the deadline that passed before it.
+    fn give(&mut self, input: Input, now: Time) {
+        if let Some((at, reason)) = self.deadline.take_if(|(at, _)| *at <= now) {
+            record::due(reason, now.since(at), now, &self.recorder);
+        }
+        record::input(&input, now, &self.recorder);
+        self.session.handle_input(input, now);
     }
 
     fn tell_gate(&mut self, note: GateNote) {
@@ -249,7 +275,7 @@ impl Core {
         if !matches!(order, LinkOrder::Close) {
             let why = "the network does not take what is sent; another connection is made".to_string();
             let event = LinkEvent::Down(Closing::Network(why));
-            self.session.handle_input(Input::Link(LinkReport { attempt: self.session.attempt(), event }), now);
+            self.give(Input::Link(LinkReport { attempt: self.session.attempt(), event }), now);
         }
     }
 
@@ -257,7 +283,7 @@ impl Core {
         match self.outputs.tools.try_send(order) {
             Err(TrySendError::Full(ToolOrder::Run(call))) => {
                 let result = Err("busy: too many actions at once; call again in a moment".to_string());
-                self.session.handle_input(Input::Tool(ToolReply { id: call.id, name: call.name, result }), now);
+                self.give(Input::Tool(ToolReply { id: call.id, name: call.name, result }), now);
             }
             Err(TrySendError::Full(cancel @ ToolOrder::Cancel(_))) => self.late.cancels.push_back(cancel),
             Ok(()) | Err(TrySendError::Closed(_)) => {}
@@ -333,6 +359,8 @@ mod tests {
             progress: Arc::default(),
             late: Late::default(),
             today: Today::default(),
+            recorder: Recorder::new([]),
+            deadline: None,
         };
         (core, notes, orders)
     }
