@@ -4,6 +4,7 @@ pub mod demo;
 pub mod emulator;
 pub mod events;
 pub mod exit;
+pub mod hand;
 pub mod house;
 pub mod load;
 pub mod log;
