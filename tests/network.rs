@@ -23,3 +23,5 @@ mod faults;
 mod lives;
 #[path = "network/papers.rs"]
 mod papers;
+#[path = "network/soak.rs"]
+mod soak;

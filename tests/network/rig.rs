@@ -54,6 +54,8 @@ pub struct Rig {
     emulators: Vec<Process>,
     hand: File,
     said: u64,
+    /// What a test saw last, for its failure.
+    last_seen: String,
 }
 
 impl Rig {
@@ -81,7 +83,7 @@ impl Rig {
             format!("endpoint = \"wss://{}{LIVE_PATH}\"\nextra_ca = \"{}\"\n{agent}\n", proxy.address, ca.display());
         std::fs::write(folder.join("mynah.toml"), agent).unwrap();
         let hand = fifo(&folder.join("hand"));
-        Rig { proxy, folder, mynah: None, emulators, hand, said: 0 }
+        Rig { proxy, folder, mynah: None, emulators, hand, said: 0, last_seen: String::new() }
     }
 
     /// Starts another emulator with other papers, and sends the network's further connections to it.
@@ -102,6 +104,16 @@ impl Rig {
             command.arg("--state").arg(state);
         }
         self.mynah = Some(Process::start("mynah", &self.folder, &mut command));
+    }
+
+    pub fn mynah_id(&self) -> u32 {
+        self.mynah.as_ref().unwrap().id()
+    }
+
+    /// Panics where the device's program has ended; `meanwhile` is what the test saw.
+    pub fn must_live(&mut self, meanwhile: &str) {
+        self.last_seen = meanwhile.to_string();
+        self.mynah.as_mut().unwrap().must_live();
     }
 
     pub fn kill_mynah(&mut self) {
@@ -198,6 +210,12 @@ impl Rig {
         })
     }
 
+    /// The newest turns that ended, with their files.
+    pub fn heard_lately(&self, turns: usize) -> Vec<(PathBuf, Vec<i16>)> {
+        let newest = self.recordings(false).into_iter().rev().take(turns);
+        newest.filter_map(|path| voice::read(&path).map(|heard| (path, heard))).collect()
+    }
+
     /// The turns that the service heard the beginning of.
     pub fn cut(&self) -> Vec<Vec<i16>> {
         self.recordings(true).iter().filter_map(|path| voice::read(path)).collect()
@@ -227,7 +245,7 @@ impl Drop for Rig {
         self.mynah.take();
         self.emulators.clear();
         if std::thread::panicking() {
-            eprintln!("--- the run's files are in {}", self.folder.display());
+            eprintln!("--- the run's files are in {}\n{}", self.folder.display(), self.last_seen);
             for (name, lines) in [("events.jsonl", 30), ("mynah.log", 40), ("emulator-0.log", 40)] {
                 let text = std::fs::read_to_string(self.folder.join(name)).unwrap_or_default();
                 let all: Vec<&str> = text.lines().filter(|line| !line.contains("speech_sent")).collect();
