@@ -23,6 +23,7 @@ mod setup;
 pub mod sounds;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! One current-thread runtime serves all clients, one task each. A client that does not read is dropped after
 //! [`WRITE_TIMEOUT`]; more than [`CLIENTS_MAX`] at once are turned away.
 
+mod door;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -18,7 +20,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -31,7 +33,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 
 use super::sounds::SOUND_MAX;
-use super::{Api, Emulator, FrameKind, Line, Options, Output, Script, Sound, Sounds, Voice};
+use super::tokens::{Tokens, Visit};
+use super::{Emulator, FrameKind, Line, Options, Output, Script, Sound, Sounds, Voice};
 use crate::units::{Hertz, Time};
 
 /// Clients served at once.
@@ -174,7 +177,12 @@ pub fn spawn(listen: SocketAddr, options: ServeOptions) -> io::Result<Running> {
 
 /// Serves clients until `stop` ends. Connections that are still open then are cut.
 pub async fn serve(listener: TcpListener, options: ServeOptions, stop: impl Future<Output = ()>) {
-    let shared = Arc::new(Shared { options, clients: AtomicU64::new(0), next_turn: AtomicUsize::new(0) });
+    let shared = Arc::new(Shared {
+        options,
+        clients: AtomicU64::new(0),
+        next_turn: AtomicUsize::new(0),
+        tokens: Tokens::default(),
+    });
     let mut clients = JoinSet::new();
     tokio::pin!(stop);
     loop {
@@ -206,6 +214,7 @@ struct Shared {
     clients: AtomicU64,
     /// Where scripts with `connections continue` go on.
     next_turn: AtomicUsize,
+    tokens: Tokens,
 }
 
 impl Shared {
@@ -232,11 +241,17 @@ async fn attend(tcp: TcpStream, shared: &Shared, number: u64) -> String {
 }
 
 async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, number: u64) -> String {
+    let mut stream = BufReader::new(stream);
+    if door::is_wanted(&mut stream).await {
+        return door::serve(stream, &shared.tokens).await;
+    }
     let mut options = Options { session: number, ..Options::default() };
+    let mut visit = Visit::default();
     // The error's size is the library's choice.
     #[expect(clippy::result_large_err, reason = "the library wants this signature")]
-    let door = |request: &Request, response: Response| match enter(request) {
+    let callback = |request: &Request, response: Response| match door::enter(request) {
         Some((api, key)) => {
+            visit = shared.tokens.visit(request.uri().path(), key.as_deref());
             (options.api, options.key) = (api, key);
             Ok(response)
         }
@@ -248,7 +263,7 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, 
         }
     };
     let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX)).max_frame_size(Some(MESSAGE_MAX));
-    let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, door, Some(config));
+    let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, callback, Some(config));
     let socket = match timeout(HANDSHAKE_TIMEOUT, accepted).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => return format!("no WebSocket: {error}"),
@@ -263,24 +278,7 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, 
         Ok(recorder) => recorder,
         Err(error) => return format!("the recording failed: {error}"),
     };
-    Client { socket, emulator, recorder, shared, number }.talk().await
-}
-
-/// The API version and the key of a request, or none where the path is another.
-fn enter(request: &Request) -> Option<(Api, Option<String>)> {
-    let path = request.uri().path().trim_end_matches("Constrained");
-    let api = match path.strip_suffix(".GenerativeService.BidiGenerateContent")? {
-        path if path.ends_with(".v1beta") => Api::V1beta,
-        path if path.ends_with(".v1alpha") => Api::V1alpha,
-        path if path.ends_with(".v1") => Api::V1,
-        _ => return None,
-    };
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let token = header("authorization").and_then(|value| value.strip_prefix("Token "));
-    let query = request.uri().query().unwrap_or_default().split('&');
-    let asked = query.filter_map(|pair| pair.split_once('=')).find(|(name, _)| matches!(*name, "key" | "access_token"));
-    let key = header("x-goog-api-key").or(token).or(asked.map(|(_, value)| value));
-    Some((api, key.map(str::to_owned)))
+    Client { socket, emulator, recorder, shared, number, visit }.talk().await
 }
 
 struct Client<'a, S> {
@@ -289,6 +287,7 @@ struct Client<'a, S> {
     recorder: Option<Recorder>,
     shared: &'a Shared,
     number: u64,
+    visit: Visit,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
@@ -325,7 +324,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
         if let Some(recorder) = &mut self.recorder {
             recorder.message(now, "client", bytes);
         }
-        self.emulator.handle_message(bytes, now);
+        match self.visit.admit(bytes, door::unix_s()) {
+            Ok(bytes) => self.emulator.handle_message(&bytes, now),
+            Err(refusal) => self.emulator.refuse(refusal),
+        }
     }
 
     /// Does all that the emulator wants; answers when it wants to be called again, or how it ended.
