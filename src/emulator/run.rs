@@ -27,8 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 
@@ -255,12 +254,7 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, 
             (options.api, options.key) = (api, key);
             Ok(response)
         }
-        None => {
-            let sentence = "The path must end in v1beta.GenerativeService.BidiGenerateContent.\n".to_owned();
-            let mut refusal = ErrorResponse::new(Some(sentence));
-            *refusal.status_mut() = StatusCode::NOT_FOUND;
-            Err(refusal)
-        }
+        None => Err(door::not_found()),
     };
     let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX)).max_frame_size(Some(MESSAGE_MAX));
     let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, callback, Some(config));
@@ -547,7 +541,7 @@ mod tests {
     fn another_path_is_not_found() {
         visit(ServeOptions::new(Script::echo()), "/ws/v2.GenerativeService.BidiGenerateContent", async |socket| {
             match socket {
-                Err(Error::Http(response)) => assert_eq!(response.status(), StatusCode::NOT_FOUND),
+                Err(Error::Http(response)) => assert_eq!(response.status().as_u16(), 404),
                 other => panic!("{other:?}"),
             }
         });

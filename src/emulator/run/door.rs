@@ -11,7 +11,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::handshake::server::Request as UpgradeRequest;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request as UpgradeRequest};
 
 use crate::emulator::Api;
 use crate::emulator::tokens::Tokens;
@@ -37,6 +37,14 @@ pub(super) fn enter(request: &UpgradeRequest) -> Option<(Api, Option<String>)> {
     let key = header("x-goog-api-key").or(token).or(asked.map(|(_, value)| value));
     // Clients that put a token into the address write its slash as %2F.
     Some((api, key.map(|key| key.replace("%2F", "/"))))
+}
+
+/// The answer to a path that leads nowhere.
+pub(super) fn not_found() -> ErrorResponse {
+    let sentence = "The path must end in v1beta.GenerativeService.BidiGenerateContent.\n".to_owned();
+    let mut refusal = ErrorResponse::new(Some(sentence));
+    *refusal.status_mut() = StatusCode::NOT_FOUND;
+    refusal
 }
 
 /// The time of day, seconds since 1970: tokens expire by it.
