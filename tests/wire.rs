@@ -12,11 +12,11 @@ use std::path::Path;
 
 use mynah::audio::{HOP_FRAMES, Hop, Speech};
 use mynah::config::agent::{
-    Action, Agent, Behavior, ButtonStyle, Limits, Listen, ListenMode, Speak, Tool, VoiceBargeIn,
+    Action, Agent, Behavior, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, Tool, VoiceBargeIn,
 };
 use mynah::live::client::{self, Message};
 use mynah::live::server::{self, Interaction, Reader};
-use mynah::live::setup::setup;
+use mynah::live::setup::{Begin, Variant, setup};
 use mynah::units::{CallId, Time};
 use serde_json::{Map, Value, json};
 
@@ -65,7 +65,7 @@ fn agent(model: &str, tools: Vec<Tool>) -> Agent {
             message_ms: 20,
             turn_max_s: 60,
         },
-        speak: Speak { volume_percent: 80, prebuffer_ms: 60 },
+        speak: Speak { volume_percent: 80, prebuffer_ms: 60, cues: Cues::On },
         limits: Limits {
             setup_timeout_ms: 15_000,
             answer_timeout_ms: 8_000,
@@ -117,7 +117,7 @@ fn response(id: &str, result: Result<Value, String>) -> Message {
 
 /// What each client file is written from.
 fn written(name: &str) -> Message {
-    let setup_of = |agent: &Agent| Message::Setup(Box::new(setup(agent)));
+    let setup_of = |agent: &Agent| Message::Setup(Box::new(setup(agent, &Variant::default(), Begin::Fresh)));
     match name {
         "client-setup" => setup_of(&full_agent()),
         // The agent file says BLOCKING; this model would refuse it.
@@ -157,7 +157,7 @@ fn nothing_is_sent_that_the_service_refuses_or_swallows() {
     let mut out = String::new();
     for model in ["gemini-3.8-live", "gemini-3.8-live-extended-thinking", "gemini-3.1-flash-live-preview", "new"] {
         let agent = Agent { model: model.into(), ..full_agent() };
-        client::encode(&Message::Setup(Box::new(setup(&agent))), &mut out);
+        client::encode(&Message::Setup(Box::new(setup(&agent, &Variant::default(), Begin::Fresh))), &mut out);
         for never in ["mediaChunks", "proactivity", "transparent", "explicitVadSignal", "TEXT", "parametersJsonSchema"]
         {
             assert!(!out.contains(never), "{model}: {never} in {out}");

@@ -14,6 +14,7 @@ use crate::daemon::{Daemon, Options};
 use crate::emulator::run::{self as emulator, ServeOptions};
 use crate::emulator::{Script, Sound, Sounds};
 use crate::hw::{self, Board, Clock};
+use crate::trace::Recorder;
 
 /// The path that a Live client asks for.
 pub(super) const LIVE_PATH: &str = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
@@ -54,6 +55,8 @@ impl House for Mynah {
             key: Some(DEMO_KEY.into()),
             extra_ca_pem: None,
             watcher: show.events,
+            recorder: Recorder::new([]),
+            state: None,
         })?;
         Ok(Box::new(move || {
             daemon.stop();

@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 pub mod demo;
+pub mod dump;
 pub mod emulator;
 pub mod events;
 pub mod exit;
@@ -9,4 +10,6 @@ pub mod load;
 pub mod log;
 pub mod run;
 pub mod sounds;
+pub mod state;
+pub mod trace;
 pub mod watch;

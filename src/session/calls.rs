@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::timers::{Reason, Timers};
 use crate::flow::{Call, ToolReply};
 use crate::units::{CallId, Time};
@@ -15,6 +17,18 @@ struct Open {
     name: String,
     called_at: Time,
     deadline: Time,
+    owner: Owner,
+}
+
+/// Who waits for the result.
+#[derive(Debug)]
+enum Owner {
+    /// The present connection.
+    Model,
+    /// Nobody at the moment: the connection ended. The result, once there is one.
+    Lost(Option<Result<Value, String>>),
+    /// Nobody any more: it was reported lost while the tool was still at it.
+    Nobody,
 }
 
 /// What to do with a call that arrived.
@@ -35,6 +49,26 @@ pub struct Answer {
     pub reply: ToolReply,
     /// Milliseconds since the call.
     pub took_ms: u64,
+}
+
+/// A call that ran out of time.
+#[derive(Debug, PartialEq)]
+pub struct Late {
+    /// The call: its tool must stop.
+    pub id: CallId,
+    /// What to answer, where the model waits.
+    pub answer: Option<Answer>,
+}
+
+/// A call whose connection ended before its answer.
+#[derive(Debug, PartialEq)]
+pub struct Lost {
+    /// The call.
+    pub id: CallId,
+    /// The function.
+    pub name: String,
+    /// What the tool said; none while it is still at it.
+    pub result: Option<Result<Value, String>>,
 }
 
 /// The ledger.
@@ -69,66 +103,125 @@ impl Calls {
 
     /// A call arrived.
     pub fn called(&mut self, call: Call, now: Time, timers: &mut Timers) -> Admission {
-        if self.open.contains_key(&call.id) {
-            return Admission::Known;
+        if let Some(open) = self.open.get(&call.id) {
+            let why = "busy: an action with this id is still under way from before the connection broke".to_string();
+            return match open.owner {
+                Owner::Model => Admission::Known,
+                _ => Admission::Refuse(ToolReply { id: call.id, name: call.name, result: Err(why) }),
+            };
         }
         if self.open.len() >= CALLS_OPEN_MAX {
             let why = format!("busy: {CALLS_OPEN_MAX} calls are open already; wait for their results and call again");
             return Admission::Refuse(ToolReply { id: call.id, name: call.name, result: Err(why) });
         }
         let limit = self.tools.get(&call.name).map_or(Duration::from_secs(1), |tool| tool.limit);
-        let open = Open { name: call.name.clone(), called_at: now, deadline: now + limit + self.grace };
+        let open =
+            Open { name: call.name.clone(), called_at: now, deadline: now + limit + self.grace, owner: Owner::Model };
         self.open.insert(call.id.clone(), open);
         self.arm(timers);
         Admission::Run(call)
     }
 
-    /// A tool answered. None where the call is not open: cancelled, timed out, or of an old connection.
+    /// A tool answered. None where nobody waits for it: cancelled, timed out, or of a connection that ended.
     pub fn replied(&mut self, reply: ToolReply, now: Time, timers: &mut Timers) -> Option<Answer> {
+        let open = self.open.get_mut(&reply.id)?;
+        if let Owner::Lost(result) = &mut open.owner {
+            result.get_or_insert(reply.result);
+            self.arm(timers);
+            return None;
+        }
         let open = self.open.remove(&reply.id)?;
         self.arm(timers);
-        Some(Answer { reply, took_ms: now.since(open.called_at).as_millis() as u64 })
+        let took_ms = now.since(open.called_at).as_millis() as u64;
+        matches!(open.owner, Owner::Model).then_some(Answer { reply, took_ms })
     }
 
-    /// The server cancelled a call. Answers whether it was open: then the tool must stop.
+    /// The server cancelled a call. Answers whether its tool is at work: then it must stop.
     pub fn cancelled(&mut self, id: &CallId, timers: &mut Timers) -> bool {
         let was_open = self.open.remove(id).is_some();
         self.arm(timers);
         was_open
     }
 
-    /// [`Reason::Call`] passed: the calls that are late, each with the error to answer it with.
-    pub fn late(&mut self, now: Time, timers: &mut Timers) -> Vec<Answer> {
-        let late: Vec<CallId> = self.open.iter().filter(|(_, o)| o.deadline <= now).map(|(id, _)| id.clone()).collect();
-        let answers = late.into_iter().filter_map(|id| {
-            let open = self.open.remove(&id)?;
+    /// [`Reason::Call`] passed: the calls that are late. Each must be stopped; where the model waits there is an
+    /// error to answer with.
+    pub fn late(&mut self, now: Time, timers: &mut Timers) -> Vec<Late> {
+        let is_due = |open: &&mut Open| open.deadline <= now && !matches!(open.owner, Owner::Lost(Some(_)));
+        let mut late = Vec::new();
+        for (id, open) in self.open.iter_mut().filter(|(_, open)| is_due(open)) {
             let took_ms = now.since(open.called_at).as_millis() as u64;
             let why = format!("no result after {took_ms} ms; the action was stopped and may or may not have happened");
-            Some(Answer { reply: ToolReply { id, name: open.name, result: Err(why) }, took_ms })
-        });
-        let answers = answers.collect();
+            let answer = match &mut open.owner {
+                Owner::Model => {
+                    let reply = ToolReply { id: id.clone(), name: open.name.clone(), result: Err(why) };
+                    open.owner = Owner::Nobody;
+                    Some(Answer { reply, took_ms })
+                }
+                Owner::Lost(result) => {
+                    *result = Some(Err(why));
+                    None
+                }
+                Owner::Nobody => None,
+            };
+            late.push(Late { id: id.clone(), answer });
+        }
+        self.open.retain(|_, open| open.deadline > now || matches!(open.owner, Owner::Lost(_)));
         self.arm(timers);
-        answers
+        late
     }
 
-    /// The connection ended: its calls mean nothing any more. Answers them, so that the tools are stopped.
-    pub fn link_lost(&mut self, timers: &mut Timers) -> Vec<CallId> {
-        timers.clear(Reason::Call);
-        std::mem::take(&mut self.open).into_keys().collect()
+    /// The connection ended. The tools go on: what has begun to move is better brought to its end than left
+    /// half-way. What they answer is told on the next connection, if it is of the same conversation.
+    pub fn link_lost(&mut self) {
+        for open in self.open.values_mut().filter(|open| matches!(open.owner, Owner::Model)) {
+            open.owner = Owner::Lost(None);
+        }
     }
 
-    /// Whether this call is open.
+    /// Whether calls of a connection that ended wait to be told of.
+    pub fn is_any_lost(&self) -> bool {
+        self.open.values().any(|open| matches!(open.owner, Owner::Lost(_)))
+    }
+
+    /// Another connection is ready: takes the calls that were lost with an older one, with what became of them so
+    /// far. What is still at work nobody waits for any more.
+    pub fn take_lost(&mut self, timers: &mut Timers) -> Vec<Lost> {
+        let mut lost = Vec::new();
+        for (id, open) in &mut self.open {
+            if let Owner::Lost(result) = &mut open.owner {
+                lost.push(Lost { id: id.clone(), name: open.name.clone(), result: result.take() });
+                open.owner = Owner::Nobody;
+            }
+        }
+        let is_over = |id: &CallId| lost.iter().any(|lost| lost.id == *id && lost.result.is_some());
+        self.open.retain(|id, _| !is_over(id));
+        self.arm(timers);
+        lost
+    }
+
+    /// Whether the model waits for a tool that it must wait for.
+    pub fn is_blocking_open(&self) -> bool {
+        self.open.values().any(|open| matches!(open.owner, Owner::Model) && self.is_blocking(&open.name))
+    }
+
+    /// Whether the model waits for this call.
     pub fn is_open(&self, id: &CallId) -> bool {
-        self.open.contains_key(id)
+        self.open.get(id).is_some_and(|open| matches!(open.owner, Owner::Model))
     }
 
-    /// Whether any call is open.
+    /// Whether the model waits for any call.
     pub fn is_any_open(&self) -> bool {
-        !self.open.is_empty()
+        self.open.values().any(|open| matches!(open.owner, Owner::Model))
+    }
+
+    /// Another model's terms.
+    pub fn set_tools(&mut self, tools: BTreeMap<String, Terms>) {
+        self.tools = tools;
     }
 
     fn arm(&self, timers: &mut Timers) {
-        match self.open.values().map(|o| o.deadline).min() {
+        let is_running = |open: &&Open| !matches!(open.owner, Owner::Lost(Some(_)));
+        match self.open.values().filter(is_running).map(|o| o.deadline).min() {
             Some(at) => timers.set(Reason::Call, at),
             None => timers.clear(Reason::Call),
         }
@@ -174,11 +267,35 @@ mod tests {
         let (mut calls, mut timers) = (ledger(), Timers::default());
         calls.called(call("a", "lamp"), Time::ZERO, &mut timers);
         let late = calls.late(Time::from_ms(2_500), &mut timers);
-        assert_eq!((late.len(), late[0].took_ms), (1, 2_500));
-        assert!(late[0].reply.result.as_ref().unwrap_err().contains("2500 ms"));
+        let answer = late[0].answer.as_ref().unwrap();
+        assert_eq!((late.len(), answer.took_ms), (1, 2_500));
+        assert!(answer.reply.result.as_ref().unwrap_err().contains("2500 ms"));
         assert_eq!(calls.replied(reply("a"), Time::from_ms(2_600), &mut timers), None);
         assert!(!calls.cancelled(&CallId::from("a"), &mut timers));
         assert!(calls.late(Time::from_ms(9_000), &mut timers).is_empty());
+    }
+
+    #[test]
+    fn a_lost_call_goes_on_and_is_told_once_with_what_became_of_it() {
+        let (mut calls, mut timers) = (ledger(), Timers::default());
+        for id in ["done", "late", "slow"] {
+            let name = if id == "slow" { "search" } else { "lamp" };
+            calls.called(call(id, name), Time::ZERO, &mut timers);
+        }
+        calls.link_lost();
+        assert!(!calls.is_any_open() && calls.is_any_lost());
+        assert_eq!(calls.replied(reply("done"), Time::ZERO, &mut timers), None, "nobody waits for it now");
+        let late = calls.late(Time::from_ms(2_500), &mut timers);
+        assert_eq!(late, [Late { id: CallId::from("late"), answer: None }], "it is stopped all the same");
+        assert!(calls.late(Time::from_ms(2_501), &mut timers).is_empty());
+        let lost = calls.take_lost(&mut timers);
+        let told: Vec<_> = lost.iter().map(|l| (&*l.id.0, l.result.as_ref().map(Result::is_ok))).collect();
+        assert_eq!(told, [("done", Some(true)), ("late", Some(false)), ("slow", None)]);
+        assert!(calls.take_lost(&mut timers).is_empty());
+        assert!(matches!(calls.called(call("slow", "search"), Time::ZERO, &mut timers), Admission::Refuse(_)));
+        assert!(matches!(calls.called(call("done", "lamp"), Time::ZERO, &mut timers), Admission::Run(_)));
+        assert_eq!(calls.replied(reply("slow"), Time::from_ms(3_000), &mut timers), None);
+        assert!(matches!(calls.called(call("slow", "search"), Time::ZERO, &mut timers), Admission::Run(_)));
     }
 
     #[test]

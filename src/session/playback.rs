@@ -28,20 +28,12 @@ pub struct Playback {
     newest: Option<Epoch>,
     received_us: u64,
     heard_ms: u64,
-    is_audible: bool,
     is_refused: bool,
 }
 
 impl Default for Playback {
     fn default() -> Playback {
-        Playback {
-            state: State::Silent,
-            newest: None,
-            received_us: 0,
-            heard_ms: 0,
-            is_audible: false,
-            is_refused: false,
-        }
+        Playback { state: State::Silent, newest: None, received_us: 0, heard_ms: 0, is_refused: false }
     }
 }
 
@@ -70,8 +62,7 @@ impl Playback {
     /// A chunk of `epoch` arrived.
     pub fn offer(&mut self, epoch: Epoch, chunk: &Chunk) -> Offer {
         if self.newest != Some(epoch) {
-            let is_audible = self.is_audible;
-            *self = Playback { newest: Some(epoch), is_audible, ..Playback::default() };
+            *self = Playback { newest: Some(epoch), ..Playback::default() };
         }
         if self.is_refused {
             return Offer::Drop;
@@ -96,16 +87,17 @@ impl Playback {
         true
     }
 
+    /// Milliseconds that the loudspeaker has still to say, once it was given everything; none before and after.
+    pub fn left_ms(&self) -> Option<u64> {
+        let is_ended = matches!(self.state, State::Playing { is_ended: true, .. });
+        is_ended.then(|| (self.received_us / 1000).saturating_sub(self.heard_ms))
+    }
+
     /// Everything is to be silent now. Answers the turn to flush.
     pub fn flush(&mut self) -> Option<Epoch> {
         let epoch = self.epoch()?;
         self.state = State::Silent;
         Some(epoch)
-    }
-
-    /// The speaker has something to hear, or has not. Answers whether that is news.
-    pub fn audible(&mut self, is_audible: bool) -> bool {
-        std::mem::replace(&mut self.is_audible, is_audible) != is_audible
     }
 
     /// The speaker says how much of `epoch` was heard.

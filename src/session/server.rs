@@ -10,7 +10,7 @@ use super::calls::Admission;
 use super::playback::Offer;
 use super::turn::{Completed, Content, Interrupted, User};
 use crate::audio::Chunk;
-use crate::flow::{Call, LinkOrder, SPEAKER_QUEUE_MS, SpeakerOrder, ToolOrder, ToolReply, What};
+use crate::flow::{Call, LinkOrder, SPEAKER_QUEUE_MS, SpeakerOrder, ToolOrder, ToolReply, Usage, What};
 use crate::live::client;
 use crate::live::close::Closing;
 use crate::live::server::{Interaction, Message};
@@ -51,12 +51,30 @@ impl Session {
             self.end_of_sound(epoch);
         }
         self.handle_end(message.turn_complete, message.interaction, message.turn_reason, now);
+        if let Some(usage) = message.usage {
+            self.handle_usage(usage);
+        }
+        if let Some(handle) = message.handle {
+            self.leave.handle_came();
+            self.resume.renewed(handle);
+        }
+        if let Some(left) = message.go_away {
+            self.handle_go_away(left, now);
+        }
+    }
+
+    fn handle_usage(&mut self, turn: Usage) {
+        let turn_microusd = self.account.count(&turn);
+        let (day, session_microusd) = (self.account.day(), self.account.session_microusd());
+        let (day_tokens, day_microusd) = (day.tokens, day.microusd);
+        self.event(What::Usage { turn, turn_microusd, session_microusd, day_tokens, day_microusd });
     }
 
     /// An error told in a message ends the connection as a close frame with its text would.
     fn handle_error(&mut self, text: &str, now: Time) {
         let text = format!("the service reports an error: {text}");
-        let change = self.link.down(&Closing::Error(text.clone()), now, &mut self.timers);
+        let closing = Closing::Error(text.clone());
+        let change = self.link.down(&closing, self.resume.is_offered(), now, &mut self.timers);
         if change.is_some() {
             self.event(What::Trouble { part: "link".into(), text });
             self.out.push_back(super::Output::Link(LinkOrder::Close));
@@ -69,7 +87,10 @@ impl Session {
     fn handle_interrupted(&mut self, now: Time) {
         let cut = match self.turn.interrupted(now, &mut self.timers) {
             Interrupted::Stale => return,
-            Interrupted::Reply(epoch) => Some(epoch),
+            Interrupted::Reply(epoch) => {
+                self.uplink.answered();
+                Some(epoch)
+            }
             Interrupted::Other => None,
         };
         self.silence(cut, false);
@@ -90,6 +111,7 @@ impl Session {
         if self.user_text.len() + text.len() <= USER_TEXT_MAX {
             self.user_text.push_str(text);
             let text = self.user_text.clone();
+            self.history.user_said(&text);
             self.event(What::UserText { text });
         }
     }
@@ -111,6 +133,7 @@ impl Session {
             self.play(epoch, chunk);
         }
         if let Some(text) = message.model_text.take() {
+            self.history.model_said(&text);
             self.event(What::ModelText { epoch, text });
         }
         for call in message.calls.drain(..) {
@@ -199,7 +222,7 @@ impl Session {
             }
             Completed::Over { epoch } => {
                 epoch.into_iter().for_each(|epoch| self.end_of_sound(epoch));
-                self.event(What::TurnOver { reason });
+                self.turn_over(reason, now);
             }
         }
     }

@@ -7,31 +7,49 @@ use crate::units::Time;
 pub enum Reason {
     /// Time to connect again.
     Reconnect,
-    /// The connection, or then `setupComplete`, did not come.
+    /// The connection, or then `setupComplete`, did not come: close and try again.
     Setup,
     /// Kept speech may go on being sent.
     CatchUp,
-    /// Kept speech is too old to be sent.
+    /// Kept speech is too old to be sent: drop it and say so.
     Kept,
-    /// No sign of life after the user's turn.
+    /// Somebody speaks and there is still no connection: say so.
+    Offline,
+    /// No sign of life after the user's turn: another connection, and ask again once.
     Answer,
-    /// A reply stopped coming without ending.
+    /// A reply stopped coming without ending: the same.
     Progress,
-    /// The end of an abandoned turn did not come.
+    /// All was generated and heard, and the turn does not end: end it here.
+    Stuck,
+    /// The loudspeaker should have said all it was given: flush it.
+    Drain,
+    /// The end of an abandoned turn did not come: it is not waited for.
     Stale,
-    /// A tool call ran out of time.
+    /// A tool call ran out of time: answer it with an error.
     Call,
+    /// Nothing was heard of the service: ask for a sign of life, or give the connection up.
+    Quiet,
+    /// Nobody has spoken for long: close the connection.
+    Idle,
+    /// The service will close: another connection, whatever goes on.
+    Leave,
 }
 
-const REASONS: [Reason; 8] = [
+const REASONS: [Reason; 14] = [
     Reason::Reconnect,
     Reason::Setup,
     Reason::CatchUp,
     Reason::Kept,
+    Reason::Offline,
     Reason::Answer,
     Reason::Progress,
+    Reason::Stuck,
+    Reason::Drain,
     Reason::Stale,
     Reason::Call,
+    Reason::Quiet,
+    Reason::Idle,
+    Reason::Leave,
 ];
 
 /// One optional deadline for each [`Reason`].
@@ -44,6 +62,17 @@ impl Timers {
         self.0[reason as usize] = Some(at);
     }
 
+    /// Sets a deadline unless there is one.
+    pub fn start(&mut self, reason: Reason, at: Time) {
+        self.0[reason as usize].get_or_insert(at);
+    }
+
+    /// Sets a deadline, or moves one that lies later.
+    pub fn sooner(&mut self, reason: Reason, at: Time) {
+        let place = &mut self.0[reason as usize];
+        *place = Some(place.map_or(at, |set| set.min(at)));
+    }
+
     /// Removes a deadline.
     pub fn clear(&mut self, reason: Reason) {
         self.0[reason as usize] = None;
@@ -54,9 +83,14 @@ impl Timers {
         self.0[reason as usize].is_some()
     }
 
+    /// All that are set.
+    pub fn all(&self) -> impl Iterator<Item = (Time, Reason)> + use<'_> {
+        REASONS.into_iter().filter_map(|r| Some((self.0[r as usize]?, r)))
+    }
+
     /// The earliest deadline.
     pub fn next(&self) -> Option<(Time, Reason)> {
-        REASONS.into_iter().filter_map(|r| Some((self.0[r as usize]?, r))).min_by_key(|(at, _)| *at)
+        self.all().min_by_key(|(at, _)| *at)
     }
 
     /// Takes one deadline that has passed.

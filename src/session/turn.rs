@@ -6,6 +6,8 @@
 //! The server may also have ended the turn while our `activityStart` was under way; then the pair never
 //! comes, but the turn's own `turnComplete` does, and it is the same one boundary.
 
+use std::time::Duration;
+
 use super::timers::{Reason, Timers};
 use crate::flow::SPEAKER_QUEUE_MS;
 use crate::live::models::TurnEnd;
@@ -88,31 +90,38 @@ pub struct Turn {
     stale_maybe: u8,
     /// `interrupted` came: the next `turnComplete` is the cut turn's, whatever it says of more to come.
     is_boundary_next: bool,
-    turn_end: TurnEnd,
-    answer_timeout: std::time::Duration,
+    terms: Terms,
 }
 
-/// No content for this long in mid-reply: the reply is over (live-protocol.md 5.2: 15 s without progress).
-const PROGRESS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
-/// From `generationComplete` to `turnComplete`: the server may wait until all of it must have been heard, which
-/// is [`SPEAKER_QUEUE_MS`] at most, and then as long as for any other progress.
-const COMPLETE_TIMEOUT: std::time::Duration =
-    std::time::Duration::from_millis(SPEAKER_QUEUE_MS).saturating_add(PROGRESS_TIMEOUT);
+/// How long it is waited, and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What ends the model's turn.
+    pub turn_end: TurnEnd,
+    /// From the end of the user's turn to the first sign of life.
+    pub answer_timeout: Duration,
+    /// No content for this long in mid-reply: it is over.
+    pub progress_timeout: Duration,
+}
+
 /// A cut turn's end comes with the next few messages; one that does not come within this is given up.
-const STALE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+const STALE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Turn {
     /// Idle.
-    pub fn new(turn_end: TurnEnd, answer_timeout: std::time::Duration) -> Turn {
-        Turn {
-            model: Model::Idle,
-            newest: Epoch(0),
-            stale_sure: 0,
-            stale_maybe: 0,
-            is_boundary_next: false,
-            turn_end,
-            answer_timeout,
-        }
+    pub fn new(terms: Terms) -> Turn {
+        Turn { model: Model::Idle, newest: Epoch(0), stale_sure: 0, stale_maybe: 0, is_boundary_next: false, terms }
+    }
+
+    /// Another model's terms.
+    pub fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
+    }
+
+    /// From `generationComplete` to `turnComplete`: the server may wait until all of it must have been heard,
+    /// which is [`SPEAKER_QUEUE_MS`] at most, and then as long as for any other progress.
+    fn complete_timeout(&self) -> Duration {
+        Duration::from_millis(SPEAKER_QUEUE_MS).saturating_add(self.terms.progress_timeout)
     }
 
     /// Where the model is.
@@ -159,10 +168,15 @@ impl Turn {
     /// `activityEnd` went out.
     pub fn window_ended(&mut self, is_wanted: bool, now: Time, timers: &mut Timers) {
         self.model = Model::Awaited { since: now, is_wanted };
-        timers.set(Reason::Answer, now + self.answer_timeout);
+        timers.set(Reason::Answer, now + self.terms.answer_timeout);
         if self.stale_sure > 0 {
             timers.set(Reason::Stale, now + STALE_TIMEOUT);
         }
+    }
+
+    /// The model was asked something in words.
+    pub fn asked_in_words(&mut self, now: Time, timers: &mut Timers) {
+        self.window_ended(true, now, timers);
     }
 
     /// Content came: whose is it?
@@ -183,7 +197,7 @@ impl Turn {
             return Content::Stale;
         }
         timers.clear(Reason::Answer);
-        timers.set(Reason::Progress, now + PROGRESS_TIMEOUT);
+        timers.set(Reason::Progress, now + self.terms.progress_timeout);
         let is_wanted = match self.model {
             Model::Replying { is_cut: true, .. } | Model::Generated { is_cut: true, .. } => return Content::Cut,
             Model::Replying { epoch, .. } => return Content::Of { epoch },
@@ -226,7 +240,7 @@ impl Turn {
         if self.stale_sure > 0 {
             return None;
         }
-        timers.set(Reason::Progress, now + COMPLETE_TIMEOUT);
+        timers.set(Reason::Progress, now + self.complete_timeout());
         self.model = Model::Generated { epoch, is_cut };
         (!is_cut).then_some(epoch)
     }
@@ -258,10 +272,10 @@ impl Turn {
             Model::Replying { epoch, is_cut } => (Some(epoch), is_cut),
             Model::Generated { is_cut, .. } => (None, is_cut),
         };
-        if is_more_coming && self.turn_end == TurnEnd::InteractionIdle {
+        if is_more_coming && self.terms.turn_end == TurnEnd::InteractionIdle {
             // A sign of life; what it says next has an epoch of its own, because the filler's end is told.
             timers.clear(Reason::Answer);
-            timers.set(Reason::Progress, now + PROGRESS_TIMEOUT);
+            timers.set(Reason::Progress, now + self.terms.progress_timeout);
             if let Some(epoch) = epoch {
                 self.model = Model::Generated { epoch, is_cut };
             }
@@ -282,8 +296,8 @@ impl Turn {
     /// The last result of a tool went out, or was taken back: it is the model's go again.
     pub fn worked(&mut self, now: Time, timers: &mut Timers) {
         match self.model {
-            Model::Replying { .. } => timers.set(Reason::Progress, now + PROGRESS_TIMEOUT),
-            Model::Generated { .. } => timers.set(Reason::Progress, now + COMPLETE_TIMEOUT),
+            Model::Replying { .. } => timers.set(Reason::Progress, now + self.terms.progress_timeout),
+            Model::Generated { .. } => timers.set(Reason::Progress, now + self.complete_timeout()),
             Model::Idle | Model::Awaited { .. } => {}
         }
     }
@@ -306,16 +320,34 @@ impl Turn {
         self.is_boundary_next = false;
     }
 
-    /// The connection ended. Answers the turn whose sound ends here.
-    pub fn link_lost(&mut self, timers: &mut Timers) -> Option<Epoch> {
-        for reason in [Reason::Answer, Reason::Progress, Reason::Stale] {
+    /// The connection ended, and with it the model's turn. Answers what of it is missing.
+    pub fn link_lost(&mut self, timers: &mut Timers) -> Missing {
+        for reason in [Reason::Answer, Reason::Progress, Reason::Stale, Reason::Stuck] {
             timers.clear(reason);
         }
         self.stale_given_up();
-        let epoch = self.live_epoch();
-        self.model = Model::Idle;
-        epoch
+        let is_filler = self.terms.turn_end == TurnEnd::InteractionIdle;
+        match std::mem::replace(&mut self.model, Model::Idle) {
+            Model::Awaited { is_wanted: true, .. } => Missing::All,
+            Model::Replying { epoch, is_cut: false } => Missing::Rest { epoch },
+            Model::Generated { epoch, is_cut: false } if is_filler => Missing::Rest { epoch },
+            Model::Idle | Model::Awaited { .. } | Model::Replying { .. } | Model::Generated { .. } => Missing::Nothing,
+        }
     }
+}
+
+/// What of the model's turn did not come before the connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing that anyone waits for.
+    Nothing,
+    /// The whole answer.
+    All,
+    /// The rest of this turn.
+    Rest {
+        /// The turn.
+        epoch: Epoch,
+    },
 }
 
 /// What was given up.
@@ -357,7 +389,12 @@ mod tests {
     use super::*;
 
     fn turn() -> (Turn, Timers) {
-        (Turn::new(TurnEnd::TurnComplete, std::time::Duration::from_secs(8)), Timers::default())
+        let terms = Terms {
+            turn_end: TurnEnd::TurnComplete,
+            answer_timeout: Duration::from_secs(8),
+            progress_timeout: Duration::from_secs(15),
+        };
+        (Turn::new(terms), Timers::default())
     }
 
     #[test]

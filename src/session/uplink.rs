@@ -4,6 +4,10 @@
 //! once. A new `activityStart` keeps its distance from the last `activityEnd`: the service asks for half a
 //! second where it acknowledges nothing (live-protocol.md 5.2); what is said in between is kept and sent.
 //!
+//! What was sent is kept too, until the reply to it is whole: a connection that ends takes everything with it
+//! that the service had not committed, so the window is then sent once more, from its first sample. Both
+//! together are bounded; past the bound the oldest that was sent is forgotten.
+//!
 //! What was said and could not be sent grows old: a door that opens an hour after somebody asked for it opens
 //! for somebody else. So it is kept for [`KEPT_FOR`] and no longer.
 
@@ -29,14 +33,19 @@ const ROOM_RESERVED: usize = 64;
 /// Kept speech, in frames.
 const KEPT_FRAMES_MAX: usize = (SPEECH_KEPT_MS * UPLINK_RATE.0 as u64 / 1000) as usize;
 
-/// A window that is still to be sent, wholly or in part.
+/// A window with its speech: what was sent of it, and what was not.
 #[derive(Debug, Default)]
 struct Window {
+    /// From the first frame that is remembered; the first `sent` are on the wire.
     speech: VecDeque<i16>,
+    sent: usize,
+    /// Frames sent before those, which would not be there any more for another connection.
+    forgotten: usize,
     spoken_at: Time,
     is_started: bool,
-    sent_frames: usize,
     closed: Option<CloseCause>,
+    /// It was sent before, and the reply to it broke off: worth sending only while nothing newer was said.
+    is_again: bool,
 }
 
 /// What happened to a window on the wire.
@@ -45,7 +54,10 @@ pub enum Sent {
     /// This goes out now.
     Message(Message),
     /// `activityStart` is the next message: the model's turn, if it has one, is over.
-    Started,
+    Started {
+        /// Whether it is a window that was sent before.
+        is_again: bool,
+    },
     /// `activityEnd` went out after this many milliseconds of speech.
     Ended {
         /// Milliseconds.
@@ -59,8 +71,12 @@ pub enum Sent {
 #[derive(Debug)]
 pub struct Uplink {
     windows: VecDeque<Window>,
+    /// The last window that was sent to its end, while it may have to be sent again.
+    asked: Option<Window>,
     /// The gate's window: its last one in `windows` takes what comes.
     is_gate_open: bool,
+    /// No window begins now: the model would not hear it.
+    is_held: bool,
     last_end_at: Option<Time>,
     /// A burst went out: the next one not before this.
     next_burst_at: Option<Time>,
@@ -86,7 +102,9 @@ impl Uplink {
         let message_frames = UPLINK_RATE.frames_in_ms(message_ms);
         Uplink {
             windows: VecDeque::new(),
+            asked: None,
             is_gate_open: false,
+            is_held: false,
             last_end_at: None,
             next_burst_at: None,
             room: LINK_ORDERS_MAX,
@@ -94,22 +112,44 @@ impl Uplink {
         }
     }
 
-    /// The gate opened a window.
+    /// The gate opened a window. What only waits to be asked again is worth nothing any more.
     pub fn open(&mut self) {
+        self.windows.retain(|window| !window.is_again || window.is_started);
         self.windows.push_back(Window::default());
         self.is_gate_open = true;
     }
 
     /// The gate sends speech.
     pub fn speech(&mut self, speech: &Speech) -> Taken {
+        if !self.is_gate_open || self.windows.is_empty() {
+            return Taken::NoWindow;
+        }
+        self.make_room(speech.frames().len());
         let kept: usize = self.windows.iter().map(|w| w.speech.len()).sum();
-        let Some(window) = self.windows.back_mut().filter(|_| self.is_gate_open) else { return Taken::NoWindow };
+        let Some(window) = self.windows.back_mut() else { return Taken::NoWindow };
         if kept + speech.frames().len() > KEPT_FRAMES_MAX {
             return Taken::Full;
         }
         window.speech.extend(speech.frames());
         window.spoken_at = speech.at;
         Taken::Kept
+    }
+
+    /// Forgets the oldest that was sent, where there is no room for `more` frames otherwise.
+    fn make_room(&mut self, more: usize) {
+        let asked = self.asked.as_ref().map_or(0, |w| w.speech.len());
+        let kept = asked + self.windows.iter().map(|w| w.speech.len()).sum::<usize>() + more;
+        let mut excess = kept.saturating_sub(KEPT_FRAMES_MAX);
+        if excess > 0 && asked > 0 {
+            excess = excess.saturating_sub(asked);
+            self.asked = None;
+        }
+        if let Some(window) = self.windows.front_mut() {
+            let gone = excess.min(window.sent);
+            window.speech.drain(..gone);
+            window.sent -= gone;
+            window.forgotten += gone;
+        }
     }
 
     /// The gate closed its window.
@@ -130,35 +170,61 @@ impl Uplink {
         self.room = messages;
     }
 
+    /// Lets no window begin, or lets them again. Answers whether that is news.
+    pub fn hold(&mut self, is_held: bool) -> bool {
+        std::mem::replace(&mut self.is_held, is_held) != is_held
+    }
+
     /// Whether a window is open on the wire: `activityStart` sent, `activityEnd` not yet.
     pub fn is_window_open(&self) -> bool {
         self.windows.front().is_some_and(|w| w.is_started)
     }
 
-    /// Whether nothing is open and nothing is kept.
+    /// Whether nothing is open and nothing waits to be sent.
     pub fn is_idle(&self) -> bool {
         self.windows.is_empty()
     }
 
-    /// Milliseconds of speech that are kept.
+    /// Milliseconds of speech that wait to be sent.
     pub fn kept_ms(&self) -> u64 {
-        self.windows.iter().map(|w| w.speech.len() as u64).sum::<u64>() * 1000 / u64::from(UPLINK_RATE.0)
+        ms_of(self.windows.iter().map(Window::unsent).sum())
     }
 
-    /// The connection ended. A window that was already begun on it is lost; answers its milliseconds sent.
-    ///
-    /// What is still kept of it goes out on the next connection as a window of its own.
+    /// Milliseconds of speech that are remembered, sent or not.
+    pub fn remembered_ms(&self) -> u64 {
+        ms_of(self.windows.iter().chain(&self.asked).map(|w| w.speech.len()).sum())
+    }
+
+    /// The connection ended: a window that was begun on it is sent anew, from its first sample. Answers the
+    /// milliseconds that are not remembered any more.
     pub fn link_lost(&mut self) -> u64 {
         self.last_end_at = None;
         self.next_burst_at = None;
         let Some(window) = self.windows.front_mut() else { return 0 };
-        let lost = window.sent_frames as u64 * 1000 / u64::from(UPLINK_RATE.0);
-        window.is_started = false;
-        window.sent_frames = 0;
-        if window.speech.is_empty() && window.closed.is_some() {
+        let lost_ms = ms_of(window.rewind());
+        // A mistake of which something was sent need not be sent again.
+        if window.closed.is_some() && (window.speech.is_empty() || window.closed == Some(CloseCause::Mistake)) {
             self.windows.pop_front();
         }
-        lost
+        lost_ms
+    }
+
+    /// Sends the last window once more, before all others. False where it is not there, or not whole any more.
+    pub fn ask_again(&mut self) -> bool {
+        match self.asked.take() {
+            Some(mut window) if window.forgotten == 0 => {
+                window.rewind();
+                window.is_again = true;
+                self.windows.push_front(window);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The reply to the last window is whole, or nobody wants it any more.
+    pub fn answered(&mut self) {
+        self.asked = None;
     }
 
     /// Sets [`Reason::Kept`] for the finished window that is too old first.
@@ -187,24 +253,8 @@ impl Uplink {
         }
         self.next_burst_at = None;
         let mut burst = CATCH_UP_BURST.min(self.room.saturating_sub(ROOM_RESERVED));
-        while let Some(window) = self.windows.front_mut() {
-            if !window.is_started {
-                if window.speech.is_empty() {
-                    // Nothing was ever said in it: an empty window would close the connection.
-                    if window.closed.is_none() {
-                        return;
-                    }
-                    self.windows.pop_front();
-                    continue;
-                }
-                if let Some(at) = self.last_end_at.map(|at| at + WINDOW_GAP).filter(|at| *at > now) {
-                    timers.set(Reason::CatchUp, at);
-                    return;
-                }
-                window.is_started = true;
-                out(Sent::Started);
-                out(Sent::Message(Message::ActivityStart));
-            }
+        while self.begin(now, timers, &mut out) {
+            let Some(window) = self.windows.front_mut() else { return };
             while window.has_message(self.message_frames) {
                 if burst == 0 {
                     let at = now + CATCH_UP_PAUSE;
@@ -216,16 +266,55 @@ impl Uplink {
                 out(Sent::Message(Message::Audio(Box::new(window.take(self.message_frames)))));
             }
             let Some(cause) = window.closed else { return };
-            let sent_ms = window.sent_frames as u64 * 1000 / u64::from(UPLINK_RATE.0);
-            self.windows.pop_front();
+            let sent_ms = ms_of(window.forgotten + window.sent);
+            self.asked = self.windows.pop_front().filter(|_| cause != CloseCause::Mistake);
             self.last_end_at = Some(now);
             out(Sent::Message(Message::ActivityEnd));
             out(Sent::Ended { sent_ms, cause });
         }
     }
+
+    /// Begins the first window on the wire, unless it has begun. False where none can be.
+    fn begin(&mut self, now: Time, timers: &mut Timers, out: &mut impl FnMut(Sent)) -> bool {
+        // Nothing was ever said in them: an empty window would close the connection.
+        while self.windows.front().is_some_and(|w| !w.is_started && w.speech.is_empty() && w.closed.is_some()) {
+            self.windows.pop_front();
+        }
+        let Some(window) = self.windows.front_mut() else { return false };
+        if window.is_started {
+            return true;
+        }
+        if window.speech.is_empty() || self.is_held {
+            return false;
+        }
+        if let Some(at) = self.last_end_at.map(|at| at + WINDOW_GAP).filter(|at| *at > now) {
+            timers.set(Reason::CatchUp, at);
+            return false;
+        }
+        window.is_started = true;
+        self.asked = None;
+        out(Sent::Started { is_again: window.is_again });
+        out(Sent::Message(Message::ActivityStart));
+        true
+    }
+}
+
+fn ms_of(frames: usize) -> u64 {
+    frames as u64 * 1000 / u64::from(UPLINK_RATE.0)
 }
 
 impl Window {
+    fn unsent(&self) -> usize {
+        self.speech.len() - self.sent
+    }
+
+    /// Nothing of it counts as sent. Answers the frames that are not there any more.
+    fn rewind(&mut self) -> usize {
+        self.is_started = false;
+        self.sent = 0;
+        std::mem::take(&mut self.forgotten)
+    }
+
     /// When it is too old to be sent; none while it is spoken or under way.
     fn expires_at(&self) -> Option<Time> {
         (self.closed.is_some() && !self.is_started).then_some(self.spoken_at + KEPT_FOR)
@@ -233,19 +322,20 @@ impl Window {
 
     /// Whether a message's worth is there: whole messages while the window is open, the rest once it is closed.
     fn has_message(&self, message_frames: usize) -> bool {
-        self.speech.len() >= message_frames || (self.closed.is_some() && self.speech.len() >= HOP_FRAMES)
+        self.unsent() >= message_frames || (self.closed.is_some() && self.unsent() >= HOP_FRAMES)
     }
 
     fn take(&mut self, message_frames: usize) -> Speech {
         let mut speech = Speech::empty();
-        for _ in 0..(message_frames.min(self.speech.len()) / HOP_FRAMES) {
+        for _ in 0..(message_frames.min(self.unsent()) / HOP_FRAMES) {
             let mut hop = Hop { at: self.spoken_at, frames: [0; HOP_FRAMES] };
-            for (room, frame) in hop.frames.iter_mut().zip(self.speech.drain(..HOP_FRAMES)) {
-                *room = frame;
+            let frames = self.speech.range(self.sent..self.sent + HOP_FRAMES);
+            for (room, frame) in hop.frames.iter_mut().zip(frames) {
+                *room = *frame;
             }
+            self.sent += HOP_FRAMES;
             speech.push(&hop);
         }
-        self.sent_frames += speech.frames().len();
         speech
     }
 }
@@ -270,7 +360,7 @@ mod tests {
             Sent::Message(Message::ActivityEnd) => out.push('E'),
             Sent::Message(Message::Audio(speech)) => out += &format!(" {}", speech.frames().len() / 16),
             Sent::Message(other) => out += &format!("{other:?}"),
-            Sent::Started | Sent::Ended { .. } => {}
+            Sent::Started { .. } | Sent::Ended { .. } => {}
         });
         out
     }
@@ -332,14 +422,63 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_window_is_begun_anew_with_what_was_not_sent() {
+    fn a_window_cut_by_the_network_is_sent_anew_from_its_first_sample() {
         let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
         uplink.open();
         uplink.speech(&speech(3));
         assert_eq!(sent(&mut uplink, 0, &mut timers), "S 20");
-        assert_eq!(uplink.link_lost(), 20);
+        assert_eq!(uplink.link_lost(), 0);
         uplink.close(CloseCause::Released);
-        assert_eq!(sent(&mut uplink, 1, &mut timers), "S 10E", "the gap is of the connection that ended");
+        assert_eq!(sent(&mut uplink, 1, &mut timers), "S 20 10E", "the gap is of the connection that ended");
+    }
+
+    #[test]
+    fn what_was_asked_can_be_asked_again_until_it_is_answered() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        for (is_answered, expected) in [(false, "S 20E"), (true, "")] {
+            uplink.open();
+            uplink.speech(&speech(2));
+            uplink.close(CloseCause::Released);
+            uplink.link_lost();
+            assert_eq!(sent(&mut uplink, 1, &mut timers), "S 20E");
+            if is_answered {
+                uplink.answered();
+            }
+            uplink.link_lost();
+            assert_eq!(uplink.ask_again(), !is_answered);
+            assert_eq!(sent(&mut uplink, 1, &mut timers), expected);
+            assert!(uplink.is_idle());
+        }
+    }
+
+    #[test]
+    fn what_was_sent_long_ago_is_forgotten_before_anything_new_is_refused() {
+        let (mut uplink, mut timers) = (Uplink::new(40), Timers::default());
+        uplink.open();
+        let mut now_ms = 0;
+        for _ in 0..(SPEECH_KEPT_MS + 5_000) / 40 {
+            assert_eq!(uplink.speech(&speech(4)), Taken::Kept);
+            sent(&mut uplink, now_ms, &mut timers);
+            now_ms += 40;
+        }
+        assert_eq!((uplink.kept_ms(), uplink.remembered_ms()), (0, SPEECH_KEPT_MS));
+        assert_eq!(uplink.link_lost(), 5_000);
+        assert_eq!(uplink.kept_ms(), SPEECH_KEPT_MS);
+        assert_eq!(uplink.speech(&speech(1)), Taken::Full);
+    }
+
+    #[test]
+    fn nothing_begins_while_it_is_held_and_what_has_begun_goes_on() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        assert!(uplink.hold(true) && !uplink.hold(true));
+        uplink.open();
+        uplink.speech(&speech(2));
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "");
+        assert!(uplink.hold(false));
+        assert_eq!(sent(&mut uplink, 0, &mut timers), "S 20");
+        uplink.hold(true);
+        uplink.speech(&speech(2));
+        assert_eq!(sent(&mut uplink, 20, &mut timers), " 20");
     }
 
     #[test]

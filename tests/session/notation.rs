@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mynah::audio::{DOWNLINK_RATE, HOP_FRAMES, HOP_MS, Hop, Speech, UPLINK_RATE};
 use mynah::config::agent::{
-    Action, Agent, Behavior, ButtonStyle, Limits, Listen, ListenMode, Speak, Tool, VoiceBargeIn,
+    Action, Agent, Behavior, ButtonStyle, Connection, Cues, Keep, Keeping, Limits, Listen, ListenMode, Speak, Tool,
+    VoiceBargeIn,
 };
 use mynah::flow::{
     CloseCause, DropCause, GateEvent, GateNote, LinkEvent, LinkOrder, MicFact, OpenCause, SpeakerFact, SpeakerOrder,
@@ -32,6 +33,8 @@ pub fn duration(text: &str) -> Read<Duration> {
         (n, 1.0)
     } else if let Some(n) = text.strip_suffix("ms") {
         (n, 1e3)
+    } else if let Some(n) = text.strip_suffix('m') {
+        (n, 60e6)
     } else if let Some(n) = text.strip_suffix('s') {
         (n, 1e6)
     } else {
@@ -86,7 +89,7 @@ pub fn agent() -> Agent {
             message_ms: 20,
             turn_max_s: 60,
         },
-        speak: Speak { volume_percent: 80, prebuffer_ms: 60 },
+        speak: Speak { volume_percent: 80, prebuffer_ms: 60, cues: Cues::On },
         limits: Limits {
             setup_timeout_ms: 15_000,
             answer_timeout_ms: 8_000,
@@ -94,6 +97,7 @@ pub fn agent() -> Agent {
             ..Agent::default().limits
         },
         tools: vec![tool("lamp", Behavior::Blocking, 2_000), tool("search", Behavior::NonBlocking, 20_000)],
+        session: Keeping { connection: Connection::KeepOpen, ..Agent::default().session },
         ..Agent::default()
     }
 }
@@ -110,14 +114,25 @@ pub fn tool(name: &str, behavior: Behavior, timeout_ms: u32) -> Tool {
     }
 }
 
-/// `given model X`, `given message 40ms`, `given setup_timeout 15s`, `given answer_timeout 8s`.
+/// `given model X`, `given message 40ms`, `given answer_timeout 8s`, `given connection on_demand` …
 pub fn given(agent: &mut Agent, words: &str) -> Read<()> {
+    let number = |text: &str| text.parse::<u32>().map_err(|_| not("a number", text));
     match words.split_once(' ') {
         Some(("model", id)) => agent.model = id.into(),
+        Some(("fallback", id)) => agent.fallback_model = Some(id.into()),
+        Some(("voice", name)) => agent.voice = Some(name.into()),
         Some(("message", length)) => agent.listen.message_ms = ms_of(length)? as u32,
         Some(("setup_timeout", length)) => agent.limits.setup_timeout_ms = ms_of(length)? as u32,
         Some(("answer_timeout", length)) => agent.limits.answer_timeout_ms = ms_of(length)? as u32,
-        _ => return Err(not("something a script can be given (model, message, setup_timeout, answer_timeout)", words)),
+        Some(("day_tokens", tokens)) => agent.limits.day_tokens = Some(number(tokens)?),
+        Some(("connection", "on_demand")) => agent.session.connection = Connection::OnDemand,
+        Some(("connection", "keep_open")) => agent.session.connection = Connection::KeepOpen,
+        Some(("idle", length)) => agent.session.idle_close_s = (ms_of(length)? / 1000) as u32,
+        Some(("history", turns)) => agent.session.history_turns = number(turns)?,
+        Some(("keep", "nothing")) => agent.session.keep = Keep::Nothing,
+        Some(("keep", "handle")) => agent.session.keep = Keep::Handle,
+        Some(("keep", "words")) => agent.session.keep = Keep::HandleAndWords,
+        _ => return Err(not("something a script can be given", words)),
     }
     Ok(())
 }
@@ -170,6 +185,10 @@ pub fn link(words: &str) -> Read<LinkEvent> {
             Closing::Http(status.parse().map_err(|_| not("a status", status))?)
         }
         (Some("down"), Some("network"), ..) => Closing::Network(words["down network".len()..].trim().into()),
+        (Some("down"), Some("clock"), ..) => Closing::Clock(words["down clock".len()..].trim().into()),
+        (Some("down"), Some("portal"), ..) => Closing::Portal(words["down portal".len()..].trim().into()),
+        (Some("down"), Some("broker"), ..) => Closing::Broker(words["down broker".len()..].trim().into()),
+        (Some("alive"), None, ..) => return Ok(LinkEvent::Alive),
         (Some("down"), Some("certificate"), ..) => {
             Closing::Certificate(words["down certificate".len()..].trim().into())
         }
@@ -187,6 +206,8 @@ pub fn speaker(words: &str) -> Read<SpeakerFact> {
         ["drained", of, length] => SpeakerFact::Drained { epoch: epoch(of)?, heard_ms: ms_of(length)? },
         ["flushed", of, length] => SpeakerFact::Flushed { epoch: epoch(of)?, heard_ms: ms_of(length)? },
         ["concealed", of] => SpeakerFact::Concealed { epoch: epoch(of)? },
+        ["cue", "started"] => SpeakerFact::CueStarted,
+        ["cue", "over"] => SpeakerFact::CueOver,
         ["xrun"] => SpeakerFact::Xrun,
         ["recovered"] => SpeakerFact::Recovered,
         ["trouble", ..] => SpeakerFact::Trouble(words["trouble".len()..].trim().into()),
@@ -343,6 +364,22 @@ pub fn line(output: &Output) -> Option<String> {
     })
 }
 
+/// `send setup`, and what is not usual about it: another model, a handle, what was said before.
+fn sent_setup(setup: &Value) -> String {
+    let mut line = String::from("send setup");
+    if let Some(handle) = setup["sessionResumption"]["handle"].as_str() {
+        line += &format!(" handle {handle}");
+    }
+    if setup.get("historyConfig").is_some() {
+        line += " history";
+    }
+    let voice = &setup["generationConfig"]["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"]["voiceName"];
+    if let Some(voice) = voice.as_str() {
+        line += &format!(" voice {voice}");
+    }
+    line
+}
+
 /// The handle and what the day has cost; `+words` where words are kept too.
 fn kept(memory: &Memory) -> String {
     let handle = memory.resumable.as_ref().map_or("-", |resumable| &resumable.handle);
@@ -352,7 +389,7 @@ fn kept(memory: &Memory) -> String {
 
 fn sent(message: &Message) -> String {
     match message {
-        Message::Setup(_) => "send setup".into(),
+        Message::Setup(setup) => sent_setup(setup),
         Message::ActivityStart => "send start".into(),
         Message::ActivityEnd => "send end".into(),
         Message::Audio(speech) => {

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use mynah::config::agent::Agent;
-use mynah::flow::{GateEvent, LinkEvent, LinkReport, What};
+use mynah::flow::{GateEvent, LinkEvent, LinkOrder, LinkReport, What};
 use mynah::live::server::Reader;
+use mynah::live::setup::{Variant, mark};
+use mynah::session::memory::{Memory, Resumable};
 use mynah::session::timers::Reason;
 use mynah::session::{Input, Output, Session};
 use mynah::units::Time;
@@ -52,6 +54,8 @@ struct World {
     outputs: Vec<(Time, String)>,
     events: Vec<Value>,
     deadline: Option<(Time, Reason)>,
+    /// The service answers pings, as any does that lives.
+    answers_pings: bool,
 }
 
 impl World {
@@ -67,6 +71,7 @@ impl World {
             outputs: Vec::new(),
             events: Vec::new(),
             deadline: None,
+            answers_pings: true,
         }
     }
 
@@ -88,8 +93,11 @@ impl World {
                 self.outputs.clear();
                 return Ok(());
             }
+            "given" if words == "silence" => self.answers_pings = false,
+            "given" if words.starts_with("kept ") => self.remember(&words["kept ".len()..])?,
             "given" => return notation::given(&mut self.agent, words),
             "start" => self.step(Input::Start),
+            "today" => self.step(Input::Today(words.parse().map_err(|_| format!("`{words}` is not a day"))?)),
             "wait" => self.wait(notation::duration(words)?),
             "gate" if words.starts_with("speech ") => self.speak(&words["speech ".len()..])?,
             "gate" => self.step(Input::Gate(notation::gate(words)?)),
@@ -102,6 +110,16 @@ impl World {
                 _ => Err(format!("`{input}` is not an input"))?,
             },
         }
+        Ok(())
+    }
+
+    /// `HANDLE 30s`: what an earlier run of this very agent left that long ago.
+    fn remember(&mut self, words: &str) -> Read<()> {
+        let (handle, age) = words.split_once(' ').ok_or_else(|| format!("`{words}` is not `HANDLE AGE`"))?;
+        let setup = mark(&self.agent, &Variant::default());
+        let resumable = Some(Resumable { handle: handle.into(), setup });
+        let age = notation::duration(age)?;
+        self.session().remember(Memory { resumable, ..Memory::default() }, Some(age));
         Ok(())
     }
 
@@ -173,6 +191,10 @@ impl World {
             match &output {
                 Output::Timeout(deadline) => break *deadline,
                 Output::Event(what) => self.events.push(value_of(what)),
+                Output::Link(LinkOrder::Ping) if self.answers_pings => {
+                    let report = LinkReport { attempt: self.session().attempt(), event: LinkEvent::Alive };
+                    self.session().handle_input(Input::Link(report), now);
+                }
                 other => {
                     let line = notation::line(other).expect("not an event and not the end");
                     self.outputs.push((now, line));
@@ -303,12 +325,16 @@ fn compare_state(world: &mut World, words: &str) -> Read<()> {
     let got = match words.split_once(' ').map_or(words, |(first, _)| first) {
         "idle" | "busy" => if world.session().is_idle() { "idle" } else { "busy" }.to_string(),
         "kept" => format!("kept {}", notation::written(Duration::from_millis(world.session().kept_ms()))),
-        "deadline" => match world.deadline {
-            None => "deadline none".into(),
-            Some((at, reason)) => {
-                format!("deadline {} {}", format!("{reason:?}").to_lowercase(), notation::written(at.since(world.now)))
-            }
-        },
+        "deadline" => {
+            // Those that are always set say nothing of what goes on.
+            let is_background = |reason: &Reason| matches!(reason, Reason::Quiet | Reason::Leave | Reason::Idle);
+            let now = world.now;
+            let next =
+                world.session().deadlines().filter(|(_, reason)| !is_background(reason)).min_by_key(|(at, _)| *at);
+            next.map_or("deadline none".into(), |(at, reason)| {
+                format!("deadline {} {}", format!("{reason:?}").to_lowercase(), notation::written(at.since(now)))
+            })
+        }
         _ => return Err(format!("`{words}` is not a state (idle, busy, kept, deadline)")),
     };
     if got == words { Ok(()) } else { Err(format!("expected `{words}`, got `{got}`")) }

@@ -1,0 +1,137 @@
+//! What a reply that broke off, or never came, leads to: the question is asked again, once.
+//!
+//! Where no tool was called for it, the user's own voice is sent again: it works whatever the service remembers.
+//! Where one was, asking with the voice might switch the lamp twice; then the model is asked in words, and told
+//! what was done. What cannot be asked again is reported lost, by a sound and an event.
+
+use serde_json::Value;
+
+use super::Session;
+use super::playback::State;
+use crate::flow::{Cue, What};
+use crate::live::client::Message;
+use crate::units::{Epoch, Time};
+
+/// An answer of which nothing came is asked for as often as this: a network that comes and goes takes several
+/// connections.
+const UNANSWERED_MAX: u8 = 3;
+/// A reply of which something came is asked for again once: the user has heard its beginning.
+const BROKEN_OFF_MAX: u8 = 1;
+/// Tools of one turn whose outcome is told.
+const DEEDS_MAX: usize = 16;
+/// Bytes of an outcome that are told: enough for a state and a number.
+const OUTCOME_MAX: usize = 300;
+
+/// What is known of the question that is being answered.
+#[derive(Debug, Default)]
+pub struct Again {
+    tries: u8,
+    /// Tools that were called for it, each with its outcome.
+    deeds: Vec<String>,
+    /// To be asked in words when there is a connection.
+    is_in_words: bool,
+    /// To be sounded when this turn has been heard as far as it came.
+    cue_after: Option<(Epoch, Cue)>,
+}
+
+impl Again {
+    /// The user asks something new.
+    pub fn forget(&mut self) {
+        let cue_after = self.cue_after.take();
+        *self = Again { cue_after, ..Again::default() };
+    }
+
+    /// The user speaks before it could be asked again: then what they say now counts.
+    pub fn dropped(&mut self) {
+        self.is_in_words = false;
+        self.cue_after = None;
+    }
+
+    /// A tool was called for the question, and this came of it.
+    pub fn done(&mut self, name: &str, outcome: &str) {
+        if self.deeds.len() < DEEDS_MAX {
+            self.deeds.push(format!("{name} ({outcome})"));
+        }
+    }
+
+    /// Whether words wait for a connection.
+    pub fn is_waiting(&self) -> bool {
+        self.is_in_words
+    }
+}
+
+/// What became of a call, for the model.
+pub fn outcome(result: Option<&Result<Value, String>>) -> String {
+    let text = match result {
+        Some(Ok(value)) => format!("done, result {value}"),
+        Some(Err(why)) => format!("failed: {why}"),
+        None => "begun and still under way".to_string(),
+    };
+    text[..text.floor_char_boundary(OUTCOME_MAX)].to_string()
+}
+
+impl Session {
+    /// The answer did not come (none), or broke off in this turn, because `why`.
+    pub(super) fn reply_lost(&mut self, epoch: Option<Epoch>, why: &str, now: Time) {
+        self.history.reply_lost();
+        let tries_max = if epoch.is_some() { BROKEN_OFF_MAX } else { UNANSWERED_MAX };
+        let is_asked_again = self.again.tries < tries_max && self.prepare_to_ask(now);
+        self.again.tries = self.again.tries.saturating_add(1);
+        if !is_asked_again {
+            self.uplink.answered();
+            self.again.is_in_words = false;
+        }
+        self.event(What::ReplyLost { epoch, why: why.to_string(), is_asked_again });
+        let cue = if is_asked_again { Cue::Again } else { Cue::Lost };
+        match (epoch, self.playback.state()) {
+            // What came of it is heard to its end; the sound says that there is more.
+            (Some(epoch), State::Playing { epoch: playing, .. }) if playing == epoch => {
+                self.again.cue_after = Some((epoch, cue));
+            }
+            // A question that goes out again before anybody noticed needs no sound.
+            (None, _) if is_asked_again => {}
+            _ => self.cue(cue),
+        }
+    }
+
+    /// The answer, or its rest, is to be asked for with the voice or in words. False where neither can be.
+    fn prepare_to_ask(&mut self, now: Time) -> bool {
+        let is_anything_done = !self.again.deeds.is_empty() || self.calls.is_any_lost();
+        if !is_anything_done && self.uplink.ask_again() {
+            return true;
+        }
+        // Nobody knows any more what was asked, unless the service does or has told it.
+        self.again.is_in_words = self.resume.has_handle(now) || !self.history.user_text().is_empty();
+        self.again.is_in_words
+    }
+
+    /// Asks in words what is to be asked so. `is_known`: the service knows the conversation.
+    pub(super) fn ask_in_words(&mut self, is_known: bool, now: Time) {
+        if !self.uplink.is_idle() || !std::mem::take(&mut self.again.is_in_words) {
+            return;
+        }
+        let heard = self.history.user_text();
+        if !is_known && heard.is_empty() {
+            let why = "the service has lost the conversation in which it was asked".to_string();
+            self.event(What::ReplyLost { epoch: None, why, is_asked_again: false });
+            return self.cue(Cue::Lost);
+        }
+        let mut text = "The connection broke before your answer was heard to its end.".to_string();
+        if !heard.is_empty() {
+            text += &format!(" The user had said: \"{heard}\".");
+        }
+        if !self.again.deeds.is_empty() {
+            let deeds = self.again.deeds.join("; ");
+            text += &format!(" These functions were called for it already, do not call them again: {deeds}.");
+        }
+        self.send(Message::Text(text + " Give your answer again, from its beginning."));
+        self.turn.asked_in_words(now, &mut self.timers);
+    }
+
+    /// A turn has been heard as far as it came.
+    pub(super) fn cue_after(&mut self, epoch: Epoch) {
+        if let Some((_, cue)) = self.again.cue_after.take_if(|(of, _)| *of <= epoch) {
+            self.cue(cue);
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The life of connections: when one is made, what its setup carries, when it is left, what its end takes along.
+
+use std::time::Duration;
+
+use super::link::Change;
+use super::timers::Reason;
+use super::turn::{Missing, Model};
+use super::{Output, Session};
+use crate::config::agent::Connection;
+use crate::flow::{Closed, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, ToolReply, What};
+use crate::live::client::{self, Message};
+use crate::live::close::{Part, Refusal};
+use crate::live::setup::{self, Begin};
+use crate::units::Time;
+
+/// A connection older than this is left for another at the next turn boundary: 3.8 was seen to end without a word
+/// at 58 minutes (live-protocol.md 6) …
+const ROTATE_AFTER: Duration = Duration::from_secs(50 * 60);
+/// … and this much later in mid-turn, if there was no boundary.
+const ROTATE_GRACE: Duration = Duration::from_secs(6 * 60);
+/// From the end of a turn to the handle that has it in it.
+const HANDLE_GRACE: Duration = Duration::from_secs(1);
+/// Before the end that `goAway` announces, where it leaves as much time.
+const LEAVE_MARGIN: Duration = Duration::from_secs(5);
+
+/// Whether the present connection is to be left for another.
+#[derive(Debug, Default)]
+pub struct Leave {
+    is_wanted: bool,
+    /// A turn ended and the handle that has it in it did not come yet.
+    handle_awaited_since: Option<Time>,
+}
+
+impl Leave {
+    /// Whether it is to be left at the next turn boundary.
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted
+    }
+
+    /// A turn ended.
+    pub fn turn_over(&mut self, now: Time) {
+        self.handle_awaited_since = Some(now);
+    }
+
+    /// A handle came.
+    pub fn handle_came(&mut self) {
+        self.handle_awaited_since = None;
+    }
+}
+
+impl Session {
+    pub(super) fn open_link(&mut self, now: Time) {
+        if self.account.spent().is_none() {
+            let change = self.link.open(now, &mut self.timers);
+            self.apply(change, now);
+        }
+    }
+
+    /// Whether anybody waits for a connection.
+    pub(super) fn needs_link(&self) -> bool {
+        self.agent.session.connection == Connection::KeepOpen
+            || !self.link.has_been_ready()
+            || !self.uplink.is_idle()
+            || !matches!(self.turn.model(), Model::Idle)
+            || self.calls.is_any_open()
+            || self.calls.is_any_lost()
+            || self.again.is_waiting()
+    }
+
+    pub(super) fn handle_link(&mut self, event: LinkEvent, now: Time) {
+        self.heard_at = now;
+        self.pinged_at = None;
+        match event {
+            LinkEvent::Connected => {
+                let change = self.link.connected(now, &mut self.timers);
+                self.apply(change, now);
+            }
+            LinkEvent::Alive => {}
+            LinkEvent::Message(message) => self.handle_message(*message, now),
+            LinkEvent::Garbage(what) => self.handle_garbage(what),
+            LinkEvent::Down(closing) => {
+                let change = self.link.down(&closing, self.resume.is_offered(), now, &mut self.timers);
+                self.apply(change, now);
+            }
+        }
+    }
+
+    /// A broken server sends no end of it: the first of a connection is told, the second, the fourth …
+    fn handle_garbage(&mut self, what: String) {
+        self.garbage = self.garbage.saturating_add(1);
+        if self.garbage.is_power_of_two() {
+            let text = if self.garbage == 1 { what } else { format!("{what}; {} so far", self.garbage) };
+            self.event(What::Trouble { part: "link".into(), text });
+        }
+    }
+
+    pub(super) fn apply(&mut self, change: Option<Change>, now: Time) {
+        match change {
+            None => {}
+            Some(Change::Open(attempt)) => {
+                self.garbage = 0;
+                self.event(What::LinkOpening);
+                let is_same_token = self.link.takes_same_token(self.resume.has_handle(now));
+                self.out.push_back(Output::Link(LinkOrder::Open { attempt, is_same_token }));
+            }
+            Some(Change::SendSetup) => {
+                let is_to_be_told = self.is_to_be_told();
+                let begin = match self.resume.offer(now) {
+                    Some(handle) => Begin::Resumed(handle),
+                    None if is_to_be_told => Begin::Told,
+                    None => Begin::Fresh,
+                };
+                let setup = setup::setup(&self.agent, &self.variant, begin);
+                self.send(Message::Setup(Box::new(setup)));
+            }
+            Some(Change::Ready(setup_ms)) => self.ready(setup_ms, now),
+            Some(Change::Lost { why, must_close, without, was_setup_refused }) => {
+                if must_close {
+                    self.out.push_back(Output::Link(LinkOrder::Close));
+                }
+                self.event(What::LinkDown { why: why.clone() });
+                self.connection_ended(&why, was_setup_refused, now);
+                self.go_without(without, &why);
+                if !self.needs_link() {
+                    self.timers.clear(Reason::Reconnect);
+                    self.link.rest();
+                }
+            }
+            Some(Change::Refused(refusal)) => self.refused(refusal, now),
+        }
+    }
+
+    fn is_to_be_told(&self) -> bool {
+        self.model.takes_history && !self.history.is_empty()
+    }
+
+    fn refused(&mut self, refusal: Refusal, now: Time) {
+        let why = refusal.to_string();
+        self.event(What::LinkDown { why: why.clone() });
+        self.connection_ended(&why, true, now);
+        let fallback = self.agent.fallback_model.clone().filter(|_| !self.variant.is_fallback);
+        if let (Refusal::Model(_), Some(id)) = (&refusal, fallback) {
+            self.variant.is_fallback = true;
+            self.rebuild();
+            self.link.forgive(now, &mut self.timers);
+            let text = format!("the service does not know the model {}; fallback_model {id} is used", self.agent.model);
+            return self.event(What::Trouble { part: "model".into(), text });
+        }
+        self.out.push_back(Output::Refused(refusal));
+    }
+
+    fn go_without(&mut self, part: Option<Part>, why: &str) {
+        match part {
+            None => {}
+            Some(Part::Handle) if self.resume.forget() => self.event(What::SessionLost { why: why.to_string() }),
+            Some(Part::Handle) => {}
+            Some(Part::Voice) => {
+                self.variant.without_voice = true;
+                self.rebuild();
+                let voice = self.agent.voice.clone().unwrap_or_default();
+                let text = format!("the model has no voice {voice}; the service's own choice is used");
+                self.event(What::Trouble { part: "model".into(), text });
+            }
+        }
+    }
+
+    /// First what an older connection left open, then what the user said.
+    fn ready(&mut self, setup_ms: u64, now: Time) {
+        self.timers.clear(Reason::Offline);
+        self.timers.set(Reason::Leave, now + ROTATE_AFTER);
+        self.leave = Leave::default();
+        let start = if self.resume.is_offered() {
+            Start::Resumed
+        } else if self.is_to_be_told() {
+            Start::Told
+        } else {
+            Start::Fresh
+        };
+        self.event(What::LinkReady { setup_ms, start });
+        self.resume.taken();
+        match start {
+            Start::Resumed => {}
+            Start::Told => self.send(Message::History(self.history.said())),
+            Start::Fresh => self.account.session_began(),
+        }
+        self.tell_lost_calls(start == Start::Resumed);
+        self.ask_in_words(start != Start::Fresh, now);
+        self.send_kept(now);
+    }
+
+    /// A session that is resumed with open calls is stuck until each is answered (live-protocol.md 6.1).
+    fn tell_lost_calls(&mut self, is_resumed: bool) {
+        for lost in self.calls.take_lost(&mut self.timers) {
+            let (id, name) = (lost.id, lost.name);
+            let outcome = super::again::outcome(lost.result.as_ref());
+            self.again.done(&name, &outcome);
+            if is_resumed {
+                let why = format!("the connection broke before this could be answered; what became of it: {outcome}");
+                let reply = ToolReply { id: id.clone(), name: name.clone(), result: Err(why) };
+                let response = client::response_of(&reply.result);
+                self.send(Message::ToolResponse { id: reply.id, name: reply.name, response });
+            }
+            self.event(What::ToolLost { id, name, is_told: is_resumed });
+        }
+    }
+
+    /// The service closes the connection in `left`.
+    pub(super) fn handle_go_away(&mut self, left: Duration, now: Time) {
+        self.event(What::LinkLeaving { left_ms: left.as_millis() as u64 });
+        self.leave.is_wanted = true;
+        let margin = if left >= 2 * LEAVE_MARGIN { LEAVE_MARGIN } else { left / 2 };
+        self.timers.set(Reason::Leave, now + left.saturating_sub(margin));
+    }
+
+    /// [`Reason::Leave`] passed.
+    pub(super) fn leave_due(&mut self, now: Time) {
+        if self.leave.is_wanted {
+            return self.rotate(now);
+        }
+        self.leave.is_wanted = true;
+        self.timers.set(Reason::Leave, now + ROTATE_GRACE);
+    }
+
+    /// Leaves a connection that is to be left, where nothing is lost with it.
+    pub(super) fn leave_at_boundary(&mut self, now: Time) {
+        if !self.leave.is_wanted || !self.link.is_ready() || self.uplink.is_window_open() {
+            return;
+        }
+        // Somebody waits to speak: whatever went on is over for them.
+        let is_spoken_to = !self.uplink.is_idle();
+        let is_idle = self.turn.model() == Model::Idle && !self.calls.is_any_open();
+        match self.leave.handle_awaited_since.map(|since| since + HANDLE_GRACE).filter(|at| *at > now) {
+            _ if is_spoken_to => self.rotate(now),
+            Some(at) if is_idle => self.timers.sooner(Reason::Leave, at),
+            None if is_idle => self.rotate(now),
+            _ => {}
+        }
+    }
+
+    fn rotate(&mut self, now: Time) {
+        self.close_link(Closed::Rotation, now);
+        self.open_link(now);
+    }
+
+    /// Closes the connection from here.
+    pub(super) fn close_link(&mut self, cause: Closed, now: Time) {
+        if self.link.close(now, &mut self.timers) {
+            self.out.push_back(Output::Link(LinkOrder::Close));
+            self.event(What::LinkClosed { cause });
+            self.connection_ended("the connection was changed for another", false, now);
+        }
+    }
+
+    /// What depends on the connection ends with it; what is kept stays, what was asked is asked again.
+    fn connection_ended(&mut self, why: &str, was_setup_refused: bool, now: Time) {
+        for reason in [Reason::CatchUp, Reason::Quiet, Reason::Leave, Reason::Idle] {
+            self.timers.clear(reason);
+        }
+        self.pinged_at = None;
+        self.leave = Leave::default();
+        let lost_ms = self.uplink.link_lost();
+        if lost_ms > 0 {
+            let why = format!("the connection ended, and more than {} s of speech are not kept", SPEECH_KEPT_MS / 1000);
+            self.event(What::SpeechLost { ms: lost_ms, why });
+        }
+        self.calls.link_lost();
+        if self.resume.ended(was_setup_refused, now) {
+            let why = "the service did not go on with the conversation, twice".to_string();
+            self.event(What::SessionLost { why });
+        }
+        match self.turn.link_lost(&mut self.timers) {
+            Missing::Nothing => {}
+            Missing::All => self.reply_lost(None, why, now),
+            Missing::Rest { epoch } => {
+                self.end_of_sound(epoch);
+                self.reply_lost(Some(epoch), why, now);
+            }
+        }
+        self.uplink.arm(&mut self.timers);
+    }
+}

@@ -1,0 +1,132 @@
+//! The user's side: what the gate says, and what of it goes out.
+
+use super::uplink::{Sent, Taken};
+use super::{Output, Session};
+use crate::audio::{HOP_MS, Speech, UPLINK_RATE};
+use crate::flow::{CloseCause, Cue, GateEvent, GateNote, LinkOrder, SPEECH_KEPT_MS, SpeakerOrder, What};
+use crate::live::client::Message;
+use crate::units::{Epoch, Time};
+
+impl Session {
+    pub(super) fn handle_gate(&mut self, event: GateEvent, now: Time) {
+        match event {
+            GateEvent::Pressed => {
+                self.event(What::Pressed);
+                self.cut();
+                // The connection is made while the person draws breath.
+                self.open_link(now);
+            }
+            GateEvent::Released => self.event(What::Released),
+            GateEvent::Opened(cause) => {
+                self.event(What::GateOpened { cause });
+                self.cut();
+                if let Some(why) = self.account.spent() {
+                    return self.turn_away(why);
+                }
+                self.open_link(now);
+                self.again.dropped();
+                self.uplink.open();
+            }
+            GateEvent::Speech(speech) => self.handle_speech(&speech, now),
+            GateEvent::Closed(cause) => {
+                self.event(What::GateClosed { cause });
+                self.uplink.close(cause);
+                self.send_kept(now);
+                self.uplink.arm(&mut self.timers);
+            }
+            GateEvent::Dropped(cause) => self.event(What::PressDropped { cause }),
+            GateEvent::Lost(hops) => {
+                let why = "the program was too late to take it from the microphone".to_string();
+                self.event(What::SpeechLost { ms: u64::from(hops) * u64::from(HOP_MS), why });
+            }
+        }
+    }
+
+    /// Nothing more is to be spent today: the user is told at once, and nothing is kept.
+    fn turn_away(&mut self, why: String) {
+        self.out.push_back(Output::Gate(GateNote::Abort));
+        self.event(What::DaySpent { why });
+        self.cue(Cue::Spent);
+    }
+
+    fn handle_speech(&mut self, speech: &Speech, now: Time) {
+        match self.uplink.speech(speech) {
+            Taken::Kept => self.send_kept(now),
+            Taken::NoWindow => {}
+            Taken::Full => {
+                let trouble = if self.link.is_ready() { "the network is too slow" } else { "there is no connection" };
+                let why = format!("{trouble}, and {} s of speech are kept already", SPEECH_KEPT_MS / 1000);
+                let ms = speech.frames().len() as u64 * 1000 / u64::from(UPLINK_RATE.0);
+                self.event(What::SpeechLost { ms, why });
+                self.cue(Cue::Lost);
+                self.uplink.close(CloseCause::TooLong);
+                self.uplink.arm(&mut self.timers);
+                self.out.push_back(Output::Gate(GateNote::Abort));
+            }
+        }
+    }
+
+    /// The user wants to be heard: whatever the model says is over, here and now.
+    pub(super) fn cut(&mut self) {
+        let cut = self.turn.cut();
+        if cut.is_some() {
+            self.uplink.answered();
+        }
+        self.silence(cut, true);
+    }
+
+    /// Flushes what plays and tells what was cut: the turn `cut`, or one that was only still to be heard.
+    pub(super) fn silence(&mut self, cut: Option<Epoch>, by_user: bool) {
+        let flushed = self.playback.flush();
+        if let Some(epoch) = flushed {
+            self.speak(SpeakerOrder::Flush { epoch });
+        }
+        if let Some(epoch) = cut.or(flushed) {
+            let received_ms = self.playback.received_ms(epoch).unwrap_or(0);
+            self.event(What::ReplyCut { epoch, received_ms, by_user });
+        }
+    }
+
+    /// Sends what is kept, where the link is ready and is not about to be left.
+    pub(super) fn send_kept(&mut self, now: Time) {
+        if !self.link.is_ready() || (self.leave.is_wanted() && !self.uplink.is_window_open()) {
+            return;
+        }
+        let Session { uplink, timers, .. } = self;
+        let mut sent = Vec::new();
+        uplink.send(now, timers, |what| sent.push(what));
+        for what in sent {
+            match what {
+                Sent::Started { is_again } => self.window_started(is_again),
+                Sent::Message(message) => {
+                    let ms = spoken_ms(&message);
+                    self.out.push_back(Output::Link(LinkOrder::Send(message)));
+                    if ms > 0 {
+                        self.event(What::SpeechSent { ms });
+                    }
+                }
+                Sent::Ended { sent_ms, cause } => {
+                    self.turn.window_ended(cause != CloseCause::Mistake, now, &mut self.timers);
+                    self.event(What::WindowClosed { sent_ms });
+                }
+            }
+        }
+    }
+
+    fn window_started(&mut self, is_again: bool) {
+        if !is_again {
+            self.again.forget();
+            self.history.turn_over();
+        }
+        self.user_text.clear();
+        self.turn.window_started(&mut self.timers);
+        self.event(What::WindowOpened);
+    }
+}
+
+fn spoken_ms(message: &Message) -> u64 {
+    match message {
+        Message::Audio(speech) => speech.frames().len() as u64 * 1000 / u64::from(UPLINK_RATE.0),
+        _ => 0,
+    }
+}
