@@ -27,7 +27,6 @@ use crate::hw::{self, Board, Clock};
 use crate::live;
 use crate::live::close::Refusal;
 use crate::live::credential::Secret;
-use crate::session::memory::Memory;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
 use crate::trace::Recorder;
@@ -129,7 +128,7 @@ impl Daemon {
         if let Some(trouble) = trouble {
             tell(Err(trouble));
         }
-        remind(&mut session, memory, age);
+        session.remember(memory, age);
         let keeper = Keeper::spawn(store, instead, Pauses::default(), tell).context("no thread for the state file")?;
         self.keeper = Some(keeper);
         Ok(session)
@@ -390,9 +389,6 @@ fn reporter<T: ToString>(options: &Options, part: &'static str) -> impl Fn(Resul
         watcher(&Event { at: clock.now(), what });
     }
 }
-
-/// Tells the session what it kept, and how long ago where that can be told.
-fn remind(_session: &mut Session, _memory: Memory, _age: Option<Duration>) {}
 
 /// Tells devices apart when they spread their retries; need not be secret.
 fn seed() -> u64 {

@@ -10,10 +10,16 @@ pub fn timer_what(reason: Reason) -> &'static str {
         Reason::Setup => "setup too slow",
         Reason::CatchUp => "catch up",
         Reason::Kept => "kept speech too old",
+        Reason::Offline => "still no connection",
         Reason::Answer => "no answer",
         Reason::Progress => "no progress",
+        Reason::Stuck => "turn without end",
+        Reason::Drain => "speaker stands still",
         Reason::Stale => "old turn unended",
         Reason::Call => "call too slow",
+        Reason::Quiet => "service is quiet",
+        Reason::Idle => "idle for long",
+        Reason::Leave => "time to change",
     }
 }
 
