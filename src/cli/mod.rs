@@ -5,6 +5,7 @@ pub mod dump;
 pub mod emulator;
 pub mod events;
 pub mod exit;
+pub mod hand;
 pub mod house;
 pub mod load;
 pub mod log;
