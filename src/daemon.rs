@@ -26,7 +26,6 @@ use crate::hw::store::{Past, Store};
 use crate::hw::{self, Board, Clock};
 use crate::live;
 use crate::live::close::Refusal;
-use crate::session::memory::Memory;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
 use crate::trace::Recorder;
@@ -123,13 +122,13 @@ impl Daemon {
         let mut session = Session::new(&options.agent, seed());
         let Some(folder) = &options.state else { return Ok(session) };
         let store = Store::new(folder.clone(), endpoint, options.agent.session.keep);
-        let Past { memory, age, instead, trouble } = store.read(hw::clock::unix_s());
+        let Past { memory, age, sheet, trouble } = store.read(hw::clock::unix_s());
         let tell = reporter(options, "state");
         if let Some(trouble) = trouble {
             tell(Err(trouble));
         }
-        remind(&mut session, memory, age);
-        let keeper = Keeper::spawn(store, instead, Pauses::default(), tell).context("no thread for the state file")?;
+        session.remember(memory, age);
+        let keeper = Keeper::spawn(store, sheet, Pauses::default(), tell).context("no thread for the state file")?;
         self.keeper = Some(keeper);
         Ok(session)
     }
@@ -356,7 +355,7 @@ impl Progress {
 
 /// The names of a configuration that a dump may show: they are the owner's own.
 pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
-    let parts = ["mic", "speaker", "link", "tools", "line", "state"].map(String::from);
+    let parts = ["mic", "speaker", "link", "tools", "line", "model", "state"].map(String::from);
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
     parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
 }
@@ -381,9 +380,6 @@ fn reporter<T: ToString>(options: &Options, part: &'static str) -> impl Fn(Resul
         watcher(&Event { at: clock.now(), what });
     }
 }
-
-/// Tells the session what it kept, and how long ago where that can be told.
-fn remind(_session: &mut Session, _memory: Memory, _age: Option<Duration>) {}
 
 /// Tells devices apart when they spread their retries; need not be secret.
 fn seed() -> u64 {

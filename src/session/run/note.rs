@@ -1,5 +1,6 @@
 //! The words that the flight recorder shows for causes and reasons that have a name.
 
+use super::cause::cause;
 use crate::flow::{CloseCause, Closed, Cue, DropCause, OpenCause, Start};
 use crate::live::close::Refusal;
 use crate::session::timers::Reason;
@@ -10,10 +11,16 @@ pub fn timer_what(reason: Reason) -> &'static str {
         Reason::Setup => "setup too slow",
         Reason::CatchUp => "catch up",
         Reason::Kept => "kept speech too old",
+        Reason::Offline => "still no connection",
         Reason::Answer => "no answer",
         Reason::Progress => "no progress",
+        Reason::Stuck => "turn does not end",
+        Reason::Drain => "not all was heard",
         Reason::Stale => "old turn unended",
         Reason::Call => "call too slow",
+        Reason::Quiet => "nothing heard",
+        Reason::Idle => "idle",
+        Reason::Leave => "must leave",
     }
 }
 
@@ -76,7 +83,7 @@ pub fn refusal_note(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// The service's reasons for the end of a turn (live-protocol.md 3.2); of any other only that there was one.
+/// The service's reasons for the end of a turn (live-protocol.md 3.2); of any other its cause.
 pub fn turn_note(reason: Option<&str>) -> &'static str {
     const REASONS: [&str; 12] = [
         "MALFORMED_FUNCTION_CALL",
@@ -94,6 +101,6 @@ pub fn turn_note(reason: Option<&str>) -> &'static str {
     ];
     match reason {
         None => "",
-        Some(reason) => REASONS.iter().find(|known| **known == reason).map_or("another reason", |known| known),
+        Some(reason) => REASONS.iter().find(|known| **known == reason).copied().unwrap_or_else(|| cause(reason)),
     }
 }
