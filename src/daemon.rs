@@ -26,6 +26,7 @@ use crate::hw::store::{Past, Store};
 use crate::hw::{self, Board, Clock};
 use crate::live;
 use crate::live::close::Refusal;
+use crate::live::credential::Secret;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
 use crate::trace::Recorder;
@@ -41,7 +42,7 @@ pub struct Options {
     pub board: Arc<dyn Board>,
     /// The clock of all threads.
     pub clock: Arc<dyn Clock>,
-    /// The API key.
+    /// The API key; none is needed where the agent file names a broker.
     pub key: Option<String>,
     /// More certificates to trust, PEM.
     pub extra_ca_pem: Option<Vec<u8>>,
@@ -105,7 +106,7 @@ impl Daemon {
         // The link first: its name look-up, TCP and TLS take longest, and go on while the devices are opened.
         let link = live::run::Parts {
             endpoint,
-            key: options.key.clone(),
+            access: access(&options),
             extra_ca_pem: options.extra_ca_pem.clone(),
             orders,
             events,
@@ -324,6 +325,14 @@ impl Daemon {
         if let Some(keeper) = self.keeper.take() {
             keeper.finish();
         }
+    }
+}
+
+/// What the link shows: tokens of the broker where there is one, the key otherwise.
+fn access(options: &Options) -> live::run::Access {
+    match &options.agent.token_url {
+        Some(url) => live::run::Access::Broker(url.clone()),
+        None => live::run::Access::Key(Secret::new(options.key.clone().unwrap_or_default())),
     }
 }
 

@@ -46,6 +46,7 @@ impl House for Mynah {
         let emulator = emulator::spawn(here, ServeOptions::new(script)).context("the emulator does not start")?;
         let mut agent = show.agent;
         agent.endpoint = format!("ws://{}{LIVE_PATH}", emulator.addr);
+        agent.token_url = None;
         let daemon = Daemon::start(Options {
             agent,
             profile: show.profile,

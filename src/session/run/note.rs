@@ -14,13 +14,13 @@ pub fn timer_what(reason: Reason) -> &'static str {
         Reason::Offline => "still no connection",
         Reason::Answer => "no answer",
         Reason::Progress => "no progress",
-        Reason::Stuck => "turn does not end",
-        Reason::Drain => "not all was heard",
+        Reason::Stuck => "turn without end",
+        Reason::Drain => "speaker stands still",
         Reason::Stale => "old turn unended",
         Reason::Call => "call too slow",
-        Reason::Quiet => "nothing heard",
-        Reason::Idle => "idle",
-        Reason::Leave => "must leave",
+        Reason::Quiet => "service is quiet",
+        Reason::Idle => "idle for long",
+        Reason::Leave => "time to change",
     }
 }
 
