@@ -51,6 +51,9 @@ pub struct Args {
 /// # Errors
 /// With the exit codes of [`exit`].
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    if let Err(why) = hw::process::forbid_core_files() {
+        tracing::warn!("a crash may leave a core file with what is in memory ({why})");
+    }
     let signals = hw::signals::hold().context("signals cannot be held back")?;
     let default_path = Path::new(load::CONFIG_PATH);
     let path = args.config.as_deref().or_else(|| default_path.exists().then_some(default_path));
