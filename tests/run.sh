@@ -13,6 +13,8 @@ say "building"
 cargo build --locked --all-targets
 say "tiers without devices: unit, tidy, boards, wire, scripts, simulation"
 cargo test --locked
+say "the fuzz targets"
+cargo check --locked --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target
 [ "${1:-}" = --quick ] && exit 0
 
 need_packages pulseaudio pulseaudio-utils libasound2-plugins openssl python3 python3-venv

@@ -266,7 +266,7 @@ fn read_sources(root: &Path, folder: &Path, sources: &mut Vec<Source>) {
 fn the_house_is_tidy() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
-    for folder in ["src", "tests", "benches"] {
+    for folder in ["src", "tests", "benches", "fuzz/src", "fuzz/fuzz_targets"] {
         read_sources(root, &root.join(folder), &mut sources);
     }
     assert!(sources.len() > 20, "only {} files were found", sources.len());

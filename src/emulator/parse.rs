@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::script::{
-    Completion, FrameKind, HandOut, Handles, Life, SCRIPT_MAX, STEPS_MAX, Script, ScriptedCall, SetupPlan, Step, Style,
-    StyleChange, TURNS_MAX, Turn,
+    Completion, FrameKind, HandOut, Handles, Life, SCRIPT_MAX, SCRIPT_SOUND_MAX, STEPS_MAX, Script, ScriptedCall,
+    SetupPlan, Step, Style, StyleChange, TURNS_MAX, Turn,
 };
-use super::sounds::{SOUND_MAX, Sounds, silence, to_downlink, tone};
+use super::sounds::{SOUND_MAX, Sounds, frames_in, silence, to_downlink, tone};
 use crate::units::Hertz;
 
 /// Longest time in a script.
@@ -67,6 +67,7 @@ pub(super) fn script(text: &str, sounds: &Sounds) -> Result<Script, ScriptError>
             usage: true,
         },
         open_ended: false,
+        frames_said: 0,
     };
     let at = |line: usize| move |(problem, right)| ScriptError { line, problem, right };
     if text.len() > SCRIPT_MAX {
@@ -130,16 +131,18 @@ struct Reader<'a> {
     script: Script,
     /// Whether `turn *` was seen, after which no turn can be reached.
     open_ended: bool,
+    /// Frames of sound in it so far, at the downlink's rate.
+    frames_said: usize,
 }
 
 impl Reader<'_> {
     fn statement(&mut self, words: &[Word<'_>]) -> Result<(), Complaint> {
         if let Some(change) = style(words)? {
-            match self.script.turns.last_mut() {
-                Some(turn) => turn.steps.push(Step::Style(change)),
-                None => self.script.style.change(change),
+            if self.script.turns.is_empty() {
+                self.script.style.change(change);
+                return Ok(());
             }
-            return Ok(());
+            return self.add(Step::Style(change), words);
         }
         match words {
             [Bare("turn"), rest @ ..] => self.turn(rest),
@@ -151,16 +154,28 @@ impl Reader<'_> {
             }
             _ => {
                 let step = self.step(words)?;
-                let Some(turn) = self.script.turns.last_mut() else {
-                    return Err((show(words), "this statement belongs into a turn; begin one with `turn`".into()));
-                };
-                if turn.steps.len() >= STEPS_MAX {
-                    return Err(("the turn is too long".into(), format!("{STEPS_MAX} statements at most")));
-                }
-                turn.steps.push(step);
-                Ok(())
+                self.add(step, words)
             }
         }
+    }
+
+    /// Adds a statement to the turn that was begun last.
+    fn add(&mut self, step: Step, words: &[Word<'_>]) -> Result<(), Complaint> {
+        let Some(turn) = self.script.turns.last_mut() else {
+            return Err((show(words), "this statement belongs into a turn; begin one with `turn`".into()));
+        };
+        if turn.steps.len() >= STEPS_MAX {
+            return Err(("the turn is too long".into(), format!("{STEPS_MAX} statements at most")));
+        }
+        if let Step::Speak(frames, _) = &step {
+            self.frames_said += frames.len();
+            if self.frames_said > frames_in(SCRIPT_SOUND_MAX) {
+                let right = format!("{} minutes of sound at most", SCRIPT_SOUND_MAX.as_secs() / 60);
+                return Err(("the script says too much".into(), right));
+            }
+        }
+        turn.steps.push(step);
+        Ok(())
     }
 
     fn turn(&mut self, rest: &[Word<'_>]) -> Result<(), Complaint> {
@@ -251,7 +266,7 @@ impl Reader<'_> {
             return Err((format!("there is no sound named {name}"), right));
         };
         let frames = to_downlink(&sound.frames, sound.rate);
-        if frames.len() > super::sounds::frames_in(SOUND_MAX) {
+        if frames.len() > frames_in(SOUND_MAX) {
             return Err((format!("{name} is too long"), format!("{} s at most", SOUND_MAX.as_secs())));
         }
         Ok(Step::Speak(frames, text.unwrap_or(&sound.text).clone()))

@@ -71,6 +71,8 @@ use super::sounds::Sounds;
 pub const TURNS_MAX: usize = 1024;
 /// Statements in a turn.
 pub const STEPS_MAX: usize = 1024;
+/// Sound in a script, all of it: 86 MB, where 1024 turns of 1024 sounds of a minute would be more than any memory.
+pub const SCRIPT_SOUND_MAX: Duration = Duration::from_secs(1800);
 /// Bytes of a script.
 pub const SCRIPT_MAX: usize = 1 << 20;
 

@@ -308,6 +308,20 @@ fn a_bad_script_is_told_its_line_and_what_would_be_right() {
 }
 
 #[test]
+fn a_script_that_would_fill_the_memory_is_refused_where_it_grows_too_long() {
+    let cases = [
+        ("silence 60s\n", 32, "30 minutes"), // the thirty-first minute, below `turn`
+        ("pace 5x\n", 1026, "1024 statements"),
+        ("empty\n", 1026, "1024 statements"),
+    ];
+    for (statement, line, right) in cases {
+        let text = format!("turn\n{}", statement.repeat(1100));
+        let error = Script::parse(&text, &Sounds::new()).expect_err(statement);
+        assert_eq!((error.line, error.right.contains(right)), (line, true), "{statement}: {error}");
+    }
+}
+
+#[test]
 fn a_script_names_the_files_it_says() {
     let text = "turn\n say hello.wav \"Hello.\" # a file\n say lamp_on\n";
     assert_eq!(Script::files(text), [(2, "hello.wav".to_owned())]);

@@ -20,13 +20,17 @@ pub const CALLS_MAX: usize = 32;
 /// Bytes of text taken from one transcription piece.
 pub const TEXT_MAX: usize = 16 * 1024;
 /// Bytes of a call's id; it goes back as it came, so a longer one is not cut but no call.
-const ID_MAX: usize = 256;
+pub const ID_MAX: usize = 256;
+/// Characters taken from a function's name; the service takes 128 at most.
+pub const NAME_CHARS_MAX: usize = 128;
+/// Bytes of a resumption handle; it goes back as it came, so a longer one is none.
+pub const HANDLE_MAX: usize = 4096;
 /// Bytes of an error's text: a sentence for the owner's log.
-const ERROR_MAX: usize = 512;
+pub const ERROR_MAX: usize = 512;
 /// Bytes of a frame that is no message that are shown: enough for what it is, too few for speech in it.
-const BEGIN_MAX: usize = 40;
+pub const BEGIN_MAX: usize = 40;
 /// Unknown kinds named per event.
-const UNKNOWN_MAX: usize = 8;
+pub const UNKNOWN_MAX: usize = 8;
 
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -213,7 +217,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 
 fn calls(list: &[Value]) -> Vec<Call> {
     let call = |value: &Value| {
-        let name = value["name"].as_str()?.chars().take(128).collect();
+        let name = value["name"].as_str()?.chars().take(NAME_CHARS_MAX).collect();
         // Without an id no answer can be told apart; the Gemini API always sends one.
         let id = call_id(&value["id"])?;
         let args = value["args"].as_object().cloned().unwrap_or_else(Map::new);
@@ -232,7 +236,7 @@ fn call_id(value: &Value) -> Option<CallId> {
 
 fn handle(update: &Value) -> Option<String> {
     let resumable = update["resumable"].as_bool().unwrap_or(false);
-    update["newHandle"].as_str().filter(|h| resumable && !h.is_empty() && h.len() <= 4096).map(String::from)
+    update["newHandle"].as_str().filter(|h| resumable && !h.is_empty() && h.len() <= HANDLE_MAX).map(String::from)
 }
 
 fn interaction(value: &Value) -> Option<Interaction> {
