@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use mynah::audio::trouble::PcmTrouble;
 use mynah::audio::{Chunk, DOWNLINK_RATE};
 use mynah::bell::Bell;
-use mynah::config::agent::Speak;
+use mynah::config::agent::{Cues, Speak};
 use mynah::config::board::Pick;
-use mynah::flow::{SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SpeakerFact, SpeakerOrder};
+use mynah::flow::{Cue, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SpeakerFact, SpeakerOrder};
 use mynah::hw::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback};
 use mynah::units::{Epoch, Hertz, Time};
 use mynah::{mic, speaker};
@@ -184,6 +184,7 @@ fn the_audio_threads_neither_allocate_nor_free() {
     let has = |wanted: fn(&SpeakerFact) -> bool| facts.iter().any(wanted);
     assert!(has(|f| matches!(f, SpeakerFact::Drained { .. })) && has(|f| matches!(f, SpeakerFact::Flushed { .. })));
     assert!(has(|f| matches!(f, SpeakerFact::Concealed { .. })) && has(|f| matches!(f, SpeakerFact::Heard { .. })));
+    assert!(has(|f| matches!(f, SpeakerFact::CueStarted)) && has(|f| matches!(f, SpeakerFact::CueOver)));
     assert!(spent > 20, "{spent} buffers came back");
     assert_eq!(COUNTED.load(Relaxed), 0, "allocations and frees in the loudspeaker's loop");
 }
@@ -219,7 +220,7 @@ fn microphone() -> u64 {
     count
 }
 
-/// Plays turns with a gap, a flush and an end; answers the facts and the buffers that came back.
+/// Plays turns with a gap, a flush, an end and cues over all of it; answers the facts and the buffers that came back.
 fn loudspeaker() -> (Vec<SpeakerFact>, usize) {
     let (mut orders, taken) = rtrb::RingBuffer::new(SPEAKER_ORDERS_MAX);
     let (returns, mut spent) = rtrb::RingBuffer::new(SPEAKER_ORDERS_MAX);
@@ -228,7 +229,7 @@ fn loudspeaker() -> (Vec<SpeakerFact>, usize) {
     let thread = speaker::run::spawn(speaker::run::Parts {
         board: Arc::new(FakeBoard(rest.clone())),
         clock: Arc::new(Wall(Instant::now())),
-        speak: Speak { volume_percent: 80, prebuffer_ms: 0 },
+        speak: Speak { volume_percent: 80, prebuffer_ms: 0, cues: Cues::On },
         orders: taken,
         returns,
         facts,
@@ -243,6 +244,9 @@ fn loudspeaker() -> (Vec<SpeakerFact>, usize) {
         for part in 0..20 {
             let chunk = Chunk { rate: DOWNLINK_RATE, frames: vec![1000; DOWNLINK_RATE.frames_in_ms(40)] };
             orders.push(SpeakerOrder::Play { epoch: Epoch(epoch), chunk }).unwrap();
+            if part == 10 {
+                orders.push(SpeakerOrder::Cue(Cue::Offline)).unwrap();
+            }
             bell.ring();
             // In the third turn the network stalls for a moment.
             thread::sleep(Duration::from_millis(if epoch == 3 && part == 3 { 300 } else { 10 }));
@@ -253,6 +257,9 @@ fn loudspeaker() -> (Vec<SpeakerFact>, usize) {
             SpeakerOrder::End { epoch: Epoch(epoch) }
         };
         orders.push(last).unwrap();
+        // Over what is left of the turn and alone after it; the second waits for the first.
+        let cues = if epoch % 2 == 0 { [Cue::Lost, Cue::Again] } else { [Cue::Again, Cue::Again] };
+        cues.into_iter().for_each(|cue| orders.push(SpeakerOrder::Cue(cue)).unwrap());
         orders.push(SpeakerOrder::Volume(60 + epoch as u8)).unwrap();
         bell.ring();
         thread::sleep(Duration::from_millis(if epoch == 2 { 50 } else { 700 }));

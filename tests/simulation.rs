@@ -8,6 +8,8 @@
 mod device;
 #[path = "simulation/dice.rs"]
 mod dice;
+#[path = "simulation/figure.rs"]
+mod figure;
 #[path = "simulation/mutation.rs"]
 mod mutation;
 #[path = "simulation/service.rs"]

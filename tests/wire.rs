@@ -12,7 +12,7 @@ use std::path::Path;
 
 use mynah::audio::{HOP_FRAMES, Hop, Speech};
 use mynah::config::agent::{
-    Action, Agent, Behavior, ButtonStyle, Limits, Listen, ListenMode, Speak, Tool, VoiceBargeIn,
+    Action, Agent, Behavior, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, Tool, VoiceBargeIn,
 };
 use mynah::live::client::{self, Message};
 use mynah::live::server::{self, Interaction, Reader};
@@ -65,7 +65,7 @@ fn agent(model: &str, tools: Vec<Tool>) -> Agent {
             message_ms: 20,
             turn_max_s: 60,
         },
-        speak: Speak { volume_percent: 80, prebuffer_ms: 60 },
+        speak: Speak { volume_percent: 80, prebuffer_ms: 60, cues: Cues::On },
         limits: Limits {
             setup_timeout_ms: 15_000,
             answer_timeout_ms: 8_000,

@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 pub mod demo;
+pub mod dump;
 pub mod emulator;
 pub mod events;
 pub mod exit;
@@ -10,4 +11,6 @@ pub mod load;
 pub mod log;
 pub mod run;
 pub mod sounds;
+pub mod state;
+pub mod trace;
 pub mod watch;

@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::dump::Dump;
 use super::events::EventFile;
 use super::hand::{self, Deeds};
-use super::{exit, load, watch};
+use super::{exit, load, state, watch};
 use crate::config::agent::endpoint;
 use crate::config::board::{Board as Profile, LineDriver};
-use crate::daemon::{Daemon, Ending, Options};
+use crate::daemon::{self, Daemon, Ending, Options};
 use crate::flow::Event;
+use crate::hw::signals::Signal;
 use crate::hw::sim::{SimBoard, SimClock, SimHandle, SimSetup};
 use crate::hw::{self, Board, Clock};
 use crate::session::run::Watcher;
+use crate::trace::Recorder;
 
 /// Where the agent file is looked for when none is named.
 const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
@@ -42,6 +45,8 @@ pub struct Args {
     /// Append all that happens to this file, a JSON object a line; what was said stands in it too
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    state: state::Place,
 }
 
 /// Runs until SIGTERM, SIGINT, or a refusal that only a person can mend.
@@ -68,8 +73,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (watcher, events) = watcher(args.events.as_deref())?;
     tracing::info!(board = profile.name, model = agent.model, mode = ?agent.listen.mode, "starting");
     let person = hand::start(deeds, hand)?;
-    let daemon = Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher })?;
-    let result = serve(daemon, signals);
+    let state = args.state.folder();
+    let recorder = Recorder::new(daemon::names(&agent, &profile));
+    let dump = Dump { recorder: recorder.clone(), clock: clock.clone(), folder: state.clone() };
+    dump.on_panic();
+    let daemon = Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher, recorder, state })?;
+    let result = serve(daemon, signals, &dump);
     drop(person);
     if let Some(events) = events {
         events.finish();
@@ -106,22 +115,33 @@ fn open(profile: &Profile) -> anyhow::Result<Opened> {
 }
 
 /// Waits for the end, feeding systemd's watchdog while the core is alive.
-fn serve(daemon: Daemon, signals: hw::signals::Held) -> anyhow::Result<()> {
-    let asker = daemon.asker();
+fn serve(daemon: Daemon, signals: hw::signals::Held, dump: &Dump) -> anyhow::Result<()> {
+    let (asker, asked) = (daemon.asker(), dump.clone());
     std::thread::Builder::new().name("signals".into()).spawn(move || {
-        if signals.wait().is_ok() {
-            let _ = asker.send(Ending::Asked);
+        while let Ok(signal) = signals.wait() {
+            match signal {
+                Signal::Dump => asked.write("asked for by the signal SIGUSR1"),
+                Signal::Stop => drop(asker.send(Ending::Asked)),
+            }
         }
     })?;
     // Not under systemd this fails, and nobody waits for it.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
+    let mut was_alive = true;
     let ending = daemon.wait(every, |is_alive| {
         if is_alive {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        } else if was_alive {
+            // The watchdog may be about to end the program, which leaves no time to write then.
+            dump.write_fatal("a thread that sound passes through stands still");
         }
+        was_alive = is_alive;
     });
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    if let Ending::Refused(_) = ending {
+        dump.write_fatal("the service refused, and only a person can help");
+    }
     daemon.stop();
     match ending {
         Ending::Asked => Ok(()),

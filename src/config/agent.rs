@@ -134,6 +134,17 @@ pub struct Speak {
     pub volume_percent: u8,
     /// Fill before a reply starts, ms, 0–500.
     pub prebuffer_ms: u32,
+    /// The device's own sounds.
+    pub cues: Cues,
+}
+
+/// Whether the device says by short sounds of its own what it has no other way to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cues {
+    /// It does.
+    On,
+    /// It is silent but for replies: for places where a screen or a light says the same.
+    Off,
 }
 
 /// How much a model thinks before it speaks.

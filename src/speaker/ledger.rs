@@ -91,10 +91,20 @@ impl Ledger {
         self.entries.push_back(entry);
     }
 
+    /// The end of the line, in frames: where the next frame is rendered.
+    pub fn rendered(&self) -> u64 {
+        self.rendered
+    }
+
+    /// Where the device is on the line when `unheard_frames` of what was rendered are still to come.
+    pub fn here(&self, unheard_frames: u64) -> u64 {
+        self.rendered.saturating_sub(unheard_frames)
+    }
+
     /// Moves to where the device is: `unheard_frames` of what was rendered are still to come. Calls `ended`
     /// with every turn that was heard to its end, and its milliseconds.
     pub fn advance(&mut self, unheard_frames: u64, mut ended: impl FnMut(Epoch, u64)) {
-        let here = self.rendered.saturating_sub(unheard_frames);
+        let here = self.here(unheard_frames);
         while let Some(entry) = self.entries.front_mut() {
             match entry {
                 Entry::Sound { epoch, from, to } => {
@@ -125,7 +135,7 @@ impl Ledger {
 
     /// Strikes out what the device lost: all but the last `unheard_frames`, which are still to come.
     pub fn skip_to(&mut self, unheard_frames: u64) {
-        let here = self.rendered.saturating_sub(unheard_frames);
+        let here = self.here(unheard_frames);
         self.entries.retain_mut(|entry| match entry {
             Entry::Sound { from, to, .. } => {
                 *from = here.max(*from);
@@ -175,6 +185,11 @@ impl Ledger {
     /// Whether anything of a turn before `epoch` is unheard.
     pub fn has_before(&self, epoch: Epoch) -> bool {
         self.entries.iter().any(|entry| entry.epoch() < epoch)
+    }
+
+    /// Whether anything of `epoch` or a turn before it is unheard.
+    pub fn has_through(&self, epoch: Epoch) -> bool {
+        self.entries.iter().any(|entry| entry.epoch() <= epoch)
     }
 
     /// Strikes out what is unheard of `epoch` and before: it will not be heard.

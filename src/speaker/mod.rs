@@ -3,21 +3,25 @@
 //! Pure. The thread around it (`run.rs`) hands in orders and where the device stands, carries out the
 //! [`Plan`], and passes the facts on. Sound waits in the jitter buffer until enough of a turn is there; a gap in
 //! mid-turn is faded and filled with silence; a flush kills a turn wherever its sound is; what was heard is what
-//! was rendered less the device's delay, without the silence.
+//! was rendered less the device's delay, without the silence. The device's own cues are laid over all that.
 
+pub mod cue;
 pub mod jitter;
 pub mod ledger;
+mod plan;
 pub mod run;
 pub mod volume;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use self::cue::{Change, CuePlayer};
 use self::jitter::{Front, Jitter};
 use self::ledger::Ledger;
+pub use self::plan::{Device, Plan};
 use self::volume::{Edges, Volume};
 use crate::audio::{Chunk, DOWNLINK_RATE, resample};
-use crate::config::agent::Speak;
+use crate::config::agent::{Cues, Speak};
 use crate::flow::{SPEAKER_FACTS_MAX, SpeakerFact, SpeakerOrder};
 use crate::units::{Epoch, Hertz, Time};
 
@@ -26,42 +30,8 @@ pub const BLOCK_MS: u32 = 10;
 /// Sound that is waited for before a turn starts even where `prebuffer_ms` is less: the two blocks that start a
 /// device. With one, every reply would begin with a gap.
 const START_MS: u32 = 2 * BLOCK_MS;
-/// Silence played in one gap before the device is stopped until sound comes: a stalled network is no reason to
-/// feed a device for minutes.
-const GAP_MAX: Duration = Duration::from_millis(1000);
 /// How often a position is worth a fact.
 const HEARD_EVERY: Duration = Duration::from_millis(100);
-
-/// Where the device stands, as the thread sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Device {
-    /// It cannot be used now.
-    Lost,
-    /// It stands and holds nothing.
-    Stopped,
-    /// It holds frames, but less than its start threshold: it does not run.
-    Held,
-    /// It runs.
-    Running {
-        /// It holds so little that what is not written now comes too late.
-        is_low: bool,
-        /// There is room for another block below the fill that is aimed at.
-        has_room: bool,
-    },
-}
-
-/// What the thread does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Call [`Speaker::render`] and write the block.
-    Render,
-    /// Start the device with what it holds.
-    Start,
-    /// Stop the device at once and discard what it holds, then call [`Speaker::on_dropped`].
-    Drop,
-    /// Nothing until an order comes, the device empties, or this time.
-    Wait(Option<Time>),
-}
 
 /// Where the next sound stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +57,9 @@ pub struct Speaker {
     ledger: Ledger,
     volume: Volume,
     edges: Edges,
+    cues: CuePlayer,
+    /// Whether the owner wants to hear cues.
+    wants_cues: Cues,
     source: Source,
     rate: Hertz,
     /// Turns up to this one were flushed.
@@ -119,6 +92,8 @@ impl Speaker {
             ledger: Ledger::new(rate),
             volume: Volume::new(speak.volume_percent),
             edges: Edges::new(rate),
+            cues: CuePlayer::default(),
+            wants_cues: speak.cues,
             source: Source::Idle,
             rate,
             flushed: None,
@@ -162,7 +137,11 @@ impl Speaker {
             SpeakerOrder::End { epoch } => self.on_end(epoch),
             SpeakerOrder::Flush { epoch } => self.on_flush(epoch),
             SpeakerOrder::Volume(percent) => self.volume.set(percent),
-            SpeakerOrder::Cue(_) => {}
+            SpeakerOrder::Cue(cue) => {
+                if self.wants_cues == Cues::On {
+                    self.cues.order(cue);
+                }
+            }
         }
     }
 
@@ -202,12 +181,14 @@ impl Speaker {
 
     fn on_flush(&mut self, epoch: Epoch) {
         let heard_ms = self.ledger.heard_ms(epoch);
-        let next_turn_sounds = self.ledger.is_only_after(epoch);
+        // What must go on: the next turn's sound, or a cue with nothing of these turns beside it.
+        let must_go_on =
+            self.ledger.is_only_after(epoch) || (self.cues.is_sounding() && !self.ledger.has_through(epoch));
         self.flushed = self.flushed.max(Some(epoch));
         self.starting = self.starting.filter(|starting| *starting > epoch);
         self.jitter.discard_through(epoch);
         self.ledger.discard_through(epoch);
-        self.must_drop |= !next_turn_sounds;
+        self.must_drop |= !must_go_on;
         if !matches!(self.source, Source::Playing(playing) if playing > epoch) {
             self.source = Source::Idle; // what is left begins anew
             self.edges.reset();
@@ -217,6 +198,12 @@ impl Speaker {
 
     /// Tells how many frames (at [`Speaker::rate`]) of what was rendered are still to be heard.
     pub fn on_position(&mut self, unheard_frames: u64) {
+        self.advance_turns(unheard_frames);
+        let change = self.cues.on_position(self.ledger.here(unheard_frames), self.rate);
+        self.note_cue(change);
+    }
+
+    fn advance_turns(&mut self, unheard_frames: u64) {
         let facts = &mut self.facts;
         self.ledger.advance(unheard_frames, |epoch, heard_ms| {
             if facts.len() < SPEAKER_FACTS_MAX {
@@ -229,7 +216,8 @@ impl Speaker {
     pub fn on_dropped(&mut self) {
         self.must_drop = false;
         self.ledger.discard_sound();
-        self.on_position(0);
+        self.advance_turns(0);
+        self.cues.on_dropped();
     }
 
     /// Tells that the device starved; all but `unwritten_frames` of what was rendered was heard.
@@ -244,9 +232,10 @@ impl Speaker {
         self.on_starved(unwritten_frames);
     }
 
-    /// Tells that the device is gone with what it held. What waits is kept.
+    /// Tells that the device is gone with what it held. What waits is kept, save for cues: they are of their moment.
     pub fn on_lost(&mut self) {
         self.on_dropped();
+        self.give_up_cues();
         self.edges.reset();
         self.source = Source::Idle; // what waits begins anew on the next device
     }
@@ -265,83 +254,6 @@ impl Speaker {
         self.fact(fact);
     }
 
-    /// What to do next, the device standing at `device`.
-    pub fn plan(&mut self, device: Device, now: Time) -> Plan {
-        if matches!(device, Device::Stopped | Device::Lost) {
-            self.must_drop = false;
-        }
-        if self.must_drop {
-            return Plan::Drop;
-        }
-        if device == Device::Lost {
-            return Plan::Wait(None);
-        }
-        if matches!(device, Device::Running { .. })
-            && let Some(epoch) = self.starting.take_if(|epoch| !self.ledger.has_before(*epoch))
-        {
-            self.started = Some(epoch);
-            self.fact(SpeakerFact::Started { epoch });
-        }
-        self.move_source(now);
-        match (self.source, device) {
-            (Source::Playing(_), _) => self.plan_sound(device),
-            _ => self.plan_silence(device, now),
-        }
-    }
-
-    /// A turn is being played: keep the device filled as long as there is sound, and silent when there is none.
-    fn plan_sound(&self, device: Device) -> Plan {
-        let is_ready = self.jitter.has(u64::from(BLOCK_MS) * 1000);
-        match device {
-            Device::Stopped => Plan::Render,
-            Device::Held if is_ready => Plan::Render,
-            Device::Held => Plan::Start,
-            Device::Running { has_room: true, .. } if is_ready => Plan::Render,
-            Device::Running { is_low: true, .. } => Plan::Render,
-            _ => Plan::Wait(None),
-        }
-    }
-
-    /// Nothing to play now: push out what is unheard with silence, bridge a gap, else stop.
-    fn plan_silence(&self, device: Device, now: Time) -> Plan {
-        let (deadline, is_gap) = match self.source {
-            Source::Filling { since, gap_since } => {
-                (since.map(|at| at + self.prebuffer), gap_since.is_some_and(|at| now.since(at) < GAP_MAX))
-            }
-            _ => (None, false),
-        };
-        match device {
-            Device::Stopped | Device::Lost => Plan::Wait(deadline),
-            _ if !is_gap && !self.ledger.has_unheard() => Plan::Drop,
-            Device::Held => Plan::Start,
-            Device::Running { is_low: true, .. } => Plan::Render,
-            Device::Running { .. } => Plan::Wait(deadline),
-        }
-    }
-
-    /// Follows what is at the front of the jitter buffer.
-    fn move_source(&mut self, now: Time) {
-        if matches!(self.source, Source::Playing(_)) {
-            return; // `render` ends it
-        }
-        self.pass_ends();
-        let Front::Sound(epoch, rate) = self.jitter.front() else { return };
-        if self.source == Source::Idle {
-            self.source = Source::Filling { since: Some(now), gap_since: None };
-        }
-        let Source::Filling { since: Some(since), .. } = self.source else { return };
-        let is_enough = self.jitter.has(self.prebuffer.as_micros() as u64) || now.since(since) >= self.prebuffer;
-        if !is_enough || (rate != self.rate && self.ledger.has_unheard()) {
-            return;
-        }
-        if rate != self.rate {
-            self.rate = rate;
-            self.ledger.set_rate(rate);
-            self.edges = Edges::new(rate);
-        }
-        self.source = Source::Playing(epoch);
-    }
-
     /// Ends the turns that have no sound left at the front.
     fn pass_ends(&mut self) {
         while let Front::End(epoch) = self.jitter.front() {
@@ -357,12 +269,13 @@ impl Speaker {
         self.edges.reset();
         if self.ledger.has_only_ends() {
             // A turn without sound, or one that ended in a gap: nothing is left to be heard before its end.
-            self.on_position(0);
+            self.advance_turns(0);
         }
     }
 
     /// Fills `block` (`[block_frames, 1 channel] S16 @ rate`) with what comes next.
     pub fn render(&mut self, block: &mut [i16], now: Time) {
+        let line_at = self.ledger.rendered();
         let filled = match self.source {
             Source::Playing(epoch) => self.render_sound(epoch, block, now),
             _ => 0,
@@ -373,6 +286,7 @@ impl Speaker {
             _ => rest.fill(0),
         }
         self.ledger.silence(rest.len());
+        self.cues.mix(block, line_at, self.rate);
         self.volume.apply(block, self.rate);
     }
 
@@ -415,6 +329,19 @@ impl Speaker {
     fn note_start(&mut self, epoch: Epoch, frames: usize) {
         if frames > 0 && self.started != Some(epoch) {
             self.starting = Some(epoch);
+        }
+    }
+
+    fn give_up_cues(&mut self) {
+        let change = self.cues.give_up();
+        self.note_cue(change);
+    }
+
+    fn note_cue(&mut self, change: Option<Change>) {
+        match change {
+            Some(Change::Started) => self.fact(SpeakerFact::CueStarted),
+            Some(Change::Over) => self.fact(SpeakerFact::CueOver),
+            None => {}
         }
     }
 

@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod cue_tests;
+
 const RATE: Hertz = Hertz(24_000);
 /// Frames in a millisecond.
 const MS: usize = 24;
@@ -22,7 +24,7 @@ struct World {
 impl World {
     fn new(prebuffer_ms: u32) -> World {
         World {
-            speaker: Speaker::new(&Speak { volume_percent: 100, prebuffer_ms }),
+            speaker: Speaker::new(&Speak { volume_percent: 100, prebuffer_ms, cues: Cues::On }),
             now_ms: 1000,
             ring: VecDeque::new(),
             is_running: false,

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mynah::audio::{DOWNLINK_RATE, HOP_FRAMES, HOP_MS, Hop, Speech, UPLINK_RATE};
 use mynah::config::agent::{
-    Action, Agent, Behavior, ButtonStyle, Connection, Keep, Keeping, Limits, Listen, ListenMode, Speak, Tool,
+    Action, Agent, Behavior, ButtonStyle, Connection, Cues, Keep, Keeping, Limits, Listen, ListenMode, Speak, Tool,
     VoiceBargeIn,
 };
 use mynah::flow::{
@@ -89,7 +89,7 @@ pub fn agent() -> Agent {
             message_ms: 20,
             turn_max_s: 60,
         },
-        speak: Speak { volume_percent: 80, prebuffer_ms: 60 },
+        speak: Speak { volume_percent: 80, prebuffer_ms: 60, cues: Cues::On },
         limits: Limits {
             setup_timeout_ms: 15_000,
             answer_timeout_ms: 8_000,

@@ -6,6 +6,7 @@ use mynah::flow::{SpeakerFact, SpeakerOrder};
 use mynah::speaker::{Device, Plan, Speaker};
 use mynah::units::{Epoch, Time};
 
+use super::figure::Figures;
 use super::watch::{Rule, Watch};
 
 /// Number of a reply of the emulated service.
@@ -23,6 +24,8 @@ struct Piece {
 struct Block {
     of: Option<(Epoch, ReplyId, usize)>,
     frames: usize,
+    /// Frames of a cue over it.
+    cue: usize,
 }
 
 /// Compares what is rendered with what the speaker was given, sample by sample.
@@ -38,21 +41,21 @@ struct Follow {
 const FADE_FRAMES: usize = 120;
 
 impl Follow {
-    /// Takes a rendered block; answers whose sound is in it.
-    fn take(&mut self, block: &[i16]) -> Result<Option<(Epoch, ReplyId, usize)>, String> {
+    /// Takes a rendered block with `cue` over it; answers whose sound is in it.
+    fn take(&mut self, block: &[i16], cue: &[i16]) -> Result<Option<(Epoch, ReplyId, usize)>, String> {
         let Some((epoch, reply)) = self.pieces.front().map(|piece| (piece.epoch, piece.reply)) else {
-            return self.take_gap(block).map(|()| None);
+            return self.take_gap(block, cue).map(|()| None);
         };
         let wanted = self.expected(epoch, block.len());
         let frames = wanted.len();
-        let is_same = wanted[..] == block[..frames]
-            || (self.fades_in && self.last_epoch == Some(epoch) && faded_in(&wanted)[..] == block[..frames]);
+        let is_same = under(&wanted, cue) == block[..frames]
+            || (self.fades_in && self.last_epoch == Some(epoch) && under(&faded_in(&wanted), cue) == block[..frames]);
         if !is_same {
-            return self.take_gap(block).map(|()| None);
+            return self.take_gap(block, cue).map(|()| None);
         }
         self.consume(frames);
         (self.last_epoch, self.fades_in) = (Some(epoch), false);
-        self.take_gap(&block[frames..])?;
+        self.take_gap(&block[frames..], &cue[frames.min(cue.len())..])?;
         Ok(Some((epoch, reply, frames)))
     }
 
@@ -81,7 +84,9 @@ impl Follow {
     }
 
     /// Silence, or what was last fading out into it.
-    fn take_gap(&mut self, gap: &[i16]) -> Result<(), String> {
+    fn take_gap(&mut self, gap: &[i16], cue: &[i16]) -> Result<(), String> {
+        let without = |(at, frame): (usize, &i16)| frame.wrapping_sub(cue.get(at).copied().unwrap_or(0));
+        let gap: Vec<i16> = gap.iter().enumerate().map(without).collect();
         let Some(loud) = gap.iter().position(|&frame| frame != 0) else { return Ok(()) };
         let is_fading = loud == 0 && gap.iter().skip(FADE_FRAMES).all(|&frame| frame == 0);
         if !is_fading || self.last_epoch.is_none() {
@@ -90,6 +95,12 @@ impl Follow {
         self.fades_in = true;
         Ok(())
     }
+}
+
+/// What is heard of `frames` with `cue` over them.
+fn under(frames: &[i16], cue: &[i16]) -> Vec<i16> {
+    let sum = |(at, frame): (usize, &i16)| frame.saturating_add(cue.get(at).copied().unwrap_or(0));
+    frames.iter().enumerate().map(sum).collect()
 }
 
 fn faded_in(frames: &[i16]) -> Vec<i16> {
@@ -103,6 +114,9 @@ fn faded_in(frames: &[i16]) -> Vec<i16> {
 pub struct Loudspeaker {
     speaker: Speaker,
     follow: Follow,
+    figures: Figures,
+    /// Between the facts `CueStarted` and `CueOver`.
+    is_cue_told: bool,
     ring: VecDeque<Block>,
     pipe: VecDeque<Block>,
     is_running: bool,
@@ -119,6 +133,8 @@ impl Loudspeaker {
         Loudspeaker {
             speaker,
             follow: Follow::default(),
+            figures: Figures::default(),
+            is_cue_told: false,
             ring: VecDeque::new(),
             pipe: VecDeque::new(),
             is_running: false,
@@ -136,7 +152,7 @@ impl Loudspeaker {
 
     /// Whether nothing waits and nothing sounds.
     pub fn is_silent(&self) -> bool {
-        !self.is_running && self.ring.is_empty() && self.speaker.queued_ms() == 0
+        !self.is_running && self.ring.is_empty() && self.speaker.queued_ms() == 0 && self.figures.is_empty()
     }
 
     pub fn queued_ms(&self) -> u64 {
@@ -171,9 +187,13 @@ impl Loudspeaker {
                     self.speaker.handle(order, now);
                 }
             }
-            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) | SpeakerOrder::Cue(_) => {
-                self.speaker.handle(order, now)
+            SpeakerOrder::Cue(cue) => {
+                self.figures.order(*cue);
+                if !is_deaf {
+                    self.speaker.handle(order, now);
+                }
             }
+            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) => self.speaker.handle(order, now),
         }
     }
 
@@ -198,7 +218,8 @@ impl Loudspeaker {
         self.speaker.on_position(self.unheard_frames());
     }
 
-    fn hear(&self, block: &Block, watch: &mut Watch) {
+    fn hear(&mut self, block: &Block, watch: &mut Watch) {
+        self.figures.heard(block.cue);
         let Some((epoch, reply, frames)) = block.of else { return };
         if self.flushed.is_some_and(|flushed| epoch <= flushed) {
             watch.fail(Rule::OldEpochSilent, || format!("{epoch} is heard after its flush"));
@@ -221,6 +242,7 @@ impl Loudspeaker {
                     self.ring.clear();
                     self.pipe.clear();
                     self.is_running = false;
+                    self.figures.cut();
                     self.speaker.on_dropped();
                 }
                 Plan::Wait(at) => {
@@ -240,20 +262,33 @@ impl Loudspeaker {
     fn render(&mut self, now: Time, watch: &mut Watch) {
         self.block.resize(self.speaker.block_frames(), 0);
         self.speaker.render(&mut self.block, now);
-        match self.follow.take(&self.block) {
+        let cue = self.figures.give(self.block.len());
+        match self.follow.take(&self.block, &cue) {
             Ok(of) => {
                 if of.is_some_and(|(epoch, ..)| self.flushed.is_some_and(|flushed| epoch <= flushed)) {
                     watch.fail(Rule::OldEpochSilent, || format!("{of:?} is given to the device after its flush"));
                 }
-                self.ring.push_back(Block { of, frames: self.block.len() });
+                self.ring.push_back(Block { of, frames: self.block.len(), cue: cue.len() });
             }
-            Err(why) => watch.fail(Rule::ReplyExact, || format!("the loudspeaker {why}")),
+            Err(why) => {
+                let rule = if !cue.is_empty() { Rule::CueWhole } else { Rule::ReplyExact };
+                watch.fail(rule, || format!("the loudspeaker {why}"));
+            }
         }
         self.is_running |= self.ring.len() >= 2;
     }
 
     /// The next fact for the core.
-    pub fn poll_fact(&mut self, now: Time) -> Option<SpeakerFact> {
-        self.speaker.poll_fact().or_else(|| self.speaker.poll_heard(now))
+    pub fn poll_fact(&mut self, now: Time, watch: &mut Watch) -> Option<SpeakerFact> {
+        let fact = self.speaker.poll_fact().or_else(|| self.speaker.poll_heard(now))?;
+        let is_right = match fact {
+            SpeakerFact::CueStarted => !std::mem::replace(&mut self.is_cue_told, true) && !self.figures.is_empty(),
+            SpeakerFact::CueOver => std::mem::take(&mut self.is_cue_told) && self.figures.told_over(),
+            _ => true,
+        };
+        if !is_right {
+            watch.fail(Rule::CueWhole, || format!("{fact:?} comes at the wrong time"));
+        }
+        Some(fact)
     }
 }

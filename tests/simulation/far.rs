@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use mynah::flow::{SPEAKER_QUEUE_MS, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply};
+use mynah::flow::{Cue, SPEAKER_QUEUE_MS, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply};
 use serde_json::json;
 
 use super::super::device::ReplyId;
-use super::super::mutation::Mutation;
 use super::{Due, Queue, ToCore, World};
+
+/// A cue comes beside so many of a hundred orders: before, in and after replies, flushes and gaps.
+const CUE_PERCENT: u64 = 3;
 
 impl World {
     pub(super) fn tools(&mut self, order: ToolOrder) {
@@ -48,7 +50,16 @@ impl World {
             SpeakerOrder::Play { epoch, .. } => format!("      speaker gets sound of {epoch}"),
             other => format!("      speaker {other:?}"),
         });
-        let is_deaf = self.mutation == Some(Mutation::FlushIgnored);
+        self.hand_to_speaker(order, reply);
+        if self.cue_dice.chance(CUE_PERCENT) {
+            let cue = self.cue_dice.pick(&[Cue::Again, Cue::Lost, Cue::Offline, Cue::Spent]);
+            self.watch.note(|| format!("      speaker Cue({cue:?})"));
+            self.hand_to_speaker(SpeakerOrder::Cue(cue), usize::MAX);
+        }
+    }
+
+    fn hand_to_speaker(&mut self, order: SpeakerOrder, reply: ReplyId) {
+        let is_deaf = self.mutation.is_some_and(|mutation| mutation.loses_speaker_order(&order));
         self.speaker.order(order, reply, self.now, is_deaf, &mut self.watch);
     }
 
@@ -63,7 +74,7 @@ impl World {
                 self.at(at, Due::SpeakerWakes);
             }
             self.watch.queue("sound, ms", self.speaker.queued_ms() as usize, SPEAKER_QUEUE_MS as usize);
-            while let Some(mut fact) = self.speaker.poll_fact(self.now) {
+            while let Some(mut fact) = self.speaker.poll_fact(self.now, &mut self.watch) {
                 let is_lost = self.mutation.is_some_and(|m| m.of_fact(&mut fact));
                 self.watch.fact(&fact);
                 match fact {

@@ -44,10 +44,12 @@ pub enum Mutation {
     SampleChanged,
     /// A reply's sound never reaches the core.
     SoundLost,
+    /// The speaker's thread loses the order to sound a cue.
+    CueIgnored,
 }
 
 /// Each mutation, and the rule that must notice it.
-pub const MUTATIONS: [(Mutation, Rule); 22] = [
+pub const MUTATIONS: [(Mutation, Rule); 23] = [
     (Mutation::FlushIgnored, Rule::OldEpochSilent),
     (Mutation::MistakeTaken, Rule::CutStaysCut),
     (Mutation::GateRepeats, Rule::GateWhole),
@@ -70,6 +72,7 @@ pub const MUTATIONS: [(Mutation, Rule); 22] = [
     (Mutation::HeardTooLittle, Rule::HeardCount),
     (Mutation::SampleChanged, Rule::ReplyExact),
     (Mutation::SoundLost, Rule::ReplyExact),
+    (Mutation::CueIgnored, Rule::CueWhole),
 ];
 
 impl Mutation {
@@ -88,6 +91,15 @@ impl Mutation {
             (Mutation::GateRepeats, GateEvent::Speech(_)) => vec![event, event],
             (Mutation::PrerollLost, GateEvent::Speech(_)) if is_first => vec![],
             _ => vec![event],
+        }
+    }
+
+    /// Whether the speaker's thread loses this order.
+    pub fn loses_speaker_order(self, order: &SpeakerOrder) -> bool {
+        match order {
+            SpeakerOrder::Flush { .. } => self == Mutation::FlushIgnored,
+            SpeakerOrder::Cue(_) => self == Mutation::CueIgnored,
+            _ => false,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mynah::config::agent::{
-    Action, Agent, Behavior, ButtonStyle, Limits, Listen, ListenMode, Speak, Tool, VoiceBargeIn,
+    Action, Agent, Behavior, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, Tool, VoiceBargeIn,
 };
 use mynah::emulator::{Script, Sound, Sounds};
 use mynah::units::{Hertz, Time};
@@ -170,7 +170,7 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
         endpoint: "ws://127.0.0.1:1/".into(),
         extra_ca: None,
         key_file: None,
-        speak: Speak { volume_percent: 100, prebuffer_ms: dice.pick(&[0, 60, 200]) },
+        speak: Speak { volume_percent: 100, prebuffer_ms: dice.pick(&[0, 60, 200]), cues: Cues::On },
         limits: Limits {
             setup_timeout_ms: dice.pick(&[5000, 10_000]),
             answer_timeout_ms: 8000,

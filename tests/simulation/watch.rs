@@ -47,6 +47,8 @@ pub enum Rule {
     HeardCount,
     /// What is heard of a reply is what the service sent, to the sample; an undisturbed one is heard whole.
     ReplyExact,
+    /// A cue is heard whole and once, over whatever plays, and its facts come when it begins and when it is over.
+    CueWhole,
 }
 
 /// A broken rule.

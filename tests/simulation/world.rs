@@ -131,6 +131,8 @@ pub struct World {
     story: Story,
     mutation: Option<Mutation>,
     dice: Dice,
+    /// When cues come; of its own, so that the story is the same without them.
+    cue_dice: Dice,
     heap: BinaryHeap<Reverse<Item>>,
     serial: u64,
     /// Messages in each queue, and when the last of them arrives.
@@ -217,6 +219,7 @@ impl World {
             queues: [(0, Time::ZERO); 8],
             mutation,
             dice,
+            cue_dice: Dice::new(seed ^ 0x00C0_FFEE),
             story,
         };
         let offset = world.dice.ms(0, 9);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cli::sounds;
-use crate::config::agent::{Limits, Listen, ListenMode, Speak};
+use crate::config::agent::{Cues, Limits, Listen, ListenMode, Speak};
 use crate::config::board::{Bias, Line, Pcm, Pick, Polarity};
 use crate::flow::{CloseCause, OpenCause, Start, What};
 use crate::hw::Playback;
@@ -42,7 +42,7 @@ fn agent() -> Agent {
             message_ms: 20,
             turn_max_s: 60,
         },
-        speak: Speak { volume_percent: 100, prebuffer_ms: 60 },
+        speak: Speak { volume_percent: 100, prebuffer_ms: 60, cues: Cues::On },
         limits: Limits { setup_timeout_ms: 1, answer_timeout_ms: 1, tool_timeout_ms: 1, ..Agent::default().limits },
         tools: Vec::new(),
         ..Agent::default()

@@ -6,7 +6,7 @@ use super::super::key::{AnyKey, Choice, Key, Need, Number, Path, Text, Whole, an
 use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
-    Agent, ButtonStyle, Limits, Listen, ListenMode, Speak, ThinkingLevel, VoiceBargeIn, endpoint, session, tool,
+    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VoiceBargeIn, endpoint, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -197,6 +197,15 @@ const PREBUFFER_MS: Key<Whole> = Key {
     need: Need::Defaults,
     doc: "Sound gathered before a reply starts to play.",
 };
+const CUES: Key<Choice<Cues>> = Key {
+    name: "cues",
+    kind: Choice {
+        options: &[("on", Cues::On), ("off", Cues::Off)],
+        default: Cues::On, // silence would be taken for an answer that is still coming
+    },
+    need: Need::Defaults,
+    doc: "Short sounds of the device itself: one moment, say it again, no connection, the day's limit.",
+};
 
 const SETUP_TIMEOUT_MS: Key<Whole> = Key {
     name: "setup_timeout_ms",
@@ -262,7 +271,7 @@ pub const LISTEN: Sheet = Sheet {
     tables: &[],
 };
 /// `[speak]`.
-pub const SPEAK: Sheet = Sheet { name: "speak", keys: &[&VOLUME_PERCENT, &PREBUFFER_MS], tables: &[] };
+pub const SPEAK: Sheet = Sheet { name: "speak", keys: &[&VOLUME_PERCENT, &PREBUFFER_MS, &CUES], tables: &[] };
 /// `[limits]`.
 pub const LIMITS: Sheet = Sheet {
     name: "limits",
@@ -355,6 +364,7 @@ fn speak(reader: &mut Reader<'_>, top: &Section<'_>) -> Speak {
     Speak {
         volume_percent: u8::try_from(reader.get(&at, &VOLUME_PERCENT)).unwrap_or(u8::MAX),
         prebuffer_ms: reader.get(&at, &PREBUFFER_MS),
+        cues: reader.get(&at, &CUES),
     }
 }
 

@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::audio::Chunk;
-use crate::flow::{SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX};
+use crate::config::agent::Cues;
+use crate::flow::{self, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX};
 use crate::hw::fault::{Cue, Fault, FaultBoard, On, When};
 use crate::hw::sim::{SimBoard, SimClock, SimSetup};
 use crate::hw::tap::{Tap, TapBoard};
@@ -41,7 +42,7 @@ impl Bench {
         let shell = Shell::new(Parts {
             board: Arc::new(board),
             clock: Arc::new(clock.clone()),
-            speak: Speak { volume_percent: 100, prebuffer_ms: 0 },
+            speak: Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::On },
             orders: orders_out,
             returns,
             facts: facts_in,
@@ -96,6 +97,10 @@ impl Bench {
             _ => None,
         };
         self.told.iter().filter_map(drained).collect()
+    }
+
+    fn cue_facts(&self) -> Vec<SpeakerFact> {
+        self.told(|fact| matches!(fact, SpeakerFact::CueStarted | SpeakerFact::CueOver))
     }
 
     /// Milliseconds of sound that left the loudspeaker.
@@ -170,5 +175,38 @@ fn nothing_of_a_flushed_turn_sounds_in_the_next_not_even_after_an_xrun() {
         let after = &bench.tap.reply().frames[cut..];
         // A filter rings a little before and after a step; a leftover is larger.
         assert!(after.iter().all(|&frame| frame < 1500), "xrun at {at_ms} ms: {:?}", after.iter().max());
+    }
+}
+
+#[test]
+fn a_cue_is_heard_whole_on_any_device() {
+    for rate in [8000, 16_000, 44_100, 48_000, 192_000] {
+        for (period_ms, periods) in SIZES {
+            let mut bench = Bench::new(shape(rate, period_ms, periods), &[]);
+            let what = format!("{rate} Hz, {periods} periods of {period_ms} ms");
+            bench.run(10);
+            bench.order(SpeakerOrder::Cue(flow::Cue::Lost));
+            bench.run(1500);
+            assert_eq!(bench.told, [SpeakerFact::CueStarted, SpeakerFact::CueOver], "{what}");
+            // It swells and fades: its first and last milliseconds are too soft to be counted.
+            let sounded = bench.sounded_ms();
+            assert!((200..=285).contains(&sounded), "{what}: {sounded} ms");
+        }
+    }
+}
+
+#[test]
+fn a_cue_is_over_whatever_happens_to_the_loudspeaker() {
+    for fault in [Fault::Xrun, Fault::Suspended, Fault::Gone(Duration::from_millis(300))] {
+        for at_ms in (0..400).step_by(7) {
+            let mut bench = Bench::new(shape(48_000, 10, 10), &[(at_ms, fault)]);
+            bench.order(SpeakerOrder::Cue(flow::Cue::Spent));
+            bench.say(1, 200, 8000);
+            bench.run(2000);
+            let facts = bench.cue_facts();
+            let is_pair = facts == [SpeakerFact::CueStarted, SpeakerFact::CueOver];
+            assert!(is_pair || (at_ms < 50 && facts.is_empty()), "{fault:?} at {at_ms} ms: {:?}", bench.told);
+            assert_eq!(bench.drained().len(), 1, "{fault:?} at {at_ms} ms: {:?}", bench.told);
+        }
     }
 }
