@@ -2,28 +2,35 @@
 //!
 //! Nothing here decides: every value is passed down, every queue has the limit that `flow.rs` names.
 
+mod keeper;
+mod light;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context;
+use keeper::{Keeper, Pauses};
 use rtrb::RingBuffer;
 use tokio::sync::Notify;
 
 use crate::bell::Bell;
 use crate::config::agent::Agent;
+use crate::config::agent::endpoint::Endpoint;
 use crate::config::{self, board};
 use crate::flow::{self, Event, What};
+use crate::hw::folder::Folder;
+use crate::hw::store::{Past, Store};
 use crate::hw::{self, Board, Clock};
 use crate::live;
 use crate::live::close::Refusal;
+use crate::live::credential::Secret;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
+use crate::trace::Recorder;
 use crate::{gate, mic, speaker, tools};
-
-/// How long a light that cannot be had is left alone, unless something new is wanted of it.
-const LIGHT_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Everything the daemon is made from.
 pub struct Options {
@@ -35,12 +42,16 @@ pub struct Options {
     pub board: Arc<dyn Board>,
     /// The clock of all threads.
     pub clock: Arc<dyn Clock>,
-    /// The API key.
+    /// The API key; none is needed where the agent file names a broker.
     pub key: Option<String>,
     /// More certificates to trust, PEM.
     pub extra_ca_pem: Option<Vec<u8>>,
     /// Who watches what happens.
     pub watcher: Watcher,
+    /// Keeps what happened, for a dump. Its names should be those that [`names`] tells.
+    pub recorder: Recorder,
+    /// Where to keep what outlives the program; nothing does where there is none.
+    pub state: Option<Arc<Folder>>,
 }
 
 /// Why the daemon wants to end.
@@ -58,6 +69,7 @@ pub struct Daemon {
     bells: Vec<Bell>,
     threads: Vec<JoinHandle<()>>,
     tools: Option<tools::run::Handle>,
+    keeper: Option<Keeper>,
     core_bell: Bell,
     progress: Progress,
     endings: mpsc::Receiver<Ending>,
@@ -70,15 +82,17 @@ impl Daemon {
     /// # Errors
     /// An address or certificate that is none, or a system without threads. A missing device is no error: it is
     /// reported to the watcher and tried again.
-    pub fn start(options: Options) -> anyhow::Result<Daemon> {
+    pub fn start(mut options: Options) -> anyhow::Result<Daemon> {
         let endpoint =
             config::agent::endpoint::parse(&options.agent.endpoint).map_err(|why| anyhow::anyhow!("endpoint {why}"))?;
+        options.watcher = recording(options.watcher, options.recorder.clone());
         let (ask, endings) = mpsc::channel();
         let mut daemon = Daemon {
             stop: Arc::new(AtomicBool::new(false)),
             bells: Vec::new(),
             threads: Vec::new(),
             tools: None,
+            keeper: None,
             core_bell: Bell::new(),
             progress: Progress::default(),
             endings,
@@ -88,10 +102,11 @@ impl Daemon {
         let (link_orders, orders) = tokio::sync::mpsc::channel(flow::LINK_ORDERS_MAX);
         let (events, link_reports) = tokio::sync::mpsc::channel(flow::LINK_EVENTS_MAX);
         let hang_up = Arc::new(Notify::new());
+        let session = daemon.session(&options, &endpoint)?;
         // The link first: its name look-up, TCP and TLS take longest, and go on while the devices are opened.
         let link = live::run::Parts {
             endpoint,
-            key: options.key.clone(),
+            access: access(&options),
             extra_ca_pem: options.extra_ca_pem.clone(),
             orders,
             events,
@@ -99,14 +114,31 @@ impl Daemon {
             core_bell: daemon.core_bell.clone(),
         };
         daemon.threads.push(live::run::spawn(link)?);
-        daemon.start_core(&options, watcher, link_orders, link_reports, hang_up)?;
+        daemon.start_core(&options, session, watcher, link_orders, link_reports, hang_up)?;
         Ok(daemon)
+    }
+
+    /// The session with what it remembers, and the thread that writes down what it is to remember next.
+    fn session(&mut self, options: &Options, endpoint: &Endpoint) -> anyhow::Result<Session> {
+        let mut session = Session::new(&options.agent, seed());
+        let Some(folder) = &options.state else { return Ok(session) };
+        let store = Store::new(folder.clone(), endpoint, options.agent.session.keep);
+        let Past { memory, age, instead, trouble } = store.read(hw::clock::unix_s());
+        let tell = reporter(options, "state");
+        if let Some(trouble) = trouble {
+            tell(Err(trouble));
+        }
+        session.remember(memory, age);
+        let keeper = Keeper::spawn(store, instead, Pauses::default(), tell).context("no thread for the state file")?;
+        self.keeper = Some(keeper);
+        Ok(session)
     }
 
     /// The core, and the rooms on both sides of it.
     fn start_core(
         &mut self,
         options: &Options,
+        session: Session,
         watcher: Watcher,
         link_orders: tokio::sync::mpsc::Sender<flow::LinkOrder>,
         link_reports: tokio::sync::mpsc::Receiver<flow::LinkReport>,
@@ -124,7 +156,7 @@ impl Daemon {
         let tool_orders = self.start_tools(options, &watcher, replies_in)?;
         let ask = self.ask.clone();
         let core = session::run::Parts {
-            session: Session::new(&options.agent, seed()),
+            session,
             clock: options.clock.clone(),
             bell: self.core_bell.clone(),
             inputs: session::run::Inputs { gate, mic, speaker, spent, link: link_reports, tools: replies },
@@ -135,10 +167,15 @@ impl Daemon {
                 hang_up,
                 tools: tool_orders,
                 watcher,
+                keep: match &self.keeper {
+                    Some(keeper) => Box::new(keeper.taker()),
+                    None => Box::new(drop),
+                },
                 refused: Box::new(move |refusal| drop(ask.send(Ending::Refused(refusal)))),
             },
             stop: self.stop.clone(),
             progress: self.progress.core.clone(),
+            recorder: options.recorder.clone(),
         };
         self.threads.push(session::run::spawn(core)?);
         self.threads.push(speaker::run::spawn(speaker::run::Parts {
@@ -188,7 +225,7 @@ impl Daemon {
                 gate_bell: gate_bell.clone(),
                 stop: self.stop.clone(),
             };
-            self.threads.push(gate::run::spawn_button(button, line_reporter(options))?);
+            self.threads.push(gate::run::spawn_button(button, reporter(options, "line"))?);
         }
         self.threads.push(mic::run::spawn(mic::run::Parts {
             board: options.board.clone(),
@@ -228,25 +265,12 @@ impl Daemon {
 
     /// The watcher, with the listening light hung onto it where the board has one.
     fn with_light(&mut self, options: &Options) -> anyhow::Result<Watcher> {
-        let watcher = options.watcher.clone();
         if !options.profile.lines.contains_key(board::LED) {
-            return Ok(watcher);
+            return Ok(options.watcher.clone());
         }
-        // The newest wish is all that counts: one place in the queue says that there is one.
-        let is_wanted = Arc::new(AtomicBool::new(false));
-        let (sender, wishes) = mpsc::sync_channel::<()>(1);
-        let wish = is_wanted.clone();
-        let (board, tell) = (options.board.clone(), line_reporter(options));
-        let light =
-            std::thread::Builder::new().name("light".into()).spawn(move || shine(&*board, &is_wanted, &wishes, tell));
-        self.threads.push(light.context("no thread for the light")?);
-        Ok(Arc::new(move |event: &Event| {
-            if let Some(is_on) = is_listening(&event.what) {
-                wish.store(is_on, Ordering::SeqCst);
-                let _ = sender.try_send(());
-            }
-            watcher(event);
-        }))
+        let (watcher, thread) = light::hang(options.watcher.clone(), options.board.clone(), reporter(options, "line"))?;
+        self.threads.push(thread);
+        Ok(watcher)
     }
 
     fn bell(&mut self) -> Bell {
@@ -262,7 +286,7 @@ impl Daemon {
 
     /// Waits until it is time to end; meanwhile `tick` is called every so often with whether all threads that
     /// sound passes through are alive.
-    pub fn wait(&self, every: std::time::Duration, mut tick: impl FnMut(bool)) -> Ending {
+    pub fn wait(&self, every: Duration, mut tick: impl FnMut(bool)) -> Ending {
         let mut seen = self.progress.read();
         loop {
             // An idle core sleeps long; one that is alive counts this ring.
@@ -297,6 +321,18 @@ impl Daemon {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+        // Last: what the core said at its end is written too.
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish();
+        }
+    }
+}
+
+/// What the link shows: tokens of the broker where there is one, the key otherwise.
+fn access(options: &Options) -> live::run::Access {
+    match &options.agent.token_url {
+        Some(url) => live::run::Access::Broker(url.clone()),
+        None => live::run::Access::Key(Secret::new(options.key.clone().unwrap_or_default())),
     }
 }
 
@@ -326,55 +362,31 @@ impl Progress {
     }
 }
 
-/// Tells the watcher that a line is in trouble, or works after one.
-fn line_reporter(options: &Options) -> impl Fn(Result<(), hw::LineTrouble>) + Send + use<> {
+/// The names of a configuration that a dump may show: they are the owner's own.
+pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
+    let parts = ["mic", "speaker", "link", "tools", "line", "state"].map(String::from);
+    let tools = agent.tools.iter().map(|tool| tool.name.clone());
+    parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
+}
+
+/// The watcher, with each event put on record first.
+fn recording(watcher: Watcher, recorder: Recorder) -> Watcher {
+    Arc::new(move |event: &Event| {
+        recorder.add(event.at, session::run::record::event(&event.what, &recorder));
+        watcher(event);
+    })
+}
+
+/// Tells the watcher that a part is in trouble, or works after one.
+fn reporter<T: ToString>(options: &Options, part: &'static str) -> impl Fn(Result<(), T>) + Send + use<T> {
     let (watcher, clock) = (options.watcher.clone(), options.clock.clone());
     move |found| {
+        let part = part.to_string();
         let what = match found {
-            Ok(()) => What::Recovered { part: "line".into() },
-            Err(trouble) => What::Trouble { part: "line".into(), text: trouble.to_string() },
+            Ok(()) => What::Recovered { part },
+            Err(trouble) => What::Trouble { part, text: trouble.to_string() },
         };
         watcher(&Event { at: clock.now(), what });
-    }
-}
-
-/// Shows on the board's light what is wanted, until nobody wants anything any more; then it is off. A line that
-/// another program holds, or that went away with its chip, is taken when it can be had; its trouble is told once.
-fn shine(
-    board: &dyn Board,
-    is_wanted: &AtomicBool,
-    wishes: &mpsc::Receiver<()>,
-    tell: impl Fn(Result<(), hw::LineTrouble>),
-) {
-    let mut told: Option<hw::LineTrouble> = None;
-    loop {
-        let lit = board.open_output(board::LED).and_then(|mut light| {
-            light.set(is_wanted.load(Ordering::SeqCst))?;
-            if told.take().is_some() {
-                tell(Ok(()));
-            }
-            while let Ok(()) = wishes.recv() {
-                light.set(is_wanted.load(Ordering::SeqCst))?;
-            }
-            light.set(false)
-        });
-        let Err(trouble) = lit else { return };
-        if told.as_ref() != Some(&trouble) {
-            tell(Err(trouble.clone()));
-            told = Some(trouble);
-        }
-        if wishes.recv_timeout(LIGHT_RETRY) == Err(mpsc::RecvTimeoutError::Disconnected) {
-            return;
-        }
-    }
-}
-
-/// Whether an event turns the listening light on or off.
-fn is_listening(what: &What) -> Option<bool> {
-    match what {
-        What::Pressed | What::GateOpened { .. } => Some(true),
-        What::GateClosed { .. } | What::PressDropped { .. } => Some(false),
-        _ => None,
     }
 }
 

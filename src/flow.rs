@@ -520,7 +520,7 @@ pub enum What {
     },
     /// Something is wrong that the owner should know; the sentence says what to do.
     Trouble {
-        /// Which part: `mic`, `speaker`, `link`, `tools`, `line`.
+        /// Which part: `mic`, `speaker`, `link`, `tools`, `line`, `state`.
         part: String,
         /// A sentence.
         text: String,

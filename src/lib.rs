@@ -27,6 +27,7 @@
 //! | [`units`], [`bell`] | 0 | numbers with units; waking a thread |
 //! | [`audio`] | 1 | PCM without devices |
 //! | [`config`] | 1 | agent file and board profile as types |
+//! | [`trace`] | 1 | flight recorder: the last things that happened, with counts |
 //! | [`live`] | 1 | all that knows the Gemini Live protocol |
 //! | [`flow`] | 2 | every message that crosses a thread, its class and limit |
 //! | [`hw`] | 2, drivers 4 | traits a board is made of; ALSA, GPIO, simulator, fault injector |
@@ -47,6 +48,7 @@
 pub mod units;
 
 pub mod bell;
+pub mod trace;
 
 pub mod audio;
 pub mod config;

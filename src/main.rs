@@ -24,6 +24,8 @@ enum Command {
     Demo(cli::demo::Args),
     /// The stand-in Live server on a port, for anyone's client
     Emulator(cli::emulator::Args),
+    /// What the running daemon did last: what came, what was sent, which deadline passed. No speech, no words in it
+    Trace(cli::trace::Args),
 }
 
 const AFTER_HELP: &str = "\
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => cli::demo::run(&args, &cli::house::Mynah, &mut std::io::stdout()),
         Command::Emulator(args) => emulate(&args),
+        Command::Trace(args) => cli::trace::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|e| cli::exit::report(&e))
 }

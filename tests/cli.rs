@@ -34,6 +34,7 @@ impl Run {
         let file = std::fs::File::create(&log).unwrap();
         let mut command = Command::new(MYNAH);
         command.args(arguments).current_dir(folder).env_remove("GEMINI_API_KEY").env_remove("CREDENTIALS_DIRECTORY");
+        command.env_remove("STATE_DIRECTORY").env("XDG_STATE_HOME", folder.join("home"));
         command.envs(key.map(|key| ("GEMINI_API_KEY", key)));
         let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
         Run { child, log }
@@ -103,7 +104,7 @@ const HERE: &str = "ws://127.0.0.1:1/x";
 #[test]
 fn help_is_there_for_each_subcommand() {
     let folder = folder("help", &[]);
-    expect(&folder, &["--help"], None, 0, &["run", "demo", "emulator", "Exit codes", "77", "78"]);
+    expect(&folder, &["--help"], None, 0, &["run", "demo", "emulator", "trace", "Exit codes", "77", "78"]);
     expect(&folder, &["--version"], None, 0, &["mynah 0."]);
     for (subcommand, option) in [("run", "--board"), ("demo", "--text-only"), ("emulator", "--listen")] {
         expect(&folder, &[subcommand, "--help"], None, 0, &["Usage", option]);

@@ -14,6 +14,7 @@ use crate::daemon::{Daemon, Options};
 use crate::emulator::run::{self as emulator, ServeOptions};
 use crate::emulator::{Script, Sound, Sounds};
 use crate::hw::{self, Board, Clock};
+use crate::trace::Recorder;
 
 /// The path that a Live client asks for.
 pub(super) const LIVE_PATH: &str = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
@@ -45,6 +46,7 @@ impl House for Mynah {
         let emulator = emulator::spawn(here, ServeOptions::new(script)).context("the emulator does not start")?;
         let mut agent = show.agent;
         agent.endpoint = format!("ws://{}{LIVE_PATH}", emulator.addr);
+        agent.token_url = None;
         let daemon = Daemon::start(Options {
             agent,
             profile: show.profile,
@@ -53,6 +55,8 @@ impl House for Mynah {
             key: Some(DEMO_KEY.into()),
             extra_ca_pem: None,
             watcher: show.events,
+            recorder: Recorder::new([]),
+            state: None,
         })?;
         Ok(Box::new(move || {
             daemon.stop();

@@ -52,16 +52,26 @@ pub fn board(name: &str) -> anyhow::Result<Board> {
     board::parse(&text(path)?, name, &stem).map_err(|problems| refuse(&problems))
 }
 
-/// The API key. One is needed for another machine's service; the emulator on this one takes any.
+/// The API key. One is needed for another machine's service unless a broker gives tokens; the emulator on this
+/// machine takes any.
 ///
 /// # Errors
 /// Exit code 77, with what to do.
 pub fn key(agent: &Agent) -> anyhow::Result<Option<String>> {
+    if agent.token_url.is_some() {
+        return Ok(None);
+    }
+    own_key(agent).map(Some)
+}
+
+/// The API key, for who shows no token.
+///
+/// # Errors
+/// As [`key`].
+pub fn own_key(agent: &Agent) -> anyhow::Result<String> {
     match load_key(agent, |name| std::env::var(name).ok()) {
-        Ok(key) => Ok(Some(key.reveal().to_string())),
-        Err(KeyTrouble::Absent) if endpoint::parse(&agent.endpoint).is_ok_and(|e| e.is_here) => {
-            Ok(Some("none".to_string()))
-        }
+        Ok(key) => Ok(key.reveal().to_string()),
+        Err(KeyTrouble::Absent) if endpoint::parse(&agent.endpoint).is_ok_and(|e| e.is_here) => Ok("none".to_string()),
         Err(trouble) => Err(Exit { code: exit::NO_PERMISSION, message: trouble.to_string() }.into()),
     }
 }

@@ -1,12 +1,16 @@
 //! One file a subcommand.
 
 pub mod demo;
+pub mod dump;
 pub mod emulator;
 pub mod events;
 pub mod exit;
+pub mod hand;
 pub mod house;
 pub mod load;
 pub mod log;
 pub mod run;
 pub mod sounds;
+pub mod state;
+pub mod trace;
 pub mod watch;

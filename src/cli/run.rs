@@ -6,23 +6,22 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::dump::Dump;
 use super::events::EventFile;
-use super::{exit, load, watch};
-use crate::audio::Chunk;
+use super::hand::{self, Deeds};
+use super::{exit, load, state, watch};
 use crate::config::agent::endpoint;
-use crate::config::board::{Board as Profile, LineDriver, TALK};
-use crate::daemon::{Daemon, Ending, Options};
+use crate::config::board::{Board as Profile, LineDriver};
+use crate::daemon::{self, Daemon, Ending, Options};
 use crate::flow::Event;
+use crate::hw::signals::Signal;
 use crate::hw::sim::{SimBoard, SimClock, SimHandle, SimSetup};
 use crate::hw::{self, Board, Clock};
 use crate::session::run::Watcher;
-use crate::units::Frames;
+use crate::trace::Recorder;
 
 /// Where the agent file is looked for when none is named.
 const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
-
-/// `--say` waits this long: by then the connection stands, and the microphone runs.
-const SAY_AFTER: Duration = Duration::from_secs(1);
 
 /// Arguments of `mynah run`.
 #[derive(Debug, clap::Args)]
@@ -39,9 +38,15 @@ pub struct Args {
     /// On the simulated board: a WAV that is said into the microphone one second after the start, button held
     #[arg(long, value_name = "FILE.wav")]
     say: Option<PathBuf>,
+    /// On the simulated board: do what the lines of standard input say: `press`, `release`, `hush`, `say FILE.wav`,
+    /// `ask FILE.wav` (the button held meanwhile)
+    #[arg(long, conflicts_with = "say")]
+    hand: bool,
     /// Append all that happens to this file, a JSON object a line; what was said stands in it too
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
+    #[command(flatten)]
+    state: state::Place,
 }
 
 /// Runs until SIGTERM, SIGINT, or a refusal that only a person can mend.
@@ -60,16 +65,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let key = load::key(&agent)?;
     let extra_ca_pem = load::extra_ca(&agent)?;
     let (board, clock, hand) = open(&profile)?;
-    let recording = match &args.say {
-        None => None,
-        Some(file) => Some(hw::wav::load(file).map_err(|e| exit::config(e.to_string()))?),
+    let deeds = match &args.say {
+        None if args.hand => Deeds::Orders,
+        None => Deeds::None,
+        Some(file) => Deeds::Say(hw::wav::load(file).map_err(|e| exit::config(e.to_string()))?),
     };
     let (watcher, events) = watcher(args.events.as_deref())?;
     tracing::info!(board = profile.name, model = agent.model, mode = ?agent.listen.mode, "starting");
-    let sayer = say(recording, hand)?;
-    let daemon = Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher })?;
-    let result = serve(daemon, signals);
-    drop(sayer);
+    let person = hand::start(deeds, hand)?;
+    let state = args.state.folder();
+    let recorder = Recorder::new(daemon::names(&agent, &profile));
+    let dump = Dump { recorder: recorder.clone(), clock: clock.clone(), folder: state.clone() };
+    dump.on_panic();
+    let daemon = Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher, recorder, state })?;
+    let result = serve(daemon, signals, &dump);
+    drop(person);
     if let Some(events) = events {
         events.finish();
     }
@@ -104,43 +114,34 @@ fn open(profile: &Profile) -> anyhow::Result<Opened> {
     Ok((hw::open::open(profile.clone(), clock.clone()), clock, None))
 }
 
-/// Says a recording into the simulated microphone, with the talk button held.
-fn say(recording: Option<Chunk>, hand: Option<SimHandle>) -> anyhow::Result<Option<std::thread::JoinHandle<()>>> {
-    let Some(recording) = recording else { return Ok(None) };
-    let Some(hand) = hand else {
-        return Err(exit::config("--say is for the simulated board: a real microphone hears what is said to it"));
-    };
-    let sayer = std::thread::Builder::new().name("sayer".into()).spawn(move || {
-        std::thread::sleep(SAY_AFTER);
-        let length = Frames(recording.frames.len() as u64).duration(recording.rate);
-        // A profile without a button is hands-free: then speaking is enough.
-        let _ = hand.press(TALK);
-        if let Err(trouble) = hand.say(&recording.frames, recording.rate) {
-            tracing::error!("{trouble}");
-        }
-        std::thread::sleep(length);
-        let _ = hand.release(TALK);
-    })?;
-    Ok(Some(sayer))
-}
-
 /// Waits for the end, feeding systemd's watchdog while the core is alive.
-fn serve(daemon: Daemon, signals: hw::signals::Held) -> anyhow::Result<()> {
-    let asker = daemon.asker();
+fn serve(daemon: Daemon, signals: hw::signals::Held, dump: &Dump) -> anyhow::Result<()> {
+    let (asker, asked) = (daemon.asker(), dump.clone());
     std::thread::Builder::new().name("signals".into()).spawn(move || {
-        if signals.wait().is_ok() {
-            let _ = asker.send(Ending::Asked);
+        while let Ok(signal) = signals.wait() {
+            match signal {
+                Signal::Dump => asked.write("asked for by the signal SIGUSR1"),
+                Signal::Stop => drop(asker.send(Ending::Asked)),
+            }
         }
     })?;
     // Not under systemd this fails, and nobody waits for it.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
+    let mut was_alive = true;
     let ending = daemon.wait(every, |is_alive| {
         if is_alive {
             let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        } else if was_alive {
+            // The watchdog may be about to end the program, which leaves no time to write then.
+            dump.write_fatal("a thread that sound passes through stands still");
         }
+        was_alive = is_alive;
     });
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    if let Ending::Refused(_) = ending {
+        dump.write_fatal("the service refused, and only a person can help");
+    }
     daemon.stop();
     match ending {
         Ending::Asked => Ok(()),

@@ -27,6 +27,8 @@ pub(super) enum Input {
     Content {
         /// The texts in it, joined.
         text: String,
+        /// How many turns they are.
+        turns: usize,
         /// Whether an answer is wanted.
         turn_complete: bool,
     },
@@ -203,7 +205,9 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
 
 fn read_content(content: &Value) -> Result<Input, Refusal> {
     let mut texts = Vec::new();
+    let mut turns = 0;
     for turn in content["turns"].as_array().into_iter().flatten() {
+        turns += 1;
         match turn["role"].as_str() {
             Some("user" | "model") => {}
             Some(role) => {
@@ -218,7 +222,7 @@ fn read_content(content: &Value) -> Result<Input, Refusal> {
         }
         texts.extend(parts.iter().filter_map(|part| part["text"].as_str().map(str::to_owned)));
     }
-    Ok(Input::Content { text: texts.join(" "), turn_complete: content["turnComplete"] == true })
+    Ok(Input::Content { text: texts.join(" "), turns, turn_complete: content["turnComplete"] == true })
 }
 
 fn read_answers(response: &Value) -> Result<Input, Refusal> {

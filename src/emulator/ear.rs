@@ -65,6 +65,11 @@ impl Ear {
         noticed
     }
 
+    /// What was said so far of a turn that will not end.
+    pub(super) fn cut(self) -> Option<Voice> {
+        self.speech.map(|(frames, _)| Voice { rate: self.rate, frames: frames.into() })
+    }
+
     fn hear(&mut self, hop: &[i16]) -> Option<Noticed> {
         let loud = rms(hop) >= LOUD_RMS;
         let Some((speech, quiet_hops)) = &mut self.speech else {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::check::{Answer, Input, cut};
 use super::ear::{Ear, Noticed, VOICE_MAX_S};
 use super::fields::INVALID;
-use super::machine::{Emulator, LOGGED_MAX, Stage, TOKENS_PER_SECOND, Window};
+use super::machine::{Emulator, LOGGED_MAX, Stage, Window};
 use super::script::SetupPlan;
 use super::setup::{self, Setup};
 use super::{Refusal, Side, Voice};
@@ -13,8 +13,6 @@ use crate::units::{Frames, Hertz, Time};
 
 /// What the service says of messages that come at the wrong moment.
 const PRECONDITION: &str = "Precondition check failed.";
-/// About four bytes of text are a token.
-const TEXT_MICROTOKENS_PER_BYTE: u64 = 250_000;
 
 impl Emulator {
     /// Takes an input that has passed the door.
@@ -42,8 +40,8 @@ impl Emulator {
                 self.log(Side::Client, "audio stream ends (which ends no turn: 3.8 waits for silence in the audio)");
                 Ok(())
             }
-            Input::Content { text, turn_complete } => {
-                self.take_content(&text, turn_complete, &setup, now);
+            Input::Content { text, turns, turn_complete } => {
+                self.take_content(&text, turns, turn_complete, &setup, now);
                 Ok(())
             }
             Input::ToolResponse(answers) => {
@@ -64,15 +62,12 @@ impl Emulator {
         told += if setup.manual { ", windows by the client" } else { ", automatic detection" };
         told += &format!(", {} functions", setup.functions.len());
         self.log(Side::Client, told);
-        if let Some(handle) = &setup.handle {
-            self.next_turn = turn_of(handle).ok_or_else(|| {
-                let why = "this resumption handle was not given by the emulator: leave it out";
-                Refusal::new(1008, "BidiGenerateContent session not found", why)
-            })?;
-        }
         self.history = setup.history;
         match self.script.setup.clone() {
-            SetupPlan::Complete => self.stage = Stage::Preparing(setup, now + self.script.setup_delay),
+            SetupPlan::Complete => {
+                self.join_session(&setup, now)?;
+                self.stage = Stage::Preparing(setup, now + self.script.setup_delay);
+            }
             SetupPlan::Never => self.stage = Stage::Silent,
             SetupPlan::Close { code, reason } => self.close(code, &reason),
         }
@@ -80,8 +75,8 @@ impl Emulator {
     }
 
     fn take_audio(&mut self, setup: &Setup, rate: Hertz, frames: &[i16], now: Time) -> Result<(), Refusal> {
-        self.context_microtokens += frames.len() as u64 * TOKENS_PER_SECOND * 1_000_000 / u64::from(rate.0);
         if !setup.manual {
+            self.context.add_audio(frames.len(), rate);
             return self.listen(setup, rate, frames, now);
         }
         let Some(window) = &mut self.window else { return Ok(()) }; // outside a window audio is ignored
@@ -139,6 +134,9 @@ impl Emulator {
             return Err(Refusal::new(1007, PRECONDITION, why));
         };
         let voice = Voice { rate, frames: frames.into() };
+        // Only now: what a window holds is lost with its connection.
+        self.context.add_audio(voice.frames.len(), rate);
+        (0..window.stills).for_each(|_| self.context.add_still());
         let stills = if window.stills > 0 { format!(" and {} stills", window.stills) } else { String::new() };
         self.log(Side::Client, format!("closes the window after {}{stills}", seconds(&voice)));
         self.begin_turn(Some(voice), setup, now);
@@ -158,7 +156,7 @@ impl Emulator {
     fn take_text(&mut self, text: &str, setup: &Setup, now: Time) -> Result<(), Refusal> {
         self.check_window_opened("a text")?;
         self.log(Side::Client, format!("types {:?}", cut(text, LOGGED_MAX)));
-        self.context_microtokens += text.len() as u64 * TEXT_MICROTOKENS_PER_BYTE;
+        self.context.add_text(text);
         // A text within a window belongs to the turn that the window will be.
         if self.window.is_none() {
             self.begin_turn(None, setup, now);
@@ -169,16 +167,17 @@ impl Emulator {
     fn take_still(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.check_window_opened("a still")?;
         self.log(Side::Client, format!("shows a still of {bytes} bytes"));
-        if let Some(window) = &mut self.window {
-            window.stills += 1;
+        match &mut self.window {
+            Some(window) => window.stills += 1,
+            None => self.context.add_still(),
         }
         Ok(())
     }
 
-    fn take_content(&mut self, text: &str, turn_complete: bool, setup: &Setup, now: Time) {
-        self.context_microtokens += text.len() as u64 * TEXT_MICROTOKENS_PER_BYTE;
+    fn take_content(&mut self, text: &str, turns: usize, turn_complete: bool, setup: &Setup, now: Time) {
+        self.context.add_text(text);
         let kind = if self.history { "history" } else { "content" };
-        self.log(Side::Client, format!("sends {kind} {:?}", cut(text, LOGGED_MAX)));
+        self.log(Side::Client, format!("sends {kind} of {turns} turns: {:?}", cut(text, LOGGED_MAX)));
         if self.history {
             self.history = !turn_complete;
         } else if turn_complete {
@@ -204,7 +203,7 @@ impl Emulator {
                 Ok(())
             }
             Ok(false) => {
-                self.log(Side::Note, format!("the answer to {id} came after the call was taken back: ignored"));
+                self.log(Side::Note, format!("the answer to {id} came after the call was done with: ignored"));
                 Ok(())
             }
             Err(why) => refuse(why),
@@ -222,10 +221,4 @@ fn check_manual(setup: &Setup) -> Result<(), Refusal> {
 
 fn seconds(voice: &Voice) -> String {
     format!("{:.2} s of sound", Frames(voice.frames.len() as u64).duration(voice.rate).as_secs_f64())
-}
-
-fn turn_of(handle: &str) -> Option<usize> {
-    let (session, turn) = handle.strip_prefix("emulated-")?.split_once('-')?;
-    session.parse::<u64>().ok()?;
-    turn.parse().ok()
 }

@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 use super::calls::Calls;
 use super::check::{self, cut};
 use super::ear::Ear;
+use super::lifetime::Clockwork;
 use super::reply::{Act, Reply};
 use super::script::{Script, ScriptedCall, Step};
+use super::sessions::Sessions;
 use super::setup::Setup;
 use super::sounds::to_downlink;
+use super::usage::Context;
 use super::{BAD_KEY, Line, Options, Output, Refusal, Side, Voice};
 use crate::units::{Hertz, Time};
 
@@ -22,8 +25,6 @@ const REASON_MAX: usize = 123;
 const QUEUED_TURNS_MAX: usize = 2;
 /// Longest voice that `echo` repeats: what a client's speaker holds.
 const ECHO_MAX: Duration = super::sounds::SOUND_MAX;
-/// Tokens in a second of audio, in and out (live-protocol.md 4.4).
-pub(super) const TOKENS_PER_SECOND: u64 = 25;
 /// Bytes of a text that a log line repeats.
 pub(super) const LOGGED_MAX: usize = 120;
 
@@ -31,7 +32,16 @@ pub(super) const LOGGED_MAX: usize = 120;
 pub struct Emulator {
     pub(super) script: Arc<Script>,
     pub(super) options: Options,
+    pub(super) sessions: Sessions,
+    /// The session that this connection has.
+    pub(super) session: Option<u64>,
+    /// The last time it was told.
+    pub(super) now: Time,
+    /// At rest before the first message.
+    pub(super) clockwork: Clockwork,
     pub(super) stage: Stage,
+    /// Whether a message has come.
+    begun: bool,
     outputs: VecDeque<Output>,
     /// An event that travels together with the next one.
     held: Option<Value>,
@@ -42,8 +52,7 @@ pub struct Emulator {
     pub(super) calls: Calls,
     replies_begun: u64,
     pub(super) next_turn: usize,
-    /// Size of the context, in millionths of a token.
-    pub(super) context_microtokens: u64,
+    pub(super) context: Context,
     /// Whether `clientContent` is still history.
     pub(super) history: bool,
 }
@@ -70,12 +79,17 @@ pub(super) struct Window {
 pub(super) type UserTurn = Option<Voice>;
 
 impl Emulator {
-    /// A connection that was just opened.
-    pub fn new(script: Arc<Script>, options: Options) -> Emulator {
+    /// A connection that was just opened, to a service that remembers `sessions`.
+    pub fn new(script: Arc<Script>, options: Options, sessions: Sessions) -> Emulator {
         Emulator {
+            sessions,
+            session: None,
+            now: Time::ZERO,
+            clockwork: Clockwork::default(),
             next_turn: options.first_turn,
             script,
             stage: Stage::AwaitingSetup,
+            begun: false,
             outputs: VecDeque::new(),
             held: None,
             window: None,
@@ -84,7 +98,7 @@ impl Emulator {
             queued: VecDeque::new(),
             calls: Calls::default(),
             replies_begun: 0,
-            context_microtokens: 0,
+            context: Context::default(),
             history: false,
             options,
         }
@@ -101,6 +115,9 @@ impl Emulator {
         if matches!(self.stage, Stage::Closed) {
             return;
         }
+        if !std::mem::replace(&mut self.begun, true) {
+            self.clockwork = Clockwork::new(self.script.life, now);
+        }
         let door = check_key(self.options.key.as_deref()).and_then(|()| check::read(bytes, self.options.api));
         let taken = door.and_then(|input| self.take(input, now));
         match taken {
@@ -111,6 +128,7 @@ impl Emulator {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
         if let Stage::Preparing(setup, at) = &self.stage
             && *at <= now
         {
@@ -119,6 +137,15 @@ impl Emulator {
             self.log(Side::Service, "set-up complete");
         }
         self.play(now);
+        self.tick(now);
+    }
+
+    /// The socket is gone, whoever ended it. Until this is said the session is in use.
+    pub fn handle_end(&mut self, now: Time) {
+        self.now = now;
+        self.leave(now);
+        self.stage = Stage::Closed;
+        self.reply = None;
     }
 
     /// The next thing to do; drain until [`Output::Timeout`].
@@ -127,18 +154,24 @@ impl Emulator {
     }
 
     fn deadline(&self) -> Option<Time> {
-        match &self.stage {
+        let own = match &self.stage {
             Stage::Preparing(_, at) => Some(*at),
             Stage::Ready(_) => self.reply.as_ref().and_then(Reply::deadline),
-            _ => None,
-        }
+            Stage::AwaitingSetup | Stage::Silent => None,
+            Stage::Closed => return None,
+        };
+        [own, self.clockwork.deadline()].into_iter().flatten().min()
+    }
+
+    pub(super) fn push(&mut self, output: Output) {
+        self.outputs.push_back(output);
     }
 
     pub(super) fn log(&mut self, side: Side, text: impl Into<String>) {
         self.outputs.push_back(Output::Log(Line { side, text: text.into() }));
     }
 
-    fn send(&mut self, event: Value) {
+    pub(super) fn send(&mut self, event: Value) {
         let event = match self.held.take() {
             Some(mut held) => {
                 merge(&mut held, event);
@@ -160,6 +193,7 @@ impl Emulator {
     }
 
     pub(super) fn close(&mut self, code: u16, reason: &str) {
+        self.leave(self.now);
         let reason = cut(reason, REASON_MAX).to_owned();
         self.log(Side::Service, format!("closes the connection: {code} {reason}"));
         self.outputs.push_back(Output::Close { code, reason });
@@ -177,6 +211,10 @@ impl Emulator {
             return;
         }
         self.cut();
+        if self.close_stale_exchange(&user, setup) {
+            return;
+        }
+        self.withhold();
         let script = self.script.clone();
         let turn = script.turn(self.next_turn);
         self.next_turn = self.next_turn.saturating_add(1);
@@ -192,6 +230,7 @@ impl Emulator {
                 self.send(json!({"serverContent": {"inputTranscription": {"text": heard}}}));
             }
         }
+        self.hand_out_early(setup);
         self.replies_begun += 1;
         self.reply = Some(Reply::new(&turn.steps, script.style, voice, starts_at));
     }
@@ -288,23 +327,19 @@ impl Emulator {
 
     /// Sends `turnComplete` and what goes with it.
     fn end_turn(&mut self) {
-        let sent = self.reply.as_ref().map_or(Duration::ZERO, Reply::sent);
-        let response = (sent.as_secs_f64() * TOKENS_PER_SECOND as f64) as u64;
-        let prompt = self.context_microtokens / 1_000_000;
-        let usage =
-            json!({"promptTokenCount": prompt, "responseTokenCount": response, "totalTokenCount": prompt + response});
-        self.context_microtokens += response * 1_000_000;
-        let mut content = json!({"turnComplete": true});
         let Stage::Ready(setup) = &self.stage else { return };
-        let resumption = setup.resumption;
+        let setup = setup.clone();
+        let said = self.reply.as_ref().map(Reply::tokens).unwrap_or_default();
+        let mut event = json!({"serverContent": {"turnComplete": true}});
         if setup.thinking {
-            content["interactionStatus"] = json!("IDLE");
+            event["serverContent"]["interactionStatus"] = json!("IDLE");
         }
-        self.send(json!({"serverContent": content, "usageMetadata": usage}));
-        if resumption {
-            let handle = handle(self.options.session, self.next_turn);
-            self.send(json!({"sessionResumptionUpdate": {"newHandle": handle, "resumable": true}}));
+        if self.script.usage {
+            event["usageMetadata"] = self.context.usage(&said);
         }
+        self.context.add_answer(&said);
+        self.send(event);
+        self.hand_out(&setup);
         self.reply = None;
     }
 }
@@ -331,11 +366,6 @@ fn check_key(key: Option<&str>) -> Result<(), Refusal> {
 fn echo_of(voice: &Voice) -> Arc<[i16]> {
     let limit = ECHO_MAX.as_secs() as usize * voice.rate.0 as usize;
     to_downlink(&voice.frames[..voice.frames.len().min(limit)], voice.rate)
-}
-
-/// A resumption handle. It carries the place in the script, so that nothing has to be kept for it.
-fn handle(session: u64, next_turn: usize) -> String {
-    format!("emulated-{session}-{next_turn}")
 }
 
 fn merged(held: Option<Value>, more: Value) -> Value {

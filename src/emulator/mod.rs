@@ -7,28 +7,33 @@
 //! type without a rate, an answer to a call that was never made, and two answers to one call.
 //!
 //! [`Emulator`] is one connection, without I/O and without a clock: hand it messages and the time, then drain
-//! [`Emulator::poll_output`] until [`Output::Timeout`]. [`run`] puts it behind a socket.
+//! [`Emulator::poll_output`] until [`Output::Timeout`]; when its socket is gone, say so ([`Emulator::handle_end`]).
+//! The connections of one service share its [`Sessions`]. [`run`] puts them behind sockets.
 
 mod calls;
 mod check;
 mod ear;
 mod fields;
 mod input;
+mod lifetime;
 mod machine;
 mod parse;
 mod reply;
 pub mod run;
 pub mod script;
+mod sessions;
 mod setup;
 pub mod sounds;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use machine::Emulator;
 pub use script::{FrameKind, Script};
+pub use sessions::Sessions;
 pub use sounds::{Sound, Sounds};
 
 use crate::units::{Hertz, Time};
@@ -66,9 +71,9 @@ pub struct Options {
     pub key: Option<String>,
     /// The API version in its path.
     pub api: Api,
-    /// Number of the connection; part of its resumption handles.
+    /// Number of the connection, no other's; part of the resumption handles of the session that it begins.
     pub session: u64,
-    /// Turn of the script that comes first, from 0.
+    /// Turn of the script that comes first, from 0, unless a session is resumed.
     pub first_turn: usize,
 }
 
@@ -84,6 +89,8 @@ pub enum Output {
     },
     /// The user's turn has ended; this was heard. For recordings.
     Heard(Voice),
+    /// The connection has ended in the middle of the user's turn; this much was heard, and is lost. For recordings.
+    Cut(Voice),
     /// Tell a person.
     Log(Line),
     /// Write a close frame and end the connection; with 1006, end it without one.

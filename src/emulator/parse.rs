@@ -6,14 +6,18 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::script::{
-    Completion, FrameKind, SCRIPT_MAX, SCRIPT_SOUND_MAX, STEPS_MAX, Script, ScriptedCall, SetupPlan, Step, Style,
-    StyleChange, TURNS_MAX, Turn,
+    Completion, FrameKind, HandOut, Handles, Life, SCRIPT_MAX, SCRIPT_SOUND_MAX, STEPS_MAX, Script, ScriptedCall,
+    SetupPlan, Step, Style, StyleChange, TURNS_MAX, Turn,
 };
 use super::sounds::{SOUND_MAX, Sounds, frames_in, silence, to_downlink, tone};
 use crate::units::Hertz;
 
 /// Longest time in a script.
 const TIME_MAX: Duration = Duration::from_secs(3600);
+/// Longest life of a connection or a handle: a day, as one kind of the service has it for handles.
+const LONG_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// How long before its end a connection's `goAway` comes (measured: live-protocol.md 6).
+const AWAY: Duration = Duration::from_secs(50);
 /// Pitches a tone may have, Hz: a 24 kHz stream carries no more than 12 kHz.
 const PITCHES_HZ: RangeInclusive<u32> = 50..=10_000;
 /// Paces, times real time.
@@ -58,6 +62,9 @@ pub(super) fn script(text: &str, sounds: &Sounds) -> Result<Script, ScriptError>
             style: Style::default(),
             turns: Vec::new(),
             continues: false,
+            handles: Handles::default(),
+            life: None,
+            usage: true,
         },
         open_ended: false,
         frames_said: 0,
@@ -139,10 +146,12 @@ impl Reader<'_> {
         }
         match words {
             [Bare("turn"), rest @ ..] => self.turn(rest),
-            [Bare("setup" | "latency" | "connections"), ..] if !self.script.turns.is_empty() => {
+            [Bare("setup" | "latency" | "connections" | "handles" | "lives" | "usage"), ..] => {
+                if self.script.turns.is_empty() {
+                    return self.preamble(words);
+                }
                 Err((show(words), "this statement comes before the first turn".into()))
             }
-            [Bare("setup" | "latency" | "connections"), ..] => self.preamble(words),
             _ => {
                 let step = self.step(words)?;
                 self.add(step, words)
@@ -198,9 +207,18 @@ impl Reader<'_> {
             }
             [Bare("latency"), Bare(latency)] => self.script.latency = time(latency)?,
             [Bare("connections"), Bare("continue")] => self.script.continues = true,
+            [Bare("handles"), Bare("off")] => self.script.handles.hand_out = HandOut::Never,
+            [Bare("handles"), Bare("early")] => self.script.handles.hand_out = HandOut::Early,
+            [Bare("handles"), Bare("withheld")] => self.script.handles.hand_out = HandOut::Withheld,
+            [Bare("handles"), Bare("late"), Bare(late)] => self.script.handles.hand_out = HandOut::Late(time(late)?),
+            [Bare("handles"), Bare(valid)] => self.script.handles.valid = long_time(valid)?,
+            [Bare("lives"), Bare(length), rest @ ..] => self.script.life = Some(life(length, rest)?),
+            [Bare("usage"), Bare("off")] => self.script.usage = false,
             _ => {
-                let right = "`setup delay 120ms`, `setup never`, `setup close 1011 \"reason\"`, `latency 200ms` or \
-                             `connections continue`";
+                let right = "`setup delay 120ms`, `setup never`, `setup close 1011 \"reason\"`, `latency 200ms`, \
+                             `connections continue`, `handles 2h`, `handles off`, `handles late 300ms`, \
+                             `handles early`, `handles withheld`, `lives 590s away 50s`, `lives 58m silent` or \
+                             `usage off`";
                 return Err((show(words), right.into()));
             }
         }
@@ -274,6 +292,22 @@ fn call(verb: &str, name: &str, rest: &[Word<'_>]) -> Result<ScriptedCall, Compl
     Ok(ScriptedCall { name: name.to_owned(), args, forced: verb.ends_with('!') })
 }
 
+/// How long a connection lives, and how long before its end `goAway` comes.
+fn life(length: &str, rest: &[Word<'_>]) -> Result<Life, Complaint> {
+    let right = || "`lives 590s away 50s` (the second time is the shorter one), or `lives 58m silent`".to_owned();
+    let length = long_time(length)?;
+    let away = match rest {
+        [] => Some(AWAY),
+        [Bare("away"), Bare(left)] => Some(time(left)?),
+        [Bare("silent")] => None,
+        other => return Err((format!("lives … {}", show(other)), right())),
+    };
+    if away.is_some_and(|left| left >= length) {
+        return Err((format!("a life of {} s is shorter than its goAway", length.as_secs_f64()), right()));
+    }
+    Ok(Life { length, away })
+}
+
 /// The change of style that the words stand for, if they are such a statement.
 fn style(words: &[Word<'_>]) -> Result<Option<StyleChange>, Complaint> {
     let switch = |word: &str, verb: &str| match word {
@@ -309,6 +343,18 @@ fn time(word: &str) -> Result<Duration, Complaint> {
         None => word.strip_suffix('s').and_then(|s| s.parse().ok()).and_then(|s| Duration::try_from_secs_f64(s).ok()),
     };
     parsed.filter(|time| *time <= TIME_MAX).ok_or_else(|| (word.to_owned(), "a time like 120ms or 2.5s".into()))
+}
+
+/// A time that may be given in minutes or hours too.
+fn long_time(word: &str) -> Result<Duration, Complaint> {
+    let unit = |suffix: char, seconds: u64| {
+        word.strip_suffix(suffix).and_then(|n| n.parse::<u64>().ok()).and_then(|n| n.checked_mul(seconds))
+    };
+    match unit('h', 3600).or(unit('m', 60)).map(Duration::from_secs) {
+        Some(long) if long <= LONG_TIME_MAX => Ok(long),
+        Some(_) => Err((word.to_owned(), format!("{} h at most", LONG_TIME_MAX.as_secs() / 3600))),
+        None => time(word).map_err(|(what, _)| (what, "a time like 300ms, 50s, 58m or 2h".to_owned())),
+    }
 }
 
 fn sound_length(word: &str) -> Result<Duration, Complaint> {
@@ -350,7 +396,7 @@ fn usage(words: &[Word<'_>]) -> String {
         _ => {
             return "statements are turn, say, tone, silence, echo, caption, thought, wait, call, start, await, cancel, \
                     interrupt, stall, go-away, raw, garbage, empty, close, pieces, pace, odd, frames, pack, complete, \
-                    setup, latency and connections"
+                    setup, latency, connections, handles, lives and usage"
                 .into();
         }
     };

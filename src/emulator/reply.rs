@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::script::{Completion, ScriptedCall, Step, Style};
 use super::sounds::frames_in;
+use super::usage::Context;
 use crate::audio::DOWNLINK_RATE;
 use crate::units::{Frames, Time};
 
@@ -68,6 +69,8 @@ pub(super) struct Reply {
     stage: Stage,
     /// When a client that plays in real time has played all that was sent.
     heard_until: Time,
+    /// Sound and thoughts sent so far, as tokens.
+    tokens: Context,
     frames_sent: u64,
     captioned: bool,
 }
@@ -92,6 +95,7 @@ impl Reply {
             due_acts: VecDeque::new(),
             stage: Stage::Running(starts_at),
             heard_until: starts_at,
+            tokens: Context::default(),
             frames_sent: 0,
             captioned: false,
         }
@@ -99,6 +103,11 @@ impl Reply {
 
     pub(super) fn style(&self) -> Style {
         self.style
+    }
+
+    /// What it has cost so far.
+    pub(super) fn tokens(&self) -> Context {
+        self.tokens
     }
 
     /// Sound sent so far.
@@ -159,6 +168,7 @@ impl Reply {
             Step::Echo => self.begin_to_speak(self.voice.clone(), ""),
             Step::Caption(text) => self.caption(&text),
             Step::Thought(text) => {
+                self.tokens.add_text(&text);
                 let part = json!({"text": text, "thought": true});
                 self.event(json!({"serverContent": {"modelTurn": {"role": "model", "parts": [part]}}}));
             }
@@ -223,6 +233,7 @@ impl Reply {
         let frames = (bytes.len() / 2) as u64;
         let length = Frames(frames).duration(DOWNLINK_RATE);
         self.frames_sent += frames;
+        self.tokens.add_audio(bytes.len() / 2, DOWNLINK_RATE);
         self.heard_until = self.heard_until.max(now) + length;
         self.stage = Stage::Running(at + length / self.style.pace);
         if last {

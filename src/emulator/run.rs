@@ -31,7 +31,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 
 use super::sounds::SOUND_MAX;
-use super::{Api, Emulator, FrameKind, Line, Options, Output, Script, Sound, Sounds, Voice};
+use super::{Api, Emulator, FrameKind, Line, Options, Output, Script, Sessions, Sound, Sounds, Voice};
 use crate::units::{Hertz, Time};
 
 /// Clients served at once.
@@ -56,7 +56,8 @@ pub struct ServeOptions {
     pub script: Arc<Script>,
     /// TLS, where wanted ([`tls`]).
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Folder for recordings: a JSON line for each message, a WAV for each turn of the user.
+    /// Folder for recordings: a JSON line for each message, a WAV for each turn of the user (`…-cut.wav` where the
+    /// connection ended in the middle of it).
     pub record: Option<PathBuf>,
     /// Who is told what happens. Never waited for: what does not fit is lost.
     pub observer: Option<SyncSender<Observed>>,
@@ -174,7 +175,12 @@ pub fn spawn(listen: SocketAddr, options: ServeOptions) -> io::Result<Running> {
 
 /// Serves clients until `stop` ends. Connections that are still open then are cut.
 pub async fn serve(listener: TcpListener, options: ServeOptions, stop: impl Future<Output = ()>) {
-    let shared = Arc::new(Shared { options, clients: AtomicU64::new(0), next_turn: AtomicUsize::new(0) });
+    let shared = Arc::new(Shared {
+        options,
+        clients: AtomicU64::new(0),
+        next_turn: AtomicUsize::new(0),
+        sessions: Sessions::default(),
+    });
     let mut clients = JoinSet::new();
     tokio::pin!(stop);
     loop {
@@ -206,6 +212,7 @@ struct Shared {
     clients: AtomicU64,
     /// Where scripts with `connections continue` go on.
     next_turn: AtomicUsize,
+    sessions: Sessions,
 }
 
 impl Shared {
@@ -257,13 +264,16 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, 
     if shared.options.script.continues() {
         options.first_turn = shared.next_turn.load(Ordering::Relaxed);
     }
-    let emulator = Emulator::new(shared.options.script.clone(), options);
+    let emulator = Emulator::new(shared.options.script.clone(), options, shared.sessions.clone());
     let recorder = shared.options.record.as_deref().map(|folder| Recorder::new(folder, number));
     let recorder = match recorder.transpose() {
         Ok(recorder) => recorder,
         Err(error) => return format!("the recording failed: {error}"),
     };
-    Client { socket, emulator, recorder, shared, number }.talk().await
+    let mut client = Client { socket, emulator, recorder, shared, number };
+    let how = client.talk().await;
+    client.leave();
+    how
 }
 
 /// The API version and the key of a request, or none where the path is another.
@@ -292,7 +302,7 @@ struct Client<'a, S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
-    async fn talk(mut self) -> String {
+    async fn talk(&mut self) -> String {
         loop {
             // Before anything is sent: a client may leave at the first event.
             self.shared.next_turn.fetch_max(self.emulator.next_turn(), Ordering::Relaxed);
@@ -317,6 +327,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
                     self.emulator.handle_timeout(self.shared.now());
                 }
             }
+        }
+    }
+
+    /// The socket is gone: the emulator's last words go into the recording and the log.
+    fn leave(&mut self) {
+        self.emulator.handle_end(self.shared.now());
+        loop {
+            match self.emulator.poll_output() {
+                Output::Cut(voice) => self.record(&voice, "-cut"),
+                Output::Log(line) => self.shared.tell(self.number, News::Said(line)),
+                Output::Timeout(_) => return,
+                Output::Send { .. } | Output::Heard(_) | Output::Close { .. } => {} // nobody is there
+            }
+        }
+    }
+
+    fn record(&mut self, voice: &Voice, mark: &str) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.voice(voice, mark);
         }
     }
 
@@ -346,11 +375,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
                         Err(_) => return Err("dropped: it reads nothing".into()),
                     }
                 }
-                Output::Heard(voice) => {
-                    if let Some(recorder) = &mut self.recorder {
-                        recorder.voice(&voice);
-                    }
-                }
+                Output::Heard(voice) => self.record(&voice, ""),
+                Output::Cut(voice) => self.record(&voice, "-cut"),
                 Output::Log(line) => self.shared.tell(self.number, News::Said(line)),
                 Output::Close { code, reason } => return Err(self.close(code, reason).await),
                 Output::Timeout(at) => return Ok(at),
@@ -398,9 +424,10 @@ impl Recorder {
         }
     }
 
-    fn voice(&mut self, voice: &Voice) {
+    /// Writes what was heard of a turn, sample by sample; `mark` tells a turn that was cut from one that ended.
+    fn voice(&mut self, voice: &Voice, mark: &str) {
         self.turns += 1;
-        let path = self.folder.join(format!("client-{}-turn-{}.wav", self.number, self.turns));
+        let path = self.folder.join(format!("client-{}-turn-{}{mark}.wav", self.number, self.turns));
         if crate::hw::wav::save(&path, voice.rate, &voice.frames).is_err() {
             self.messages = None;
         }

@@ -12,6 +12,18 @@
 //! | `setup close 1011 "reason"` | the connection is closed instead |
 //! | `latency 200ms` | from the end of the user's turn, or from a tool's answer, to the first event after it |
 //! | `connections continue` | a new connection goes on with the next turn; otherwise each starts at the first |
+//! | `handles 2h` | how long a handle is good after its connection has ended (2h) |
+//! | `handles off` | handles are neither sent nor known |
+//! | `handles late 300ms` | a handle comes that long after `turnComplete`; one that is not sent in time is lost |
+//! | `handles early` | a handle comes when the user's turn is committed, and another at the end of the reply |
+//! | `handles withheld` | no handle is good for what happens from the user's turn to the end of the reply, as on 2.5 |
+//! | `lives 590s` / `lives 9s away 3s` | a connection ends with 1008 that long after its first message, and `goAway` comes 50 s (3 s) before |
+//! | `lives 58m silent` | a connection ends with 1011 and no `goAway` |
+//! | `usage off` | no `usageMetadata` |
+//!
+//! A connection without a handle begins a session at the first turn. A handle brings its session back where it stood
+//! ([`super::sessions`]): turns of the user that have ended count, a reply in flight does not, and calls without an
+//! answer want one before anything else.
 //!
 //! | style, anywhere (within a turn: from there to its end) | meaning |
 //! |---|---|
@@ -74,6 +86,47 @@ pub struct Script {
     /// At least one.
     pub(super) turns: Vec<Turn>,
     pub(super) continues: bool,
+    pub(super) handles: Handles,
+    /// How long a connection lives; for ever where there is none.
+    pub(super) life: Option<Life>,
+    /// Whether turns end with `usageMetadata`.
+    pub(super) usage: bool,
+}
+
+/// Resumption handles: when they come, and how long they are good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Handles {
+    pub(super) hand_out: HandOut,
+    /// From the end of the connection.
+    pub(super) valid: Duration,
+}
+
+impl Default for Handles {
+    fn default() -> Handles {
+        // As documented (live-protocol.md 6).
+        Handles { hand_out: HandOut::TurnEnd, valid: Duration::from_secs(2 * 3600) }
+    }
+}
+
+/// When a handle comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HandOut {
+    Never,
+    TurnEnd,
+    /// That long after the end of the turn.
+    Late(Duration),
+    /// At the end of the turn, and when the user's turn is committed.
+    Early,
+    /// At the end of the turn, and what happens before is lost to the newest handle.
+    Withheld,
+}
+
+/// How long a connection lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Life {
+    pub(super) length: Duration,
+    /// How long before its end `goAway` comes; never where there is none. Less than the length.
+    pub(super) away: Option<Duration>,
 }
 
 /// What `setup` is answered with.

@@ -10,6 +10,10 @@
 //! | `auto {…}` | the same for automatic detection |
 //! | `audio 200ms`, `quiet 1s` | the client sends loud or silent audio in 40 ms messages, in real time |
 //! | `+300ms` | time passes |
+//! | `lost` | the connection's socket is gone, and the service knows |
+//! | `dial` | another connection of the same service (the first has the number 7); what follows is about it |
+//! | `cut 200ms` | so much of a turn that did not end was told when the last connection was lost or closed |
+//! | `log text` | a line of the log so far contains this |
 //! | `S {…}` | an event with at least these fields comes; the search goes on behind the last one found |
 //! | `N {…}` | none of the events behind the last one found has these fields |
 //! | `speech 2.0` | so many seconds of audio came since the case began, ± 10 ms |
@@ -28,26 +32,35 @@ use serde_json::{Value, json};
 use super::*;
 
 struct Case {
+    script: Arc<Script>,
+    options: Options,
+    sessions: Sessions,
     emulator: Emulator,
     now: Time,
     events: Vec<String>,
     seen: usize,
     speech_bytes: usize,
     closed: Option<(u16, String)>,
+    cut: Option<Voice>,
     log: Vec<String>,
 }
 
 impl Case {
     fn new(script: &str, key: Option<&str>) -> Case {
         let script = if script.is_empty() { Script::echo() } else { Script::parse(script, &Sounds::new()).unwrap() };
+        let (script, sessions) = (Arc::new(script), Sessions::default());
         let options = Options { key: key.map(str::to_owned), session: 7, ..Options::default() };
         let mut case = Case {
-            emulator: Emulator::new(Arc::new(script), options),
+            emulator: Emulator::new(script.clone(), options.clone(), sessions.clone()),
+            script,
+            options,
+            sessions,
             now: Time::from_ms(5),
             events: Vec::new(),
             seen: 0,
             speech_bytes: 0,
             closed: None,
+            cut: None,
             log: Vec::new(),
         };
         case.drain();
@@ -73,6 +86,7 @@ impl Case {
                 }
                 Output::Log(line) => self.log.push(line.to_string()),
                 Output::Heard(_) => {}
+                Output::Cut(voice) => self.cut = Some(voice),
                 Output::Timeout(at) => {
                     if let Some(at) = at {
                         assert!(at > self.now, "the next deadline {at} is not in the future of {}", self.now);
@@ -81,6 +95,14 @@ impl Case {
                 }
             }
         }
+    }
+
+    /// Opens another connection beside the one there was.
+    fn dial(&mut self) {
+        self.options.session += 1;
+        self.emulator = Emulator::new(self.script.clone(), self.options.clone(), self.sessions.clone());
+        (self.events, self.seen, self.closed, self.cut) = (Vec::new(), 0, None, None);
+        self.drain();
     }
 
     fn say(&mut self, message: &str) {
@@ -151,6 +173,22 @@ impl Case {
                 let wanted: f64 = rest.parse().unwrap();
                 if (seconds - wanted).abs() > 0.01 {
                     return Err(format!("{seconds} s came"));
+                }
+            }
+            "lost" => {
+                self.emulator.handle_end(self.now);
+                self.drain();
+            }
+            "dial" => self.dial(),
+            "cut" => {
+                let heard = self.cut.as_ref().map_or(0, |voice| voice.frames.len() as u64 / 16);
+                if heard != milliseconds(rest) {
+                    return Err(format!("{heard} ms were told"));
+                }
+            }
+            "log" => {
+                if !self.log.iter().any(|line| line.contains(rest)) {
+                    return Err("no such line".into());
                 }
             }
             "X" => {
@@ -251,6 +289,13 @@ fn a_bad_script_is_told_its_line_and_what_would_be_right() {
         ("turn\nsetup never", 2, "setup never", "before the first turn"),
         ("setup soon", 1, "setup soon", "setup delay 120ms"),
         ("pieces 60ms 8ms", 1, "pieces 60ms 8ms", "shorter one first"),
+        ("handles soon", 1, "soon", "58m or 2h"),
+        ("handles 25h", 1, "25h", "24 h at most"),
+        ("lives 50s", 1, "50 s", "shorter one"),
+        ("lives 3s away 3s", 1, "3 s", "shorter one"),
+        ("lives 3s quietly", 1, "quietly", "silent"),
+        ("usage on", 1, "usage on", "usage off"),
+        ("turn\nlives 9m", 2, "lives 9m", "before the first turn"),
         ("pace 0x", 1, "pace 0x", "1x to 1000x"),
         ("turn \"unfinished", 1, "cannot be read", "JSON"),
     ];

@@ -1,6 +1,6 @@
-//! The process's clock: monotonic, zero at its making.
+//! The process's clock: monotonic, zero at its making; and the calendar beside it.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::Clock;
 use crate::units::Time;
@@ -32,5 +32,59 @@ impl Default for RealClock {
 impl Clock for RealClock {
     fn now(&self) -> Time {
         self.time_of(Instant::now())
+    }
+
+    fn today(&self) -> u32 {
+        day_of(unix_s())
+    }
+}
+
+/// Seconds since 1970 by the machine's wall clock, which may be wrong and may jump; 0 before 1970.
+pub fn unix_s() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// The local calendar at a moment, from seconds since 1970; none where the system's tables cannot tell.
+fn local(unix_s: i64) -> Option<libc::tm> {
+    let seconds = libc::time_t::try_from(unix_s).ok()?;
+    // SAFETY: a tm is plain data; the null zone in it is never read before localtime_r sets it.
+    let mut calendar: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values of the right types; nothing of the process sets variables of the
+    // environment while threads run, so the zone may be read.
+    let found = unsafe { libc::localtime_r(&raw const seconds, &raw mut calendar) };
+    (!found.is_null()).then_some(calendar)
+}
+
+/// The local day of a moment, counted from 1970.
+#[allow(clippy::useless_conversion, reason = "the offset is 32 bits wide on 32-bit machines")]
+fn day_of(unix_s: i64) -> u32 {
+    let offset_s = local(unix_s).map_or(0, |calendar| i64::from(calendar.tm_gmtoff));
+    u32::try_from((unix_s + offset_s).div_euclid(24 * 3600)).unwrap_or(0)
+}
+
+/// A moment as a person writes it, in local time: `2026-11-21 14:03:12 +0100`.
+#[allow(clippy::useless_conversion, reason = "the offset is 32 bits wide on 32-bit machines")]
+pub fn written(unix_s: i64) -> String {
+    let Some(at) = local(unix_s) else { return format!("{unix_s} s after 1970") };
+    let minutes = i64::from(at.tm_gmtoff) / 60;
+    let sign = if minutes < 0 { '-' } else { '+' };
+    let (hours_off, minutes_off) = (minutes.abs() / 60, minutes.abs() % 60);
+    let (year, month) = (i64::from(at.tm_year) + 1900, at.tm_mon + 1);
+    let time = format!("{:02}:{:02}:{:02}", at.tm_hour, at.tm_min, at.tm_sec);
+    format!("{year:04}-{month:02}-{:02} {time} {sign}{hours_off:02}{minutes_off:02}", at.tm_mday)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_begins_at_local_midnight_and_is_written_with_its_offset() {
+        let noon = 1_795_262_400; // 2026-11-21 12:00:00 UTC
+        let offset_s = local(noon).map_or(0, |at| at.tm_gmtoff);
+        let midnight = noon - 12 * 3600 - offset_s;
+        assert_eq!((day_of(midnight - 1), day_of(midnight)), (20_777, 20_778));
+        assert!(written(midnight).starts_with("2026-11-21 00:00:00 "), "{}", written(midnight));
+        assert_eq!(day_of(-5 * 24 * 3600), 0, "a clock before 1970 is no reason to end");
     }
 }

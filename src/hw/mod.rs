@@ -7,6 +7,7 @@ pub mod alsa;
 pub mod clock;
 pub mod fault;
 pub mod files;
+pub mod folder;
 pub mod gpio;
 pub mod key;
 pub mod open;
@@ -14,6 +15,7 @@ mod poll;
 pub mod realtime;
 pub mod signals;
 pub mod sim;
+pub mod store;
 pub mod tap;
 pub mod wav;
 
@@ -167,4 +169,9 @@ pub trait Board: Send + Sync {
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Time;
+
+    /// The calendar's day in local time, counted from 1970; 0 where there is no calendar.
+    fn today(&self) -> u32 {
+        0
+    }
 }

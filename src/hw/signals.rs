@@ -7,9 +7,11 @@ use std::io;
 pub enum Signal {
     /// SIGTERM or SIGINT: stop in order.
     Stop,
+    /// SIGUSR1: write down what happened so far.
+    Dump,
 }
 
-const STOP: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
+const HELD: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1];
 
 /// Signals that are held back from the whole program until [`Held::wait`] takes them.
 pub struct Held(libc::sigset_t);
@@ -24,7 +26,7 @@ pub fn hold() -> io::Result<Held> {
     // SAFETY: `set` is a valid sigset_t; a null old set is allowed.
     let failed = unsafe {
         libc::sigemptyset(&raw mut set);
-        for signal in STOP {
+        for signal in HELD {
             libc::sigaddset(&raw mut set, signal);
         }
         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut())
@@ -41,6 +43,21 @@ impl Held {
         let mut signal = 0;
         // SAFETY: the set is valid, and `signal` is a valid place for the answer.
         let failed = unsafe { libc::sigwait(&raw const self.0, &raw mut signal) };
-        if failed == 0 { Ok(Signal::Stop) } else { Err(io::Error::from_raw_os_error(failed)) }
+        match (failed, signal) {
+            (0, libc::SIGUSR1) => Ok(Signal::Dump),
+            (0, _) => Ok(Signal::Stop),
+            (error, _) => Err(io::Error::from_raw_os_error(error)),
+        }
     }
+}
+
+/// Sends another process the signal that it takes for [`Signal::Dump`]. One that does not hold it back ends by it:
+/// ask only a process that is known to.
+///
+/// # Errors
+/// There is no such process, or this user has no right to signal it.
+pub fn ask_for_dump(process: i32) -> io::Result<()> {
+    // SAFETY: takes two numbers; nothing of this process is touched.
+    let failed = unsafe { libc::kill(process, libc::SIGUSR1) };
+    if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

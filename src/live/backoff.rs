@@ -45,28 +45,53 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    #[test]
-    fn waits_grow_to_half_a_minute_and_stay_within_the_spread() {
-        for seed in 0..200 {
-            let mut backoff = Backoff::new(seed * 7919);
-            for step in STEPS_MS.iter().chain(std::iter::repeat_n(&30_000, 5)) {
-                let wait = backoff.next_wait().as_millis() as u64;
-                assert!(wait >= step * 80 / 100 && wait <= step * 120 / 100, "seed {seed}: {wait} ms for {step} ms");
+    /// The wait of the n-th failure in a row, from 0, before the spread.
+    fn step_ms(failures: usize) -> u64 {
+        STEPS_MS[failures.min(STEPS_MS.len() - 1)]
+    }
+
+    fn waits(seed: u64, count: usize) -> Vec<Duration> {
+        let mut backoff = Backoff::new(seed);
+        (0..count).map(|_| backoff.next_wait()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn each_wait_is_within_the_spread_of_its_step(seed: u64, failures in 1..40_usize) {
+            for (n, wait) in waits(seed, failures).into_iter().enumerate() {
+                let (wait, step) = (wait.as_millis() as u64, step_ms(n));
+                prop_assert!((step * 80 / 100..=step * 120 / 100).contains(&wait), "{} ms for {} ms", wait, step);
+            }
+        }
+
+        #[test]
+        fn after_a_connection_that_held_the_first_wait_is_short_again(seed: u64, failures in 0..40_usize) {
+            let mut backoff = Backoff::new(seed);
+            for _ in 0..failures {
+                backoff.next_wait();
             }
             backoff.reset();
-            assert!(backoff.next_wait() <= Duration::from_millis(120));
+            prop_assert!(backoff.next_wait() <= Duration::from_millis(120));
+            prop_assert!(backoff.next_wait() >= Duration::from_millis(800));
+        }
+
+        #[test]
+        fn two_devices_do_not_wait_alike_and_one_always_does(seed: u64, other: u64) {
+            // The lowest bit does not count: the state must never be zero.
+            prop_assume!(seed | 1 != other | 1);
+            prop_assert_ne!(waits(seed, 12), waits(other, 12));
+            prop_assert_eq!(waits(seed, 12), waits(seed, 12));
         }
     }
 
     #[test]
-    fn two_devices_do_not_wait_alike() {
-        let waits = |seed| {
-            (0..5).map(|_| ()).fold((Backoff::new(seed), vec![]), |(mut b, mut v), ()| {
-                v.push(b.next_wait());
-                (b, v)
-            })
-        };
-        assert_ne!(waits(1).1, waits(99).1);
+    fn a_month_without_a_network_neither_overflows_nor_waits_longer() {
+        let mut backoff = Backoff { failures: u32::MAX - 500_000, ..Backoff::new(7) };
+        for _ in 0..1_000_000 {
+            let wait = backoff.next_wait();
+            assert!((24_000..=36_000).contains(&(wait.as_millis() as u64)), "{wait:?}");
+        }
     }
 }

@@ -97,72 +97,124 @@ impl Refusal {
     }
 }
 
+/// How far a connection had come when it ended, and what its setup carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Whether `setupComplete` had come: what is refused after it is not of the setup's making.
+    pub was_ready: bool,
+    /// Whether the setup carried a resumption handle: then that may be what was refused.
+    pub had_handle: bool,
+    /// Whether a token was shown instead of a key: then a new one may be had without a person.
+    pub has_token: bool,
+}
+
+/// What a reason is about; [`verdict`] makes of it what to do.
 #[derive(Clone, Copy)]
 enum Class {
     Retry,
     Handle,
     Voice,
     Pause,
+    Token,
     Key,
     Model,
+    /// A model or a conversation that does not exist: the text does not say which.
+    Entity,
     Setup,
+    /// "Invalid argument" and the like: a full context where it comes late, anything where it comes early.
+    Unclear,
+    /// The model cannot do what was asked; some builds say so at random.
+    Feature,
     Address,
     Region,
+    Wait,
 }
 
-/// Pieces of reasons, in the order in which they are looked for.
-const REASONS: [(&str, Class); 22] = [
+/// Pieces of reasons in lower case, in the order in which they are looked for.
+const REASONS: &[(&str, Class)] = &[
     ("api key not valid", Class::Key),
     ("api key expired", Class::Key),
+    ("token expired", Class::Token),
+    ("token has expired", Class::Token),
+    ("auth token", Class::Token),
+    ("auth_token", Class::Token),
+    ("ephemeral token", Class::Token),
     ("unregistered callers", Class::Key),
+    ("invalid authentication credentials", Class::Key),
     ("permission denied", Class::Key),
     ("user location is not supported", Class::Region),
     ("is not found for api version", Class::Model),
     ("not supported for bidigeneratecontent", Class::Model),
-    ("requested entity was not found", Class::Model),
+    ("requested entity was not found", Class::Entity),
     ("session not found", Class::Handle),
     ("exceeded your current quota", Class::Pause),
     ("resource_exhausted", Class::Pause),
     ("invalid json payload", Class::Setup),
     ("unknown name", Class::Setup),
     ("thinking level", Class::Setup),
+    ("must be specified", Class::Setup),
+    ("minimal is not supported", Class::Setup),
     ("blocking function calls are not supported", Class::Setup),
+    ("response scheduling is not supported", Class::Setup),
     ("response modalities", Class::Setup),
     ("no matching speaker voice", Class::Voice),
     ("tool is not supported", Class::Setup),
+    ("mime type", Class::Setup),
+    ("operation is not implemented", Class::Feature),
+    ("invalid argument", Class::Unclear),
     ("precondition check failed", Class::Retry),
     ("goaway", Class::Retry),
+    ("session durat", Class::Retry),
     ("deadline", Class::Retry),
     ("internal error", Class::Retry),
+    ("currently unavailable", Class::Retry),
+    ("keepalive ping timeout", Class::Retry),
 ];
 
-/// What to do about `closing`. `was_ready`: whether `setupComplete` had come on this connection; a refusal
-/// after it is not of the setup's making, so another connection is worth trying. If the model or the place is
-/// refused for good, that one says so. A key that was taken back is refused at once, whenever.
-pub fn classify(closing: &Closing, was_ready: bool) -> Verdict {
+/// What to do about `closing`.
+///
+/// What is refused once the connection was ready says nothing about the setup, so another connection is worth
+/// trying; if the model or the place is refused for good, that one says so. A key that was taken back is refused
+/// at once, whenever.
+pub fn classify(closing: &Closing, stage: Stage) -> Verdict {
     let (class, text) = match closing {
-        Closing::Network(_) | Closing::Certificate(_) | Closing::Broker(_) => return Verdict::Retry,
-        Closing::Clock(_) | Closing::Portal(_) => return Verdict::Wait(WAIT),
+        Closing::Network(_) | Closing::Certificate(_) | Closing::Broker(_) => (Class::Retry, String::new()),
+        Closing::Clock(_) | Closing::Portal(_) => (Class::Wait, String::new()),
         Closing::Http(status) => (class_of_status(*status), format!("HTTP {status}")),
-        Closing::Frame { code, reason } => (class_of(*code, reason), format!("{code} {reason}")),
+        Closing::Frame { code, reason } => (class_of(*code, reason), format!("{code} {reason}").trim().to_string()),
         Closing::Error(text) => (class_of(0, text), text.clone()),
     };
+    verdict(class, text, stage)
+}
+
+fn verdict(class: Class, text: String, stage: Stage) -> Verdict {
     match class {
         Class::Retry => Verdict::Retry,
         Class::Pause => Verdict::Pause,
+        Class::Wait => Verdict::Wait(WAIT),
         Class::Handle => Verdict::Without(Part::Handle),
         Class::Voice => Verdict::Without(Part::Voice),
+        Class::Token => Verdict::Renew,
+        Class::Key if stage.has_token => Verdict::Renew,
         Class::Key => Verdict::Refused(Refusal::Key(text)),
-        Class::Model | Class::Region | Class::Setup if was_ready => Verdict::Retry,
-        Class::Model => Verdict::Refused(Refusal::Model(text)),
+        // The context is full, most likely, and the handle would bring it back (live-protocol.md 6, 7.1).
+        Class::Unclear if stage.was_ready => Verdict::Without(Part::Handle),
+        Class::Model | Class::Entity | Class::Region | Class::Setup | Class::Feature if stage.was_ready => {
+            Verdict::Retry
+        }
+        // A connection that was refused at 58 minutes is not always taken up again (live-protocol.md 6.1).
+        Class::Unclear | Class::Feature | Class::Entity if stage.had_handle => Verdict::Without(Part::Handle),
+        Class::Model | Class::Entity => Verdict::Refused(Refusal::Model(text)),
         Class::Address => Verdict::Refused(Refusal::Address(text)),
         Class::Region => Verdict::Refused(Refusal::Region(text)),
-        Class::Setup => Verdict::Refused(Refusal::Setup(text)),
+        Class::Setup | Class::Unclear | Class::Feature => Verdict::Refused(Refusal::Setup(text)),
     }
 }
 
 fn class_of_status(status: u16) -> Class {
     match status {
+        // No Live service answers an upgrade like this: something in between does.
+        200..=399 | 511 => Class::Wait,
         401 | 403 => Class::Key,
         404 => Class::Address,
         429 => Class::Pause,
@@ -174,7 +226,7 @@ fn class_of(code: u16, reason: &str) -> Class {
     let reason = reason.to_lowercase();
     let named = REASONS.iter().find(|(piece, _)| reason.contains(piece)).map(|(_, class)| *class);
     named.unwrap_or(match code {
-        1007 => Class::Setup, // the same payload is refused again: never repeat it
+        1007 => Class::Unclear, // the same payload is refused again: never repeat it
         _ => Class::Retry,
     })
 }
@@ -197,35 +249,156 @@ impl std::fmt::Display for Closing {
 
 #[cfg(test)]
 mod tests {
+    use super::Part::{Handle, Voice};
+    use super::Verdict::{Pause, Renew, Retry, Without};
     use super::*;
 
-    #[test]
-    fn reasons_before_codes() {
-        let frame = |code, reason: &str| classify(&Closing::Frame { code, reason: reason.into() }, false);
-        let refused = |v: Verdict| match v {
-            Verdict::Refused(r) => Some(r.exit_code()),
-            _ => None,
+    /// Before `setupComplete`, without and with a handle, and after it.
+    const STAGES: [Stage; 3] = [
+        Stage { was_ready: false, had_handle: false, has_token: false },
+        Stage { was_ready: false, had_handle: true, has_token: false },
+        Stage { was_ready: true, had_handle: false, has_token: false },
+    ];
+
+    /// The verdict with a refusal's text taken out, which every refusal must carry.
+    fn judged(closing: &Closing, stage: Stage, text: &str) -> Verdict {
+        let refusal = match classify(closing, stage) {
+            Verdict::Refused(refusal) => refusal,
+            other => return other,
         };
-        assert_eq!(refused(frame(1007, "API key not valid. Please pass a valid API key.")), Some(77));
-        assert_eq!(refused(frame(1008, "Method doesn't allow unregistered callers")), Some(77));
-        assert_eq!(refused(frame(1008, "models/x is not found for API version v1beta")), Some(78));
-        assert_eq!(refused(frame(1007, "Request contains an invalid argument.")), Some(78));
-        let nobody_there = Refusal::Address("HTTP 404".into());
-        assert_eq!(classify(&Closing::Http(404), false), Verdict::Refused(nobody_there));
-        assert_eq!(frame(1008, "BidiGenerateContent session not found"), Verdict::Without(Part::Handle));
-        assert_eq!(frame(1011, "You exceeded your current quota"), Verdict::Pause);
-        assert_eq!(frame(1011, ""), Verdict::Retry);
-        assert_eq!(frame(1006, ""), Verdict::Retry);
+        let (made, said) = match refusal {
+            Refusal::Key(said) => (Refusal::Key(String::new()), said),
+            Refusal::Model(said) => (Refusal::Model(String::new()), said),
+            Refusal::Setup(said) => (Refusal::Setup(String::new()), said),
+            Refusal::Address(said) => (Refusal::Address(String::new()), said),
+            Refusal::Region(said) => (Refusal::Region(String::new()), said),
+        };
+        assert!(said.contains(text), "{said:?} does not tell {text:?}");
+        Verdict::Refused(made)
+    }
+
+    /// Every row of live-protocol.md 7.1, with those of 1.2, 1.3 and 6: code and reason as the service gives
+    /// them, then what to do before `setupComplete` without a handle, with one, and after `setupComplete`.
+    #[test]
+    fn every_close_of_the_reference_is_judged_by_its_text_first() {
+        let refused = |refusal: fn(String) -> Refusal| Verdict::Refused(refusal(String::new()));
+        let key = refused(Refusal::Key);
+        let (model, setup, region) = (refused(Refusal::Model), refused(Refusal::Setup), refused(Refusal::Region));
+        let always = |verdict: Verdict| [verdict.clone(), verdict.clone(), verdict];
+        let of_setup = || [setup.clone(), setup.clone(), Retry];
+        let of_model = || [model.clone(), model.clone(), Retry];
+        let rows: Vec<(u16, &str, [Verdict; 3])> = vec![
+            (1000, "", always(Retry)),
+            (1005, "", always(Retry)),
+            (1006, "", always(Retry)),
+            (1007, "API key not valid. Please pass a valid API key.", always(key.clone())),
+            (1007, "API key expired. Please renew the API key.", always(key.clone())),
+            (1007, "User location is not supported for the API use.", [region.clone(), region, Retry]),
+            (1007, "Invalid JSON payload received. Unknown name \"x\" at 'setup': Cannot find field.", of_setup()),
+            (1007, "Invalid JSON payload received. Unexpected token.", of_setup()),
+            (1007, "Request contains an invalid argument.", [setup.clone(), Without(Handle), Without(Handle)]),
+            (1007, "Precondition check failed.", always(Retry)),
+            (1007, "Thinking level is not supported for this model", of_setup()),
+            (1007, "Thinking level must be specified for this model", of_setup()),
+            (1007, "Thinking level MINIMAL is not supported for this model", of_setup()),
+            (1007, "Blocking function calls are not supported for this model", of_setup()),
+            (1007, "Function response scheduling is not supported for this model", of_setup()),
+            (1007, "The requested combination of response modalities (TEXT) is not supported", of_setup()),
+            (1007, "No matching speaker voice found for voice name Kora", always(Without(Voice))),
+            (1007, "Code execution tool is not supported", of_setup()),
+            (1007, "The mime type audio/mp3 is not supported", of_setup()),
+            (1007, "Something nobody has seen yet", [setup.clone(), Without(Handle), Without(Handle)]),
+            (1008, "models/x is not found for API version v1beta, or is not supported for bidiGen", of_model()),
+            (1008, "x is not supported for bidiGenerateContent", of_model()),
+            (1008, "Operation is not implemented, or supported, or enabled.", [setup, Without(Handle), Retry]),
+            (1008, "Requested entity was not found.", [model, Without(Handle), Retry]),
+            (1008, "BidiGenerateContent session not found", always(Without(Handle))),
+            (1008, "Method doesn't allow unregistered callers (callers without", always(key.clone())),
+            (1008, "Connection aborted because the client failed to close after a GoAway signal", always(Retry)),
+            (1008, "The session durat", always(Retry)),
+            (1008, "Ephemeral token expired", always(Renew)),
+            (1008, "The auth token has expired", always(Renew)),
+            (1008, "Invalid auth token", always(Renew)),
+            (1008, "Something nobody has seen yet", always(Retry)),
+            (1011, "Internal error encountered.", always(Retry)),
+            (1011, "The service is currently unavailable.", always(Retry)),
+            (1011, "Deadline expired before operation could complete.", always(Retry)),
+            (1011, "DEADLINE_EXCEEDED", always(Retry)),
+            (1011, "You exceeded your current quota, please check your plan", always(Pause)),
+            (1011, "RESOURCE_EXHAUSTED", always(Pause)),
+            (1011, "keepalive ping timeout", always(Retry)),
+            (1011, "", always(Retry)),
+        ];
+        for (code, reason, expected) in rows {
+            let closing = Closing::Frame { code, reason: reason.into() };
+            for (stage, expected) in STAGES.into_iter().zip(expected) {
+                assert_eq!(judged(&closing, stage, reason), expected, "{code} {reason:?} {stage:?}");
+            }
+        }
+        for stage in STAGES {
+            let in_band = Closing::Error("API key not valid. Please pass a valid API key.".into());
+            assert_eq!(judged(&in_band, stage, "API key"), key);
+            assert_eq!(classify(&Closing::Error("nobody knows".into()), stage), Retry);
+        }
     }
 
     #[test]
-    fn a_refusal_in_mid_session_is_tried_again() {
-        let closing = Closing::Frame { code: 1007, reason: "Request contains an invalid argument.".into() };
-        assert_eq!(classify(&closing, true), Verdict::Retry);
-        let model = Closing::Frame { code: 1008, reason: "Requested entity was not found.".into() };
-        assert_eq!(classify(&model, true), Verdict::Retry);
-        assert!(matches!(classify(&model, false), Verdict::Refused(Refusal::Model(_))));
-        let key = Closing::Frame { code: 1007, reason: "API key not valid".into() };
-        assert!(matches!(classify(&key, true), Verdict::Refused(Refusal::Key(_))));
+    fn the_answer_to_an_upgrade_is_judged_by_its_status() {
+        let refused = |refusal: fn(String) -> Refusal| Verdict::Refused(refusal(String::new()));
+        for (status, expected) in [
+            (200, Verdict::Wait(WAIT)),
+            (302, Verdict::Wait(WAIT)),
+            (511, Verdict::Wait(WAIT)),
+            (400, Retry),
+            (401, refused(Refusal::Key)),
+            (403, refused(Refusal::Key)),
+            (404, refused(Refusal::Address)),
+            (408, Retry),
+            (429, Pause),
+            (500, Retry),
+            (503, Retry),
+        ] {
+            for stage in STAGES {
+                let text = format!("HTTP {status}");
+                assert_eq!(judged(&Closing::Http(status), stage, &text), expected, "{status} {stage:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_ends_without_the_service_is_tried_again_or_waited_for() {
+        let text = || "a sentence".to_string();
+        for (closing, expected) in [
+            (Closing::Network(text()), Retry),
+            (Closing::Certificate(text()), Retry),
+            (Closing::Broker(text()), Retry),
+            (Closing::Clock(text()), Verdict::Wait(WAIT)),
+            (Closing::Portal(text()), Verdict::Wait(WAIT)),
+        ] {
+            for stage in STAGES {
+                assert_eq!(classify(&closing, stage), expected, "{closing:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_shows_a_token_gets_a_new_one_where_a_key_would_be_refused() {
+        for stage in STAGES.map(|stage| Stage { has_token: true, ..stage }) {
+            for reason in
+                ["Request had invalid authentication credentials", "API key not valid", "unregistered callers"]
+            {
+                assert_eq!(classify(&Closing::Frame { code: 1008, reason: reason.into() }, stage), Renew, "{reason}");
+            }
+            assert_eq!(classify(&Closing::Http(401), stage), Renew);
+            assert_eq!(classify(&Closing::Http(503), stage), Retry);
+        }
+    }
+
+    #[test]
+    fn a_refusal_ends_with_a_code_for_the_one_who_must_act() {
+        assert_eq!(Refusal::Key(String::new()).exit_code(), 77);
+        for refusal in [Refusal::Model, Refusal::Setup, Refusal::Address, Refusal::Region] {
+            assert_eq!(refusal(String::new()).exit_code(), 78);
+        }
     }
 }

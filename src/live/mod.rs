@@ -11,14 +11,22 @@
 //! | [`usage`] | tokens, by kind of media |
 //! | [`models`] | what each model accepts and how it ends a turn |
 //! | [`close`] | what the end of a connection means and who must act |
+//! | [`credential`] | what is shown to be let in, and where |
+//! | [`token`] | how an ephemeral token is asked for and read |
+//! | [`diagnose`] | why no connection came about, and what a person can do about it |
+//! | [`rfc3339`] | days and times as the service writes them |
 //! | [`backoff`] | how long to wait before the next attempt |
 //! | `run` | the thread that owns the socket and decides nothing |
 
 pub mod backoff;
 pub mod client;
 pub mod close;
+pub mod credential;
+pub mod diagnose;
 pub mod models;
+pub mod rfc3339;
 pub mod run;
 pub mod server;
 pub mod setup;
+pub mod token;
 pub mod usage;

@@ -3,51 +3,55 @@
 //! It opens, sends and closes when told, and tells what came. Reading and writing go on side by side, so that
 //! a server that does not read cannot keep us from hearing it, and pings are answered while we send.
 
+pub mod connect;
+pub mod doorman;
+pub mod http;
+pub mod wall;
+
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use futures_util::{Sink, SinkExt, StreamExt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use self::connect::{Connector, Purpose, Stream};
+pub use self::doorman::Access;
+use self::doorman::Doorman;
 use super::close::Closing;
+use super::credential::Credential;
+use super::diagnose::{Failure, Step};
 use super::{client, server};
 use crate::bell::Bell;
 use crate::config::agent::endpoint::Endpoint;
 use crate::flow::{LinkEvent, LinkOrder, LinkReport};
 
-/// DNS, TCP, TLS and upgrade together; a Wi-Fi that loses half its packets needs several seconds.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// One address of several: a dead one (broken IPv6, say) must leave time for the next.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(3);
+/// A token and a connection together; the core gives up a second later.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(14);
 /// One message into the socket: no room for it in all this time means that nothing gets through.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
-/// Unacknowledged data older than this means that the other side is gone (`TCP_USER_TIMEOUT`).
-const SILENT_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a polite close may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The largest message taken: a minute of speech in base64 is 4 MB.
-const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// How long the other side's part of a close is waited for. The service refuses to go on with a conversation
+/// beside a living socket; a reply takes one round trip, and who speaks meanwhile should not wait for long.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Signs of life are told this often at most: a server that pings without end must not fill the queue.
+const ALIVE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the thread needs.
 pub struct Parts {
     /// Where to.
     pub endpoint: Endpoint,
-    /// The API key; travels in a header, and nowhere else.
-    pub key: Option<String>,
+    /// What is shown to be let in; travels in a header, and nowhere else.
+    pub access: Access,
     /// More certificates to trust, PEM.
     pub extra_ca_pem: Option<Vec<u8>>,
     /// From the core; capacity [`crate::flow::LINK_ORDERS_MAX`].
@@ -63,54 +67,34 @@ pub struct Parts {
 /// Starts the thread. It ends when the sending side of `orders` is dropped.
 ///
 /// # Errors
-/// Certificates that cannot be read, or a thread that cannot be made.
+/// Certificates that cannot be read, a key or a broker's address that is none, or a thread that cannot be made.
 pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
-    let tls = TlsConnector::from(Arc::new(tls_config(parts.extra_ca_pem.as_deref())?));
-    let request = request(&parts.endpoint, parts.key.as_deref())?;
+    let tls = TlsConnector::from(Arc::new(connect::tls_config(parts.extra_ca_pem.as_deref())?));
+    let doorman = Doorman::new(parts.access, &tls).map_err(io::Error::other)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
     let link = Link {
-        endpoint: parts.endpoint,
-        request,
-        tls,
+        connector: Connector { endpoint: parts.endpoint, tls, purpose: Purpose::Service },
         events: parts.events,
         hang_up: parts.hang_up,
         core_bell: parts.core_bell,
     };
     let orders = parts.orders;
     thread::Builder::new().name("link".into()).spawn(move || {
-        runtime.block_on(link.serve(orders));
+        runtime.block_on(link.serve(doorman, orders));
         // A name look-up that hangs must not keep the program from ending.
         runtime.shutdown_background();
     })
 }
 
-fn tls_config(extra_ca_pem: Option<&[u8]>) -> io::Result<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for certificate in extra_ca_pem.into_iter().flat_map(CertificateDer::pem_slice_iter) {
-        let certificate =
-            certificate.map_err(|e| io::Error::other(format!("extra_ca holds no PEM certificate: {e}")))?;
-        roots.add(certificate).map_err(|e| io::Error::other(format!("extra_ca: {e}")))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn request(endpoint: &Endpoint, key: Option<&str>) -> io::Result<Request> {
-    let mut request = endpoint.url.as_str().into_client_request().map_err(io::Error::other)?;
-    if let Some(key) = key {
-        let mut value = HeaderValue::from_str(key)
-            .map_err(|_| io::Error::other("the API key has characters that no key has; look for line breaks in it"))?;
-        value.set_sensitive(true);
-        request.headers_mut().insert("x-goog-api-key", value);
-    }
+fn request(endpoint: &Endpoint, credential: &Credential) -> Result<Request, String> {
+    let mut request = credential.url(&endpoint.url).into_client_request().map_err(|e| e.to_string())?;
+    let (name, secret) = credential.header();
+    request.headers_mut().insert(name, http::header_value(secret.reveal())?);
     Ok(request)
 }
 
 struct Link {
-    endpoint: Endpoint,
-    request: Request,
-    tls: TlsConnector,
+    connector: Connector,
     events: Sender<LinkReport>,
     hang_up: Arc<Notify>,
     core_bell: Bell,
@@ -123,20 +107,28 @@ enum End {
     /// The core asked for it, or is gone.
     Wanted,
     /// The core wants another one instead.
-    Next(u32),
+    Next(Opening),
+}
+
+/// An order to open a connection.
+#[derive(Clone, Copy)]
+struct Opening {
+    attempt: u32,
+    is_same_token: bool,
 }
 
 impl Link {
-    async fn serve(&self, mut orders: Receiver<LinkOrder>) {
+    async fn serve(&self, mut doorman: Doorman, mut orders: Receiver<LinkOrder>) {
         while let Some(order) = orders.recv().await {
             // Anything else is for a connection that has ended meanwhile.
-            let LinkOrder::Open { mut attempt, .. } = order else { continue };
+            let LinkOrder::Open { attempt, is_same_token } = order else { continue };
+            let mut opening = Opening { attempt, is_same_token };
             loop {
-                match self.one_connection(attempt, &mut orders).await {
-                    End::Next(next) => attempt = next,
+                match self.one_connection(opening, &mut doorman, &mut orders).await {
+                    End::Next(next) => opening = next,
                     End::Wanted => break,
                     End::Closed(closing) => {
-                        self.tell(attempt, LinkEvent::Down(closing)).await;
+                        self.tell(opening.attempt, LinkEvent::Down(closing)).await;
                         break;
                     }
                 }
@@ -144,75 +136,49 @@ impl Link {
         }
     }
 
-    async fn one_connection(&self, attempt: u32, orders: &mut Receiver<LinkOrder>) -> End {
+    async fn one_connection(&self, opening: Opening, doorman: &mut Doorman, orders: &mut Receiver<LinkOrder>) -> End {
         let connected = tokio::select! {
-            connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()) => connected,
+            connected = timeout(OPEN_TIMEOUT, self.open(opening, doorman)) => connected,
             end = given_up(orders) => return end,
         };
         match connected {
-            Err(_) => End::Closed(Closing::Network(format!(
-                "no connection to {} within {} s: is the network up?",
-                self.endpoint.host,
-                CONNECT_TIMEOUT.as_secs()
-            ))),
+            Ok(Ok(socket)) => self.talk(opening.attempt, socket, orders).await,
             Ok(Err(closing)) => End::Closed(closing),
-            Ok(Ok(Socket::Tls(socket))) => self.talk(attempt, *socket, orders).await,
-            Ok(Ok(Socket::Plain(socket))) => self.talk(attempt, *socket, orders).await,
+            Err(_) => End::Closed(self.connector.judge(&Failure::Late(Step::Tcp))),
         }
     }
 
-    async fn connect(&self) -> Result<Socket, Closing> {
-        let tcp = self.connect_tcp().await?;
-        if !self.endpoint.is_tls {
-            return self.upgrade(tcp).await.map(|ws| Socket::Plain(Box::new(ws)));
-        }
-        let name = ServerName::try_from(self.endpoint.host.clone())
-            .map_err(|_| Closing::Network(format!("{} is not a host name", self.endpoint.host)))?;
-        let tls = self.tls.connect(name, tcp).await.map_err(|e| tls_trouble(&self.endpoint.host, &e))?;
-        self.upgrade(tls).await.map(|ws| Socket::Tls(Box::new(ws)))
+    async fn open(&self, opening: Opening, doorman: &mut Doorman) -> Result<WebSocketStream<Stream>, Closing> {
+        let credential = doorman.credential(opening.is_same_token).await?;
+        let request = request(&self.connector.endpoint, &credential).map_err(Closing::Network)?;
+        self.connector.connect(request).await
     }
 
-    async fn connect_tcp(&self) -> Result<TcpStream, Closing> {
-        let host = &self.endpoint.host;
-        let addresses = tokio::net::lookup_host((host.as_str(), self.endpoint.port)).await.map_err(|e| {
-            Closing::Network(format!("the name {host} cannot be resolved ({e}): is the network up, and DNS reachable?"))
-        })?;
-        let mut last = None;
-        for address in addresses {
-            match tokio::time::timeout(ADDRESS_TIMEOUT, connect_to(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(e)) => last = Some(e),
-                Err(_) => last = Some(io::Error::other(format!("no answer from {}", address.ip()))),
-            }
-        }
-        let why = last.map_or_else(|| "the name has no address".to_string(), |e| e.to_string());
-        Err(Closing::Network(format!("{host} port {} cannot be reached ({why})", self.endpoint.port)))
-    }
-
-    async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> Result<WebSocketStream<S>, Closing> {
-        let mut config = WebSocketConfig::default();
-        config.read_buffer_size = 16 << 10;
-        config.max_message_size = Some(MESSAGE_BYTES_MAX);
-        config.max_frame_size = Some(MESSAGE_BYTES_MAX);
-        let upgraded = client_async_with_config(self.request.clone(), stream, Some(config)).await;
-        upgraded.map(|(ws, _)| ws).map_err(closing_of)
-    }
-
-    async fn talk<S>(&self, attempt: u32, socket: WebSocketStream<S>, orders: &mut Receiver<LinkOrder>) -> End
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
+    async fn talk(&self, attempt: u32, socket: WebSocketStream<Stream>, orders: &mut Receiver<LinkOrder>) -> End {
         self.tell(attempt, LinkEvent::Connected).await;
-        let (sink, stream) = socket.split();
-        tokio::select! {
-            end = self.listen(attempt, stream) => end,
-            end = send(sink, orders) => end,
-            () = self.hang_up.notified() => End::Wanted,
-        }
+        let (mut sink, mut stream) = socket.split();
+        let end = tokio::select! {
+            end = self.listen(attempt, &mut stream) => end,
+            end = send(&mut sink, orders) => end,
+            () = self.hang_up.notified() => return End::Wanted,
+        };
+        // Orders that come meanwhile wait in their queue.
+        let _ = match end {
+            End::Wanted | End::Next(_) => timeout(CLOSE_TIMEOUT, part(&mut sink, &mut stream)).await,
+            // The library has the answer to a close frame ready, but does not send it by itself.
+            End::Closed(Closing::Frame { .. }) => timeout(CLOSE_TIMEOUT, async { drop(sink.flush().await) }).await,
+            End::Closed(_) => Ok(()),
+        };
+        end
     }
 
-    async fn listen(&self, attempt: u32, mut stream: impl Stream<Item = Result<Frame, WsError>> + Unpin) -> End {
+    async fn listen(
+        &self,
+        attempt: u32,
+        stream: &mut (impl futures_util::Stream<Item = Result<Frame, WsError>> + Unpin),
+    ) -> End {
         let mut reader = server::Reader::default();
+        let mut alive_at: Option<Instant> = None;
         loop {
             let bytes = match stream.next().await {
                 Some(Ok(Frame::Text(text))) => text.into(),
@@ -222,7 +188,10 @@ impl Link {
                     return End::Closed(Closing::Frame { code, reason });
                 }
                 Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => {
-                    self.tell(attempt, LinkEvent::Alive).await;
+                    if alive_at.is_none_or(|at| at.elapsed() >= ALIVE_EVERY) {
+                        alive_at = Some(Instant::now());
+                        self.tell(attempt, LinkEvent::Alive).await;
+                    }
                     continue;
                 }
                 Some(Ok(Frame::Frame(_))) => continue,
@@ -249,54 +218,46 @@ impl Link {
     }
 }
 
-enum Socket {
-    Tls(Box<WebSocketStream<tokio_rustls::client::TlsStream<TcpStream>>>),
-    Plain(Box<WebSocketStream<TcpStream>>),
-}
-
-async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let socket = socket2::SockRef::from(&stream);
-    socket.set_keepalive(true)?;
-    socket.set_tcp_user_timeout(Some(SILENT_TIMEOUT))?;
-    Ok(stream)
-}
-
 /// Ends when the core gives up the connection that is being made.
 async fn given_up(orders: &mut Receiver<LinkOrder>) -> End {
     loop {
         match orders.recv().await {
             Some(LinkOrder::Send(_) | LinkOrder::Ping) => {}
-            Some(LinkOrder::Open { attempt, .. }) => return End::Next(attempt),
+            Some(LinkOrder::Open { attempt, is_same_token }) => return End::Next(Opening { attempt, is_same_token }),
             Some(LinkOrder::Close) | None => return End::Wanted,
         }
     }
 }
 
-async fn send(mut sink: impl Sink<Frame, Error = WsError> + Unpin, orders: &mut Receiver<LinkOrder>) -> End {
+async fn send(sink: &mut (impl Sink<Frame, Error = WsError> + Unpin), orders: &mut Receiver<LinkOrder>) -> End {
     let mut text = String::new();
     loop {
-        match orders.recv().await {
+        let frame = match orders.recv().await {
             Some(LinkOrder::Send(message)) => {
                 client::encode(&message, &mut text);
-                match tokio::time::timeout(SEND_TIMEOUT, sink.send(Frame::text(text.as_str()))).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(e)) => return End::Closed(closing_of(e)),
-                    Err(_) => return End::Closed(Closing::Network("the network does not take what is sent".into())),
-                }
+                Frame::text(text.as_str())
             }
-            Some(LinkOrder::Ping) => {
-                if let Err(e) = sink.send(Frame::Ping(Vec::new().into())).await {
-                    return End::Closed(closing_of(e));
-                }
-            }
-            Some(LinkOrder::Open { attempt, .. }) => return End::Next(attempt),
-            Some(LinkOrder::Close) | None => {
-                let _ = tokio::time::timeout(CLOSE_TIMEOUT, sink.close()).await;
-                return End::Wanted;
-            }
+            Some(LinkOrder::Ping) => Frame::Ping(Vec::new().into()),
+            Some(LinkOrder::Open { attempt, is_same_token }) => return End::Next(Opening { attempt, is_same_token }),
+            Some(LinkOrder::Close) | None => return End::Wanted,
+        };
+        match timeout(SEND_TIMEOUT, sink.send(frame)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => return End::Closed(closing_of(e)),
+            Err(_) => return End::Closed(Closing::Network("the network does not take what is sent".into())),
         }
+    }
+}
+
+/// Says goodbye and reads on until the other side has done so too; what it says is of no interest any more.
+async fn part<K, T>(sink: &mut K, stream: &mut T)
+where
+    K: Sink<Frame, Error = WsError> + Unpin,
+    T: futures_util::Stream<Item = Result<Frame, WsError>> + Unpin,
+{
+    let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+    if sink.send(Frame::Close(Some(goodbye))).await.is_ok() {
+        while stream.next().await.is_some_and(|frame| frame.is_ok_and(|frame| !frame.is_close())) {}
     }
 }
 
@@ -312,12 +273,181 @@ fn closing_of(error: WsError) -> Closing {
     }
 }
 
-fn tls_trouble(host: &str, error: &io::Error) -> Closing {
-    let certificate = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-    match certificate {
-        Some(rustls::Error::InvalidCertificate(why)) => Closing::Certificate(format!(
-            "the certificate of {host} is not accepted ({why:?}): is the clock right (`date`)? a private authority goes into `extra_ca`"
-        )),
-        _ => Closing::Network(format!("TLS with {host} failed ({error})")),
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::config::agent::endpoint;
+    use crate::live::credential::Secret;
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::tungstenite::protocol::Role;
+    use tokio_tungstenite::tungstenite::{WebSocket, accept};
+
+    /// A link to this machine's `port`, and its other ends.
+    struct Rig {
+        orders: Sender<LinkOrder>,
+        reports: Receiver<LinkReport>,
+        thread: Option<JoinHandle<()>>,
+    }
+
+    impl Rig {
+        fn new(listener: &TcpListener) -> Rig {
+            let url =
+                format!("ws://{}/ws/v1beta.GenerativeService.BidiGenerateContent", listener.local_addr().unwrap());
+            let (orders, received) = tokio::sync::mpsc::channel(16);
+            let (events, reports) = tokio::sync::mpsc::channel(16);
+            let parts = Parts {
+                endpoint: endpoint::parse(&url).unwrap(),
+                access: Access::Key(Secret::new("a-key")),
+                extra_ca_pem: None,
+                orders: received,
+                events,
+                hang_up: Arc::default(),
+                core_bell: Bell::new(),
+            };
+            Rig { orders, reports, thread: Some(spawn(parts).unwrap()) }
+        }
+
+        fn order(&self, order: LinkOrder) {
+            self.orders.blocking_send(order).unwrap();
+        }
+
+        fn open(&self, attempt: u32) {
+            self.order(LinkOrder::Open { attempt, is_same_token: false });
+        }
+
+        /// The next report, as attempt and event.
+        fn next(&mut self) -> (u32, LinkEvent) {
+            let report = self.reports.blocking_recv().unwrap();
+            (report.attempt, report.event)
+        }
+
+        /// Lets the thread end; answers what else it had to say.
+        fn end(mut self) -> Vec<LinkEvent> {
+            let (unused, _) = tokio::sync::mpsc::channel(1);
+            drop(std::mem::replace(&mut self.orders, unused));
+            self.thread.take().unwrap().join().unwrap();
+            std::iter::from_fn(|| self.reports.blocking_recv()).map(|report| report.event).collect()
+        }
+    }
+
+    fn listener() -> TcpListener {
+        TcpListener::bind("127.0.0.1:0").unwrap()
+    }
+
+    fn accepted(listener: &TcpListener) -> WebSocket<TcpStream> {
+        accept(listener.accept().unwrap().0).unwrap()
+    }
+
+    /// Whether somebody has knocked within 100 ms.
+    fn is_knocking(listener: &TcpListener) -> bool {
+        let mut wanted =
+            libc::pollfd { fd: std::os::fd::AsRawFd::as_raw_fd(listener), events: libc::POLLIN, revents: 0 };
+        // SAFETY: one valid pollfd, and its count.
+        unsafe { libc::poll(&raw mut wanted, 1, 100) == 1 }
+    }
+
+    #[test]
+    fn the_old_connection_is_closed_before_the_new_one_opens_and_what_it_still_says_is_dropped() {
+        let listener = listener();
+        for is_close_ordered in [true, false] {
+            let mut rig = Rig::new(&listener);
+            rig.open(1);
+            let mut old = accepted(&listener);
+            assert!(matches!(rig.next(), (1, LinkEvent::Connected)));
+            if is_close_ordered {
+                rig.order(LinkOrder::Close);
+            }
+            rig.open(2);
+            let Frame::Close(Some(frame)) = old.read().unwrap() else { panic!("no close frame") };
+            assert_eq!(frame.code, CloseCode::Normal);
+            assert!(!is_knocking(&listener), "the new connection came beside the old one");
+            // Our answer to the close is still held back; the last words come before it.
+            let mut bare = WebSocket::from_raw_socket(old.get_ref().try_clone().unwrap(), Role::Server, None);
+            bare.send(Frame::text(r#"{"serverContent":{"turnComplete":true}}"#)).unwrap();
+            drop(bare);
+            let _ = old.flush();
+            let mut new = accepted(&listener);
+            assert!(matches!(rig.next(), (2, LinkEvent::Connected)));
+            new.close(None).unwrap();
+            let (2, LinkEvent::Down(Closing::Frame { code: 1005, .. })) = rig.next() else { panic!() };
+            assert!(new.read().is_ok_and(|frame| frame.is_close()), "the server's close frame is answered");
+            assert_eq!(rig.end().len(), 0);
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_the_close_is_not_waited_for_long() {
+        let listener = listener();
+        let mut rig = Rig::new(&listener);
+        rig.open(1);
+        let old = accepted(&listener);
+        assert!(matches!(rig.next(), (1, LinkEvent::Connected)));
+        rig.order(LinkOrder::Close);
+        rig.open(2);
+        let began = std::time::Instant::now();
+        let _new = accepted(&listener);
+        assert!(began.elapsed() >= CLOSE_TIMEOUT - Duration::from_millis(50), "{:?}", began.elapsed());
+        assert!(began.elapsed() < CLOSE_TIMEOUT * 6, "{:?}", began.elapsed());
+        drop(old);
+        assert!(matches!(rig.next(), (2, LinkEvent::Connected)));
+    }
+
+    #[test]
+    fn signs_of_life_are_told_and_a_storm_of_them_is_not() {
+        let listener = listener();
+        let mut rig = Rig::new(&listener);
+        rig.open(1);
+        let mut server = accepted(&listener);
+        assert!(matches!(rig.next(), (1, LinkEvent::Connected)));
+        rig.order(LinkOrder::Ping);
+        assert!(server.read().unwrap().is_ping());
+        server.flush().unwrap();
+        assert!(matches!(rig.next(), (1, LinkEvent::Alive)), "the answer to a ping is a sign of life");
+        for _ in 0..1000 {
+            server.send(Frame::Ping(Vec::new().into())).unwrap();
+        }
+        let mut pongs = 0;
+        while pongs < 1000 {
+            pongs += usize::from(server.read().unwrap().is_pong());
+        }
+        server.close(None).unwrap();
+        let mut told = rig.end();
+        assert!(matches!(told.pop(), Some(LinkEvent::Down(_)) | None));
+        assert!(told.len() < 20, "{} of 1000 were told", told.len());
+    }
+
+    #[test]
+    fn what_answers_in_the_services_place_is_told_apart() {
+        for (answer, expected) in [
+            ("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\nContent-Length: 0\r\n\r\n", "sign in"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "sign in"),
+            ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "HTTP status 404"),
+            ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "HTTP status 503"),
+            ("<html>Welcome to Hotel Adler</html>\r\n\r\n", "is not HTTP"),
+            ("", "ended the connection before"),
+        ] {
+            let listener = listener();
+            let mut rig = Rig::new(&listener);
+            rig.open(1);
+            let mut socket = listener.accept().unwrap().0;
+            let mut request = [0; 4096];
+            let length = socket.read(&mut request).unwrap();
+            assert!(String::from_utf8_lossy(&request[..length]).contains("x-goog-api-key: a-key"));
+            socket.write_all(answer.as_bytes()).unwrap();
+            drop(socket);
+            let (1, LinkEvent::Down(closing)) = rig.next() else { panic!("{answer:?}") };
+            assert!(closing.to_string().contains(expected), "{answer:?}: {closing}");
+        }
+    }
+
+    #[test]
+    fn a_port_where_nothing_listens_refuses() {
+        let mut rig = Rig::new(&listener());
+        rig.open(1);
+        let (1, LinkEvent::Down(Closing::Network(why))) = rig.next() else { panic!() };
+        assert!(why.contains("refuses connections"), "{why}");
     }
 }

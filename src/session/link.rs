@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::timers::{Reason, Timers};
 use crate::live::backoff::Backoff;
-use crate::live::close::{self, Closing, Part, Refusal, Verdict};
+use crate::live::close::{self, Closing, Part, Refusal, Stage, Verdict};
 use crate::units::Time;
 
 /// The link gives up by itself before this; it is for a link that does not.
@@ -71,13 +71,15 @@ pub struct Link {
     backoff: Backoff,
     setup_timeout: Duration,
     has_been_ready: bool,
+    /// A token is shown, not a key.
+    has_token: bool,
     /// The next attempt needs a token of its own.
     wants_new_token: bool,
 }
 
 impl Link {
-    /// A link that nobody needs yet; `seed` spreads its retries.
-    pub fn new(setup_timeout: Duration, seed: u64) -> Link {
+    /// A link that nobody needs yet; `has_token`: it shows a token, not a key; `seed` spreads its retries.
+    pub fn new(setup_timeout: Duration, has_token: bool, seed: u64) -> Link {
         Link {
             state: State::Closed,
             attempt: 0,
@@ -85,6 +87,7 @@ impl Link {
             backoff: Backoff::new(seed),
             setup_timeout,
             has_been_ready: false,
+            has_token,
             wants_new_token: false,
         }
     }
@@ -213,9 +216,9 @@ impl Link {
             State::AwaitSetup(_) => (false, true),
             State::Connecting(_) => (false, false),
         };
-        let _ = had_handle;
         self.paused_until = None;
-        let (wait, without) = match close::classify(closing, was_ready) {
+        let stage = Stage { was_ready, had_handle, has_token: self.has_token };
+        let (wait, without) = match close::classify(closing, stage) {
             Verdict::Retry => (self.backoff.next_wait(), None),
             Verdict::Wait(steady) => (steady, None),
             Verdict::Pause => (self.pause(now), None),
@@ -268,7 +271,7 @@ mod tests {
     }
 
     fn link() -> (Link, Timers) {
-        (Link::new(Duration::from_secs(15), 3), Timers::default())
+        (Link::new(Duration::from_secs(15), false, 3), Timers::default())
     }
 
     fn wait_of(timers: &Timers, now: Time) -> u64 {

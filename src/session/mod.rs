@@ -147,7 +147,7 @@ impl Session {
         let variant = Variant::default();
         let model = models::model(&agent.model);
         Session {
-            link: Link::new(ms(agent.limits.setup_timeout_ms), seed),
+            link: Link::new(ms(agent.limits.setup_timeout_ms), agent.token_url.is_some(), seed),
             resume: Resume::new(setup::mark(agent, &variant)),
             leave: Leave::default(),
             uplink: Uplink::new(agent.listen.message_ms),

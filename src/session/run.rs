@@ -2,6 +2,10 @@
 //!
 //! It waits on one bell for any queue, or for the session's next deadline. Nothing here decides.
 
+mod cause;
+mod note;
+pub mod record;
+
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
@@ -15,6 +19,8 @@ use rtrb::{Producer, PushError};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::memory::Memory;
+use super::timers::Reason;
 use super::{Input, Output, Session};
 use crate::bell::Bell;
 use crate::flow::{
@@ -23,10 +29,14 @@ use crate::flow::{
 };
 use crate::hw::Clock;
 use crate::live::close::{Closing, Refusal};
+use crate::trace::Recorder;
 use crate::units::Time;
 
 /// How soon an order that found its queue full is tried again.
 const RETRY_LATE: Duration = Duration::from_millis(5);
+
+/// How often the calendar is looked at.
+const TODAY_EVERY: Duration = Duration::from_secs(10);
 
 /// Who watches what happens; called on the core's thread, so it must not block.
 pub type Watcher = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -61,6 +71,8 @@ pub struct Outputs {
     pub tools: tokio::sync::mpsc::Sender<ToolOrder>,
     /// To whoever watches.
     pub watcher: Watcher,
+    /// Takes what is to outlive the program, instead of what it took before; must not block.
+    pub keep: Box<dyn Fn(Memory) + Send>,
     /// Called when the service refuses and only a person can help.
     pub refused: Box<dyn Fn(Refusal) + Send>,
 }
@@ -81,6 +93,8 @@ pub struct Parts {
     pub stop: Arc<AtomicBool>,
     /// Counts turns of the loop, for the watchdog.
     pub progress: Arc<AtomicU64>,
+    /// Keeps what came and what was sent. Events are not among it: whoever makes the watcher adds them.
+    pub recorder: Recorder,
 }
 
 /// Starts the thread.
@@ -88,8 +102,9 @@ pub struct Parts {
 /// # Errors
 /// The system has no thread to give.
 pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
-    let Parts { session, clock, bell, inputs, outputs, stop, progress } = parts;
-    let core = Core { session, clock, bell, outputs, stop, progress, late: Late::default() };
+    let Parts { session, clock, bell, inputs, outputs, stop, progress, recorder } = parts;
+    let (late, today, deadline) = (Late::default(), Today::default(), None);
+    let core = Core { session, clock, bell, outputs, stop, progress, recorder, late, today, deadline };
     thread::Builder::new().name("core".into()).spawn(move || core.run(inputs))
 }
 
@@ -101,6 +116,17 @@ struct Core {
     stop: Arc<AtomicBool>,
     progress: Arc<AtomicU64>,
     late: Late,
+    today: Today,
+    recorder: Recorder,
+    /// What the session waits for, as it said last.
+    deadline: Option<(Time, Reason)>,
+}
+
+/// The day that the session was told, and when the calendar is looked at again.
+#[derive(Default)]
+struct Today {
+    told: Option<u32>,
+    look_at: Time,
 }
 
 /// Orders that found their queue full and must not be lost.
@@ -150,6 +176,7 @@ impl<T> Newest<T> {
 impl Core {
     fn run(mut self, mut inputs: Inputs) {
         self.bell.answer();
+        self.tell_day();
         self.step(Input::Start);
         while !self.stop.load(Ordering::Acquire) {
             while inputs.spent.pop().is_ok() {}
@@ -159,6 +186,7 @@ impl Core {
                     break;
                 }
             }
+            self.tell_day();
             let deadline = self.step(Input::Timeout);
             let wait = deadline.map_or(IDLE_WAIT, |at| at.since(self.clock.now()));
             self.progress.fetch_add(1, Ordering::Relaxed);
@@ -168,23 +196,50 @@ impl Core {
         let _ = self.outputs.link.try_send(LinkOrder::Close);
     }
 
+    /// Tells the session the day, at the start and when it has changed.
+    fn tell_day(&mut self) {
+        let now = self.clock.now();
+        if self.today.told.is_some() && now < self.today.look_at {
+            return;
+        }
+        self.today.look_at = now + TODAY_EVERY;
+        let day = self.clock.today();
+        if self.today.told.replace(day) != Some(day) {
+            self.step(Input::Today(day));
+        }
+    }
+
     /// One input, and everything that follows from it. Answers the next deadline.
     fn step(&mut self, input: Input) -> Option<Time> {
         let now = self.clock.now();
         self.session.set_link_room(self.outputs.link.capacity());
-        self.session.handle_input(input, now);
+        self.give(input, now);
         loop {
-            match self.session.poll_output() {
-                Output::Timeout(deadline) => return deadline.map(|(at, _)| at),
+            let output = self.session.poll_output();
+            record::output(&output, now, &self.recorder);
+            match output {
+                Output::Timeout(deadline) => {
+                    self.deadline = deadline;
+                    return deadline.map(|(at, _)| at);
+                }
                 Output::Event(what) => (self.outputs.watcher)(&Event { at: now, what }),
                 Output::Gate(note) => self.tell_gate(note),
                 Output::Speaker(order) => self.tell_speaker(order),
                 Output::Link(order) => self.tell_link(order, now),
                 Output::Tool(order) => self.tell_tools(order, now),
-                Output::Keep(_) => {}
+                Output::Keep(memory) => (self.outputs.keep)(*memory),
                 Output::Refused(refusal) => (self.outputs.refused)(refusal),
             }
         }
+    }
+
+    /// One input, put on record with the deadline that passed before it.
+    fn give(&mut self, input: Input, now: Time) {
+        if let Some((at, reason)) = self.deadline.take_if(|(at, _)| *at <= now) {
+            record::due(reason, now.since(at), now, &self.recorder);
+        }
+        record::input(&input, now, &self.recorder);
+        self.session.handle_input(input, now);
     }
 
     fn tell_gate(&mut self, note: GateNote) {
@@ -220,7 +275,7 @@ impl Core {
         if !matches!(order, LinkOrder::Close) {
             let why = "the network does not take what is sent; another connection is made".to_string();
             let event = LinkEvent::Down(Closing::Network(why));
-            self.session.handle_input(Input::Link(LinkReport { attempt: self.session.attempt(), event }), now);
+            self.give(Input::Link(LinkReport { attempt: self.session.attempt(), event }), now);
         }
     }
 
@@ -228,7 +283,7 @@ impl Core {
         match self.outputs.tools.try_send(order) {
             Err(TrySendError::Full(ToolOrder::Run(call))) => {
                 let result = Err("busy: too many actions at once; call again in a moment".to_string());
-                self.session.handle_input(Input::Tool(ToolReply { id: call.id, name: call.name, result }), now);
+                self.give(Input::Tool(ToolReply { id: call.id, name: call.name, result }), now);
             }
             Err(TrySendError::Full(cancel @ ToolOrder::Cancel(_))) => self.late.cancels.push_back(cancel),
             Ok(()) | Err(TrySendError::Closed(_)) => {}
@@ -292,6 +347,7 @@ mod tests {
             hang_up: Arc::default(),
             tools: tokio::sync::mpsc::channel(1).0,
             watcher: Arc::new(|_| ()),
+            keep: Box::new(drop),
             refused: Box::new(|_| ()),
         };
         let core = Core {
@@ -302,6 +358,9 @@ mod tests {
             stop: Arc::default(),
             progress: Arc::default(),
             late: Late::default(),
+            today: Today::default(),
+            recorder: Recorder::new([]),
+            deadline: None,
         };
         (core, notes, orders)
     }

@@ -49,6 +49,12 @@ impl Process {
         Process { child, name: name.into(), log }
     }
 
+    /// Its number.
+    #[allow(dead_code, reason = "the network's tests look at it")]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it printed so far.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()

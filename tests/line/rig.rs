@@ -129,7 +129,7 @@ impl Rig {
         let mut command = before_others(MYNAH);
         command.args(["-v", "run", "--config"]).arg(self.folder.join("mynah.toml"));
         command.arg("--board").arg(self.folder.join("board.toml"));
-        command.arg("--events").arg(self.events_path());
+        command.arg("--events").arg(self.events_path()).arg("--state").arg(self.folder.join("state"));
         command.env("GEMINI_API_KEY", "key-of-the-line-tests");
         self.pulse.put_into(&mut command);
         self.mynah = Some(Process::start("mynah", &self.folder, &mut command));

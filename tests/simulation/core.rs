@@ -10,7 +10,6 @@ use mynah::session::{Input, Output};
 
 use super::super::device::ReplyId;
 use super::super::mutation::Mutation;
-use super::super::service::State;
 use super::super::watch::Rule;
 use super::{Due, Queue, ToCore, World};
 
@@ -142,7 +141,7 @@ impl World {
             }
             // As the core's thread does: the link is dead.
             if let Some(at) = self.current {
-                self.connections[at].state = State::Dead;
+                self.connections[at].end(self.now);
             }
             if !matches!(order, LinkOrder::Close) {
                 let attempt = self.session.attempt();

@@ -37,7 +37,7 @@ impl World {
 
     pub(super) fn hang_up(&mut self) {
         if let Some(at) = self.current.take() {
-            self.connections[at].state = State::Dead;
+            self.connections[at].end(self.now);
             self.first_turn = self.connections[at].next_turn();
         }
     }
@@ -51,7 +51,7 @@ impl World {
             self.story.script.clone()
         };
         let at = self.connections.len();
-        self.connections.push(Connection::new(attempt, script, self.first_turn));
+        self.connections.push(Connection::new(attempt, script, self.first_turn, self.sessions.clone()));
         self.current = Some(at);
         let is_made = !(is_troubled && self.dice.chance(self.story.connect_fails_percent));
         // In the end the network is healthy; before, it may take longer than the program waits.
@@ -113,7 +113,7 @@ impl World {
                     self.report(LinkReport { attempt, event }, reply);
                 }
                 Down::Closed(closing) => {
-                    connection.state = State::Dead;
+                    connection.end(self.now);
                     self.first_turn = connection.next_turn();
                     self.current = None;
                     self.report(LinkReport { attempt, event: LinkEvent::Down(closing) }, None);

@@ -72,7 +72,7 @@ impl World {
         match fault {
             Fault::Cut(noticed_after) => {
                 if let Some(at) = self.current.filter(|at| self.connections[*at].state != State::Dead) {
-                    self.connections[at].state = State::Dead;
+                    self.connections[at].end(self.now);
                     let closing = Closing::Network("the line was cut".into());
                     self.at(self.now + noticed_after, Due::Down(at, Down::Closed(closing)));
                 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mynah::emulator::{Api, Emulator, Options, Output, Script, Side};
+use mynah::emulator::{Api, Emulator, Options, Output, Script, Sessions, Side};
 use mynah::live::close::Closing;
 use mynah::live::server::Reader;
 use mynah::units::Time;
@@ -51,7 +51,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(attempt: u32, script: Arc<Script>, first_turn: usize) -> Connection {
+    pub fn new(attempt: u32, script: Arc<Script>, first_turn: usize, sessions: Sessions) -> Connection {
         let is_continued = script.continues();
         let options = Options {
             key: Some("a-key".into()),
@@ -62,7 +62,7 @@ impl Connection {
         Connection {
             attempt,
             state: State::Opening,
-            emulator: Emulator::new(script, options),
+            emulator: Emulator::new(script, options, sessions),
             reader: Reader::default(),
             due: None,
             reply: None,
@@ -72,6 +72,12 @@ impl Connection {
             is_continued,
             note: String::new(),
         }
+    }
+
+    /// Nothing passes any more, and the service knows.
+    pub fn end(&mut self, now: Time) {
+        self.state = State::Dead;
+        self.emulator.handle_end(now);
     }
 
     /// Where the next connection goes on.
@@ -90,6 +96,7 @@ impl Connection {
                     let reply = watch.arrived(self.attempt, &voice.frames, turn.frames, turn.breaks_off);
                     down.push_back(Down::Begins(reply));
                 }
+                Output::Cut(_) => {}
                 Output::Log(line) => {
                     watch.note(|| format!("        service {line}"));
                     if line.side == Side::Note {

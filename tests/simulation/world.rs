@@ -8,6 +8,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use mynah::audio::Hop;
+use mynah::emulator::Sessions;
 use mynah::flow::{
     GATE_EVENTS_MAX, GateEvent, GateNote, LINK_EVENTS_MAX, LINK_ORDERS_MAX, LinkOrder, LinkReport, NOTES_MAX,
     SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SpeakerFact, SpeakerOrder, TOOL_ORDERS_MAX, ToolOrder, ToolReply,
@@ -151,6 +152,8 @@ pub struct World {
     current: Option<usize>,
     stalled_until: Time,
     first_turn: usize,
+    /// What the service remembers.
+    sessions: Sessions,
     running: Vec<CallId>,
     // The user.
     deeds_left: u32,
@@ -194,6 +197,7 @@ impl World {
             current: None,
             stalled_until: Time::ZERO,
             first_turn: 0,
+            sessions: Sessions::default(),
             running: Vec::new(),
             deeds_left: story.deeds,
             until: Until::Time(Time::from_ms(dice.pick(&[0, 40, 300, 2500]))),

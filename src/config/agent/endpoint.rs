@@ -25,11 +25,19 @@ pub fn check(address: &str) -> Result<(), String> {
     parse(address).map(drop)
 }
 
-/// Whether a broker's address may be used: as [`check`], but `https://` and `http://`.
+/// Whether a broker's address may be used.
+///
+/// # Errors
+/// As [`parse_broker`].
+pub fn check_broker(address: &str) -> Result<(), String> {
+    parse_broker(address).map(drop)
+}
+
+/// Takes a broker's address apart: as [`parse`], but for HTTP with TLS, and without it within this machine.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn check_broker(address: &str) -> Result<(), String> {
+pub fn parse_broker(address: &str) -> Result<Endpoint, String> {
     let as_socket = match (strip(address, "https://"), strip(address, "http://")) {
         (Some(rest), _) => format!("wss://{rest}"),
         (None, Some(rest)) => format!("ws://{rest}"),
@@ -37,7 +45,8 @@ pub fn check_broker(address: &str) -> Result<(), String> {
             return Err("must begin with https:// (or with http:// for this machine's own addresses)".to_string());
         }
     };
-    check(&as_socket).map_err(|why| why.replace("wss://", "https://").replace("ws://", "http://"))
+    let endpoint = parse(&as_socket).map_err(|why| why.replace("wss://", "https://").replace("ws://", "http://"))?;
+    Ok(Endpoint { url: address.to_string(), ..endpoint })
 }
 
 /// Takes an address apart that a configuration file or `--endpoint` gives.

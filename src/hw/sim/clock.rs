@@ -1,7 +1,7 @@
 //! The simulated board's time: the real one, or one that a test moves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::hw::Clock;
@@ -15,7 +15,13 @@ pub struct SimClock(Pace);
 #[derive(Clone, Debug)]
 enum Pace {
     Real(RealClock),
-    Stepped(Arc<AtomicU64>),
+    Stepped(Arc<Stepped>),
+}
+
+#[derive(Debug, Default)]
+struct Stepped {
+    us: AtomicU64,
+    day: AtomicU32,
 }
 
 impl SimClock {
@@ -31,8 +37,15 @@ impl SimClock {
 
     /// Moves a stepped clock. A paced one is moved by nobody: nothing happens.
     pub fn advance(&self, by: Duration) {
-        if let Pace::Stepped(us) = &self.0 {
-            us.fetch_add(by.as_micros() as u64, Ordering::SeqCst);
+        if let Pace::Stepped(time) = &self.0 {
+            time.us.fetch_add(by.as_micros() as u64, Ordering::SeqCst);
+        }
+    }
+
+    /// Sets the day of a stepped clock, counted from 1970; it is 0 until then, and advancing does not change it.
+    pub fn set_today(&self, day: u32) {
+        if let Pace::Stepped(time) = &self.0 {
+            time.day.store(day, Ordering::SeqCst);
         }
     }
 
@@ -58,7 +71,14 @@ impl Clock for SimClock {
     fn now(&self) -> Time {
         match &self.0 {
             Pace::Real(clock) => clock.now(),
-            Pace::Stepped(us) => Time::from_us(us.load(Ordering::SeqCst)),
+            Pace::Stepped(time) => Time::from_us(time.us.load(Ordering::SeqCst)),
+        }
+    }
+
+    fn today(&self) -> u32 {
+        match &self.0 {
+            Pace::Real(clock) => clock.today(),
+            Pace::Stepped(time) => time.day.load(Ordering::SeqCst),
         }
     }
 }

@@ -1,0 +1,158 @@
+//! The state file: what of a conversation outlives the program, for one service, in a folder of its own.
+//!
+//! A file that is not ours, or that this version cannot read, is put aside and costs a sentence: a device never
+//! stays silent because of what it remembers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::folder::{FileTrouble, Folder, FolderTrouble};
+use crate::config::agent::Keep;
+use crate::config::agent::endpoint::Endpoint;
+use crate::session::memory::Memory;
+
+/// The way the file is written; another number is another way.
+const VERSION: u32 = 1;
+/// A handle is some hundred bytes, fifty turns of text some ten thousand.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// No clock that is set shows a time before this (2025-01-01, seconds since 1970): this program is younger.
+const CLOCK_SET_S: i64 = 1_735_689_600;
+
+/// The file's content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sheet {
+    version: u32,
+    /// Wall time when the session said so, seconds since 1970.
+    written_s: i64,
+    /// Host and port: another service is another conversation.
+    service: String,
+    memory: Memory,
+}
+
+/// The version alone: what is around it may be anything.
+#[derive(Deserialize)]
+struct Marked {
+    version: u32,
+}
+
+/// What was found at the start.
+#[derive(Debug, Default, PartialEq)]
+pub struct Past {
+    /// What the session is to remember; empty where there was nothing.
+    pub memory: Memory,
+    /// How long ago it was written; none where the wall clock cannot tell.
+    pub age: Option<Duration>,
+    /// What the file should hold instead, where it holds more than the owner allows.
+    pub instead: Option<Sheet>,
+    /// A sentence, where a file was there and was not taken.
+    pub trouble: Option<String>,
+}
+
+/// The state file of one service.
+#[derive(Debug)]
+pub struct Store {
+    folder: Arc<Folder>,
+    file: &'static str,
+    service: String,
+    keep: Keep,
+}
+
+impl Store {
+    /// The file for the service at `endpoint`, of which no more is kept than `keep` allows.
+    ///
+    /// A service on this machine, as the emulator is, has a file of its own: trying something out must not cost
+    /// the real conversation, nor reset the day's cost.
+    pub fn new(folder: Arc<Folder>, endpoint: &Endpoint, keep: Keep) -> Store {
+        let file = if endpoint.is_here { "session-here.json" } else { "session.json" };
+        Store { folder, file, service: format!("{}:{}", endpoint.host, endpoint.port), keep }
+    }
+
+    /// Reads what there is; `now_s` is the wall time in seconds since 1970. Never fails: see [`Past::trouble`].
+    pub fn read(&self, now_s: i64) -> Past {
+        // Where another process has the folder, the conversation is its own.
+        if let Err(taken @ FolderTrouble::Taken { .. }) = self.folder.claim() {
+            return Past { trouble: Some(taken.to_string()), ..Past::default() };
+        }
+        let found = self.folder.read(self.file, FILE_BYTES_MAX as u64);
+        match found.and_then(|bytes| bytes.map(|bytes| parse(&bytes)).transpose()) {
+            Ok(None) => Past::default(),
+            Ok(Some(sheet)) => self.past(sheet, now_s),
+            Err(trouble) => Past { trouble: Some(self.refuse(trouble)), ..Past::default() },
+        }
+    }
+
+    fn past(&self, sheet: Sheet, now_s: i64) -> Past {
+        let mut memory = self.allowed(sheet.memory.clone());
+        if sheet.service != self.service {
+            memory = Memory { spent: memory.spent, ..Memory::default() };
+        }
+        let is_told = sheet.written_s >= CLOCK_SET_S && now_s >= sheet.written_s;
+        let age = is_told.then(|| Duration::from_secs(now_s.abs_diff(sheet.written_s)));
+        let allowed = Sheet { memory: memory.clone(), service: self.service.clone(), ..sheet.clone() };
+        Past { memory, age, instead: (allowed != sheet).then_some(allowed), trouble: None }
+    }
+
+    fn refuse(&self, trouble: FileTrouble) -> String {
+        let file = self.folder.path().join(self.file);
+        let (file, news) = (file.display(), "the conversation begins anew");
+        match trouble {
+            FileTrouble::Unreadable(why) => format!("{file} cannot be read ({why}); {news}"),
+            FileTrouble::Unfit(why) if self.folder.put_aside(self.file) => {
+                format!("{file} {why}; it was put aside as {}.bad, and {news}", self.file)
+            }
+            FileTrouble::Unfit(why) => format!("{file} {why}, and cannot be renamed; {news}"),
+        }
+    }
+
+    fn allowed(&self, mut memory: Memory) -> Memory {
+        if self.keep == Keep::Nothing {
+            memory.resumable = None;
+        }
+        if self.keep != Keep::HandleAndWords {
+            memory.said.clear();
+        }
+        memory
+    }
+
+    /// What is written for `memory`; `now_s` is the wall time in seconds since 1970.
+    pub fn sheet(&self, memory: Memory, now_s: i64) -> Sheet {
+        let memory = self.allowed(memory);
+        Sheet { version: VERSION, written_s: now_s, service: self.service.clone(), memory }
+    }
+
+    /// Replaces the file.
+    ///
+    /// # Errors
+    /// [`FolderTrouble`]; trying again later is of use.
+    pub fn write(&self, sheet: &Sheet) -> Result<(), FolderTrouble> {
+        let mut text = text_of(sheet);
+        if text.len() > FILE_BYTES_MAX {
+            let memory = Memory { said: Vec::new(), ..sheet.memory.clone() };
+            text = text_of(&Sheet { memory, ..sheet.clone() });
+        }
+        self.folder.write(self.file, text.as_bytes())
+    }
+}
+
+/// Indented, so that an owner who looks sees what is kept.
+fn text_of(sheet: &Sheet) -> String {
+    // Numbers, texts and lists of them: there is nothing in it that JSON cannot say.
+    serde_json::to_string_pretty(sheet).unwrap_or_default() + "\n"
+}
+
+fn parse(bytes: &[u8]) -> Result<Sheet, FileTrouble> {
+    // Not the parser's own words: they may quote what is in the file.
+    let unfit = |_| FileTrouble::Unfit("is broken".to_string());
+    let Marked { version } = serde_json::from_slice(bytes).map_err(unfit)?;
+    if version != VERSION {
+        let age = if version > VERSION { "a newer" } else { "an older" };
+        return Err(FileTrouble::Unfit(format!("was written by {age} version of mynah")));
+    }
+    serde_json::from_slice(bytes).map_err(unfit)
+}
+
+#[cfg(test)]
+#[path = "store/tests.rs"]
+mod tests;

@@ -1,0 +1,131 @@
+//! Why something happened, in this program's own words, from a sentence that may hold anybody's.
+//!
+//! Sentences about the network, the devices and the service's refusals carry addresses, names and pieces of what was
+//! received. The flight recorder has no place for them: what it shows is the row that the sentence belongs to. The log
+//! has the sentence itself.
+
+/// What is shown where no row fits.
+pub const OTHER: &str = "another cause; the log has it";
+
+/// Pieces of sentences (lower case), in the order in which they are looked for, and what they mean.
+const CAUSES: [(&str, &str); 56] = [
+    // What the service says at the end of a connection (live-protocol.md 7.1).
+    ("api key", "the service refused the key"),
+    ("unregistered callers", "the service refused the key"),
+    ("authentication credentials", "the service refused the key"),
+    ("permission denied", "the service refused the key"),
+    ("auth token", "the service refused the token"),
+    ("auth_token", "the service refused the token"),
+    ("token expired", "the token has expired"),
+    ("token has expired", "the token has expired"),
+    ("ephemeral token", "the service refused the token"),
+    ("user location", "the service is not offered at this place"),
+    ("not found for api version", "the service does not know the model"),
+    ("bidigeneratecontent session not found", "the service does not have the conversation any more"),
+    ("for bidigeneratecontent", "the service does not know the model"),
+    ("requested entity", "the service did not find the model or the conversation"),
+    ("session not found", "the service does not have the conversation any more"),
+    ("quota", "the quota is used up"),
+    ("resource_exhausted", "the quota is used up"),
+    ("goaway", "the service had asked to leave"),
+    ("session durat", "the connection had reached its age"),
+    ("deadline", "the service was too slow for itself"),
+    ("internal error", "the service failed"),
+    ("currently unavailable", "the service failed"),
+    ("precondition check", "the service failed"),
+    ("keepalive ping timeout", "the service heard no sign of life"),
+    ("speaker voice", "the model does not have the voice"),
+    ("thinking level", "the service refused the setup"),
+    ("invalid json payload", "the service refused the setup"),
+    ("invalid argument", "the service refused the setup or a message"),
+    ("not supported", "the service refused the setup"),
+    // What keeps a connection from coming about.
+    ("clock", "the clock of this machine is not set"),
+    ("sign-in", "a sign-in page answers instead of the service"),
+    ("portal", "a sign-in page answers instead of the service"),
+    ("certificate", "the certificate is not accepted"),
+    ("dns", "the name has no address, or DNS does not answer"),
+    ("resolved", "the name has no address, or DNS does not answer"),
+    ("no address", "the name has no address, or DNS does not answer"),
+    ("refuses connections", "the address refuses connections"),
+    ("connection refused", "the address refuses connections"),
+    ("unreachable", "there is no way to the address"),
+    ("no way to", "there is no way to the address"),
+    ("no answer from", "the address does not answer"),
+    ("does not answer on port", "the address does not answer"),
+    ("tls", "TLS failed"),
+    ("does not take what is sent", "the network does not take what is sent"),
+    ("setup in time", "the setup was not answered in time"),
+    ("in time", "it took too long"),
+    ("network up?", "the network is down"),
+    ("without a word", "it ended without a word"),
+    ("connection broke", "the connection broke"),
+    ("with code", "the service closed it"),
+    ("http status", "the service answered with an HTTP status"),
+    // Devices and files here.
+    ("is busy", "another program has it"),
+    ("was not found", "it is not there"),
+    ("no right", "this user has no right to it"),
+    ("cannot be written", "it cannot be written"),
+    ("put aside", "a file was put aside"),
+];
+
+/// The cause that `sentence` tells of.
+pub fn cause(sentence: &str) -> &'static str {
+    let sentence = sentence.to_lowercase();
+    CAUSES.iter().find(|(piece, _)| sentence.contains(piece)).map_or(OTHER, |(_, cause)| cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::trouble::PcmTrouble;
+    use crate::hw::LineTrouble;
+    use crate::hw::folder::FolderTrouble;
+    use crate::live::close::Refusal;
+
+    #[test]
+    fn a_sentence_shows_its_row_and_none_of_its_own_words() {
+        for (sentence, expected) in [
+            (
+                "example.org port 443 cannot be reached (Connection refused (os error 111))",
+                "the address refuses connections",
+            ),
+            ("the server closed with code 1011: You exceeded your current quota", "the quota is used up"),
+            (
+                "the server closed with code 1008: BidiGenerateContent session not found",
+                "the service does not have the conversation any more",
+            ),
+            ("the server closed with code 1000", "the service closed it"),
+            ("Requested entity was not found.", "the service did not find the model or the conversation"),
+            ("nobody has seen this yet", OTHER),
+        ] {
+            assert_eq!(cause(sentence), expected, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_this_program_says_of_its_own_has_a_row() {
+        let x = || "x".to_string();
+        for sentence in [
+            PcmTrouble::Busy { pcm: x() }.to_string(),
+            PcmTrouble::Missing { pcm: x() }.to_string(),
+            LineTrouble::Missing { line: x() }.to_string(),
+            LineTrouble::Busy { line: x(), holder: x() }.to_string(),
+            LineTrouble::Denied { what: x(), remedy: x() }.to_string(),
+            FolderTrouble::Unwritable { folder: "x".into(), why: x() }.to_string(),
+            Refusal::Key(x()).to_string(),
+        ] {
+            assert_ne!(cause(&sentence), OTHER, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn every_piece_can_be_found() {
+        for (at, (piece, _)) in CAUSES.iter().enumerate() {
+            assert_eq!(*piece, piece.to_lowercase());
+            let hidden = CAUSES[..at].iter().find(|(earlier, _)| piece.contains(earlier));
+            assert_eq!(hidden, None, "{piece} is never reached");
+        }
+    }
+}
