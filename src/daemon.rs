@@ -123,13 +123,13 @@ impl Daemon {
         let mut session = Session::new(&options.agent, seed());
         let Some(folder) = &options.state else { return Ok(session) };
         let store = Store::new(folder.clone(), endpoint, options.agent.session.keep);
-        let Past { memory, age, instead, trouble } = store.read(hw::clock::unix_s());
+        let Past { memory, age, sheet, trouble } = store.read(hw::clock::unix_s());
         let tell = reporter(options, "state");
         if let Some(trouble) = trouble {
             tell(Err(trouble));
         }
         session.remember(memory, age);
-        let keeper = Keeper::spawn(store, instead, Pauses::default(), tell).context("no thread for the state file")?;
+        let keeper = Keeper::spawn(store, sheet, Pauses::default(), tell).context("no thread for the state file")?;
         self.keeper = Some(keeper);
         Ok(session)
     }
@@ -364,7 +364,7 @@ impl Progress {
 
 /// The names of a configuration that a dump may show: they are the owner's own.
 pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
-    let parts = ["mic", "speaker", "link", "tools", "line", "state"].map(String::from);
+    let parts = ["mic", "speaker", "link", "tools", "line", "model", "state"].map(String::from);
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
     parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
 }

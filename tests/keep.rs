@@ -158,12 +158,21 @@ fn the_running_daemon_tells_what_it_did_and_the_last_dump_stays() {
     run.signal(libc::SIGUSR1);
     says(&mut run, "state/trace.txt (asked for by the signal SIGUSR1)");
     let dump = fs::read_to_string(state.join("trace.txt")).unwrap();
-    for piece in
-        ["setup complete", "event       link ready", "-> link     open", "a new conversation", "since the start"]
-    {
+    for piece in [
+        "setup complete",
+        "event       link ready",
+        "-> link     open",
+        "a new conversation",
+        "since the start",
+        "KiB resident",
+    ] {
         assert!(dump.contains(piece), "{piece}:\n{dump}");
     }
     assert_eq!(fs::metadata(state.join("trace.txt")).unwrap().permissions().mode() & 0o777, 0o600);
+    let process = dump.split_once("process ").unwrap().1.split_once(',').unwrap().0;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", process)).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "a crash leaves no core file");
     // As `mynah trace` does; each is a new one.
     let up = |text: &str| text.split_once("up for ").unwrap().1.split_once(' ').unwrap().0.to_string();
     let (first, second) = (trace(&folder, &state, 0), trace(&folder, &state, 0));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::hw::Clock;
 use crate::hw::clock::{unix_s, written};
 use crate::hw::folder::Folder;
+use crate::hw::process::use_now;
 use crate::trace::Recorder;
 
 /// The dump that was asked for.
@@ -60,7 +61,8 @@ impl Dump {
         let began_s = wall_s - i64::try_from(up.as_ms() / 1000).unwrap_or(0);
         let (wall, began) = (written(wall_s), written(began_s));
         let head = format!("mynah {version}, process {process}, up for {up}: {because}");
-        let text = format!("{head}\nwritten on {wall}; its second 0 was {began}\n\n{record}");
+        let used = use_now().map_or_else(String::new, |used| format!("\n{used}"));
+        let text = format!("{head}\nwritten on {wall}; its second 0 was {began}{used}\n\n{record}");
         let Some(folder) = &self.folder else { return eprint!("{text}") };
         match folder.write(file, text.as_bytes()) {
             Ok(()) => tracing::info!("what happened so far is in {} ({because})", folder.path().join(file).display()),

@@ -11,16 +11,25 @@ use crate::config::board::{self, Board};
 use crate::config::problem::Problem;
 use crate::hw::key::{KeyTrouble, load_key};
 
+/// Where the agent file is looked for when none is named.
+pub const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
+
+/// The agent file, or built-in settings where there is none; whatever needs no board.
+///
+/// # Errors
+/// As [`both`].
+pub fn agent(config: Option<&Path>) -> anyhow::Result<Agent> {
+    let (text, file) = read(config)?;
+    agent::parse(&text, &file).map_err(|problems| refuse(&problems))
+}
+
 /// The agent file (or built-in settings where there is none) and the board profile, each checked, and against
 /// each other: a tool's line must exist on the board.
 ///
 /// # Errors
 /// Every problem, a line each, with exit code 78.
 pub fn both(config: Option<&Path>, board_name: &str) -> anyhow::Result<(Agent, Board)> {
-    let (text, file) = match config {
-        Some(path) => (text(path)?, path.display().to_string()),
-        None => (String::new(), "built-in settings".to_string()),
-    };
+    let (text, file) = read(config)?;
     let agent = agent::parse(&text, &file).map_err(|problems| refuse(&problems))?;
     let profile = board(board_name)?;
     let mut problems = crate::config::check(&agent, &profile);
@@ -93,6 +102,14 @@ pub fn extra_ca(agent: &Agent) -> anyhow::Result<Option<Vec<u8>>> {
         return Err(exit::config(sentence));
     }
     Ok(Some(pem))
+}
+
+/// The text of the agent file, and its name for the messages.
+fn read(config: Option<&Path>) -> anyhow::Result<(String, String)> {
+    match config {
+        Some(path) => Ok((text(path)?, path.display().to_string())),
+        None => Ok((String::new(), "built-in settings".to_string())),
+    }
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {

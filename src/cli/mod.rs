@@ -12,5 +12,6 @@ pub mod log;
 pub mod run;
 pub mod sounds;
 pub mod state;
+pub mod token;
 pub mod trace;
 pub mod watch;

@@ -20,9 +20,6 @@ use crate::hw::{self, Board, Clock};
 use crate::session::run::Watcher;
 use crate::trace::Recorder;
 
-/// Where the agent file is looked for when none is named.
-const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
-
 /// Arguments of `mynah run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -54,14 +51,18 @@ pub struct Args {
 /// # Errors
 /// With the exit codes of [`exit`].
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    if let Err(why) = hw::process::forbid_core_files() {
+        tracing::warn!("a crash may leave a core file with what is in memory ({why})");
+    }
     let signals = hw::signals::hold().context("signals cannot be held back")?;
-    let default_path = Path::new(CONFIG_PATH);
+    let default_path = Path::new(load::CONFIG_PATH);
     let path = args.config.as_deref().or_else(|| default_path.exists().then_some(default_path));
     let (mut agent, profile) = load::both(path, &args.board)?;
     if let Some(url) = &args.endpoint {
         endpoint::check(url).map_err(|why| exit::config(format!("--endpoint {why}")))?;
         agent.endpoint.clone_from(url);
     }
+    hw::key::keep_out_of_core_files();
     let key = load::key(&agent)?;
     let extra_ca_pem = load::extra_ca(&agent)?;
     let (board, clock, hand) = open(&profile)?;

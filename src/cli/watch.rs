@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::flow::{Event, What};
+use crate::flow::{Closed, Event, Start, What};
 
 /// A watcher that logs each event by its consequence.
 pub fn logger() -> impl Fn(&Event) + Send + Sync {
@@ -24,7 +24,28 @@ pub fn logger() -> impl Fn(&Event) + Send + Sync {
 
 fn log(event: &Event) {
     match &event.what {
-        What::LinkReady { setup_ms, start } => tracing::info!(setup_ms, ?start, "ready: the service took the set-up"),
+        What::LinkReady { setup_ms, start } => {
+            let how = match start {
+                Start::Fresh => "a new conversation",
+                Start::Told => "a new conversation, told the last words of the old one",
+                Start::Resumed => "the conversation goes on",
+            };
+            tracing::info!(setup_ms, "ready: the service took the set-up; {how}");
+        }
+        What::LinkClosed { cause: Closed::Idle } => {
+            tracing::info!("nobody speaks: the connection rests until somebody does")
+        }
+        What::LinkClosed { cause: Closed::Spent } => tracing::info!("the connection is closed until tomorrow"),
+        What::LinkClosed { cause: Closed::Rotation } => tracing::info!("the connection is changed for a new one"),
+        What::SessionLost { why } => tracing::warn!("the conversation cannot be gone on with: {why}"),
+        What::ReplyLost { why, is_asked_again: true, .. } => {
+            tracing::warn!("no whole reply, it is asked for again: {why}")
+        }
+        What::ReplyLost { why, .. } => tracing::warn!("a reply is lost, and the user told so: {why}"),
+        What::ToolLost { name, is_told, .. } => {
+            tracing::warn!(name, is_told, "a tool's result came too late for its connection")
+        }
+        What::DaySpent { why } => tracing::warn!("{why}"),
         What::LinkDown { why } => tracing::warn!("no connection: {why}"),
         What::Trouble { part, text } => tracing::warn!(part, "{text}"),
         What::Recovered { part } => tracing::info!(part, "works"),

@@ -36,20 +36,20 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts the thread, with what is to be written first, if anything. `tell` hears of a trouble once, and when it
-    /// is over.
+    /// Starts the thread, with what was found at the start, which it writes again: the owner may allow less of it
+    /// than the file holds. `tell` hears of a trouble once, and when it is over.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub fn spawn(
         store: Store,
-        first: Option<Sheet>,
+        found: Option<Sheet>,
         pauses: Pauses,
         tell: impl Fn(Result<(), String>) + Send + 'static,
     ) -> io::Result<Keeper> {
         let store = Arc::new(store);
         let desk = Arc::new(Desk::default());
-        desk.papers().newest = first;
+        *desk.papers() = Papers { newest: found.clone(), last: found, is_closing: false };
         let (of_thread, place) = (desk.clone(), store.clone());
         let thread = thread::Builder::new().name("keeper".into());
         let thread = thread.spawn(move || of_thread.work(&place, pauses, tell))?;
@@ -60,8 +60,12 @@ impl Keeper {
     pub fn taker(&self) -> impl Fn(Memory) + Send + use<> {
         let (desk, store) = (self.desk.clone(), self.store.clone());
         move |memory| {
+            let mut papers = desk.papers();
             // The time of now, not of the writing: how long a handle is good counts from here.
-            desk.papers().newest = Some(store.sheet(memory, unix_s()));
+            let sheet = store.sheet(memory, unix_s(), papers.last.as_ref());
+            papers.newest = Some(sheet.clone());
+            papers.last = Some(sheet);
+            drop(papers);
             desk.changed.notify_one();
         }
     }
@@ -82,7 +86,10 @@ struct Desk {
 
 #[derive(Default)]
 struct Papers {
+    /// What is to be written.
     newest: Option<Sheet>,
+    /// What was said last, written or not.
+    last: Option<Sheet>,
     is_closing: bool,
 }
 

@@ -187,7 +187,7 @@ impl Emulator {
         self.outputs.push_back(Output::Send { body, frame: style.frames });
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
         self.log(Side::Note, refusal.why);
         self.close(refusal.code, &refusal.reason);
     }

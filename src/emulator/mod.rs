@@ -26,6 +26,7 @@ mod setup;
 pub mod sounds;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod usage;
 
 use std::fmt;

@@ -3,6 +3,8 @@
 //! One current-thread runtime serves all clients, one task each. A client that does not read is dropped after
 //! [`WRITE_TIMEOUT`]; more than [`CLIENTS_MAX`] at once are turned away.
 
+mod door;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -18,20 +20,20 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 
 use super::sounds::SOUND_MAX;
-use super::{Api, Emulator, FrameKind, Line, Options, Output, Script, Sessions, Sound, Sounds, Voice};
+use super::tokens::{Tokens, Visit};
+use super::{Emulator, FrameKind, Line, Options, Output, Script, Sessions, Sound, Sounds, Voice};
 use crate::units::{Hertz, Time};
 
 /// Clients served at once.
@@ -179,6 +181,7 @@ pub async fn serve(listener: TcpListener, options: ServeOptions, stop: impl Futu
         options,
         clients: AtomicU64::new(0),
         next_turn: AtomicUsize::new(0),
+        tokens: Tokens::default(),
         sessions: Sessions::default(),
     });
     let mut clients = JoinSet::new();
@@ -212,6 +215,7 @@ struct Shared {
     clients: AtomicU64,
     /// Where scripts with `connections continue` go on.
     next_turn: AtomicUsize,
+    tokens: Tokens,
     sessions: Sessions,
 }
 
@@ -239,23 +243,24 @@ async fn attend(tcp: TcpStream, shared: &Shared, number: u64) -> String {
 }
 
 async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, number: u64) -> String {
+    let mut stream = BufReader::new(stream);
+    if door::is_wanted(&mut stream).await {
+        return door::serve(stream, &shared.tokens).await;
+    }
     let mut options = Options { session: number, ..Options::default() };
+    let mut visit = Visit::default();
     // The error's size is the library's choice.
     #[expect(clippy::result_large_err, reason = "the library wants this signature")]
-    let door = |request: &Request, response: Response| match enter(request) {
+    let callback = |request: &Request, response: Response| match door::enter(request) {
         Some((api, key)) => {
+            visit = shared.tokens.visit(request.uri().path(), key.as_deref());
             (options.api, options.key) = (api, key);
             Ok(response)
         }
-        None => {
-            let sentence = "The path must end in v1beta.GenerativeService.BidiGenerateContent.\n".to_owned();
-            let mut refusal = ErrorResponse::new(Some(sentence));
-            *refusal.status_mut() = StatusCode::NOT_FOUND;
-            Err(refusal)
-        }
+        None => Err(door::not_found()),
     };
     let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX)).max_frame_size(Some(MESSAGE_MAX));
-    let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, door, Some(config));
+    let accepted = tokio_tungstenite::accept_hdr_async_with_config(stream, callback, Some(config));
     let socket = match timeout(HANDSHAKE_TIMEOUT, accepted).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => return format!("no WebSocket: {error}"),
@@ -270,27 +275,10 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shared: &Shared, 
         Ok(recorder) => recorder,
         Err(error) => return format!("the recording failed: {error}"),
     };
-    let mut client = Client { socket, emulator, recorder, shared, number };
+    let mut client = Client { socket, emulator, recorder, shared, number, visit };
     let how = client.talk().await;
     client.leave();
     how
-}
-
-/// The API version and the key of a request, or none where the path is another.
-fn enter(request: &Request) -> Option<(Api, Option<String>)> {
-    let path = request.uri().path().trim_end_matches("Constrained");
-    let api = match path.strip_suffix(".GenerativeService.BidiGenerateContent")? {
-        path if path.ends_with(".v1beta") => Api::V1beta,
-        path if path.ends_with(".v1alpha") => Api::V1alpha,
-        path if path.ends_with(".v1") => Api::V1,
-        _ => return None,
-    };
-    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let token = header("authorization").and_then(|value| value.strip_prefix("Token "));
-    let query = request.uri().query().unwrap_or_default().split('&');
-    let asked = query.filter_map(|pair| pair.split_once('=')).find(|(name, _)| matches!(*name, "key" | "access_token"));
-    let key = header("x-goog-api-key").or(token).or(asked.map(|(_, value)| value));
-    Some((api, key.map(str::to_owned)))
 }
 
 struct Client<'a, S> {
@@ -299,6 +287,7 @@ struct Client<'a, S> {
     recorder: Option<Recorder>,
     shared: &'a Shared,
     number: u64,
+    visit: Visit,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
@@ -354,7 +343,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<'_, S> {
         if let Some(recorder) = &mut self.recorder {
             recorder.message(now, "client", bytes);
         }
-        self.emulator.handle_message(bytes, now);
+        match self.visit.admit(bytes, door::unix_s()) {
+            Ok(bytes) => self.emulator.handle_message(&bytes, now),
+            Err(refusal) => self.emulator.refuse(refusal),
+        }
     }
 
     /// Does all that the emulator wants; answers when it wants to be called again, or how it ended.
@@ -572,7 +564,7 @@ mod tests {
     fn another_path_is_not_found() {
         visit(ServeOptions::new(Script::echo()), "/ws/v2.GenerativeService.BidiGenerateContent", async |socket| {
             match socket {
-                Err(Error::Http(response)) => assert_eq!(response.status(), StatusCode::NOT_FOUND),
+                Err(Error::Http(response)) => assert_eq!(response.status().as_u16(), 404),
                 other => panic!("{other:?}"),
             }
         });

@@ -12,6 +12,7 @@ pub mod gpio;
 pub mod key;
 pub mod open;
 mod poll;
+pub mod process;
 pub mod realtime;
 pub mod signals;
 pub mod sim;

@@ -24,7 +24,7 @@ const CLOCK_SET_S: i64 = 1_735_689_600;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sheet {
     version: u32,
-    /// Wall time when the session said so, seconds since 1970.
+    /// Wall time when the session first said so of the handle, seconds since 1970.
     written_s: i64,
     /// Host and port: another service is another conversation.
     service: String,
@@ -44,8 +44,8 @@ pub struct Past {
     pub memory: Memory,
     /// How long ago it was written; none where the wall clock cannot tell.
     pub age: Option<Duration>,
-    /// What the file should hold instead, where it holds more than the owner allows.
-    pub instead: Option<Sheet>,
+    /// What the file holds of it, less what the owner does not allow (any more).
+    pub sheet: Option<Sheet>,
     /// A sentence, where a file was there and was not taken.
     pub trouble: Option<String>,
 }
@@ -90,8 +90,8 @@ impl Store {
         }
         let is_told = sheet.written_s >= CLOCK_SET_S && now_s >= sheet.written_s;
         let age = is_told.then(|| Duration::from_secs(now_s.abs_diff(sheet.written_s)));
-        let allowed = Sheet { memory: memory.clone(), service: self.service.clone(), ..sheet.clone() };
-        Past { memory, age, instead: (allowed != sheet).then_some(allowed), trouble: None }
+        let sheet = Sheet { memory: memory.clone(), service: self.service.clone(), ..sheet };
+        Past { memory, age, sheet: Some(sheet), trouble: None }
     }
 
     fn refuse(&self, trouble: FileTrouble) -> String {
@@ -116,10 +116,16 @@ impl Store {
         memory
     }
 
-    /// What is written for `memory`; `now_s` is the wall time in seconds since 1970.
-    pub fn sheet(&self, memory: Memory, now_s: i64) -> Sheet {
+    /// What is written for `memory`; `now_s` is the wall time in seconds since 1970, `before` what was written last.
+    ///
+    /// A handle that was there before is as old as it was: otherwise a device that is restarted again and again would
+    /// take a dead one for a new one.
+    pub fn sheet(&self, memory: Memory, now_s: i64, before: Option<&Sheet>) -> Sheet {
         let memory = self.allowed(memory);
-        Sheet { version: VERSION, written_s: now_s, service: self.service.clone(), memory }
+        let is_same = |before: &&Sheet| memory.resumable.is_some() && before.memory.resumable == memory.resumable;
+        let since_s = before.filter(is_same).map(|before| before.written_s);
+        let written_s = since_s.filter(|since_s| (CLOCK_SET_S..=now_s).contains(since_s)).unwrap_or(now_s);
+        Sheet { version: VERSION, written_s, service: self.service.clone(), memory }
     }
 
     /// Replaces the file.

@@ -71,6 +71,21 @@ pub fn outcome(result: Option<&Result<Value, String>>) -> String {
 }
 
 impl Session {
+    /// The service ended the turn without a word because it went wrong there: asked again on the same connection,
+    /// once (live-protocol.md 7.4).
+    pub(super) fn reply_refused(&mut self, reason: &str, now: Time) {
+        if self.again.tries == 0 && self.prepare_to_ask(now) {
+            self.again.tries = 1;
+            let why = format!("the service ended the turn without an answer ({reason})");
+            self.event(What::ReplyLost { epoch: None, why, is_asked_again: true });
+            self.ask_in_words(true, now);
+            self.send_kept(now);
+        } else {
+            self.turn_over(Some(reason.to_string()), now);
+            self.cue(Cue::Lost);
+        }
+    }
+
     /// The answer did not come (none), or broke off in this turn, because `why`.
     pub(super) fn reply_lost(&mut self, epoch: Option<Epoch>, why: &str, now: Time) {
         self.history.reply_lost();
@@ -97,7 +112,7 @@ impl Session {
     /// The answer, or its rest, is to be asked for with the voice or in words. False where neither can be.
     fn prepare_to_ask(&mut self, now: Time) -> bool {
         let is_anything_done = !self.again.deeds.is_empty() || self.calls.is_any_lost();
-        if !is_anything_done && self.uplink.ask_again() {
+        if !is_anything_done && self.uplink.ask_again(now) {
             return true;
         }
         // Nobody knows any more what was asked, unless the service does or has told it.

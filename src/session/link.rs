@@ -128,8 +128,12 @@ impl Link {
     /// Asks for a connection where there is none: because its time has come, or because someone speaks, who is
     /// not made to wait for the backoff.
     pub fn open(&mut self, now: Time, timers: &mut Timers) -> Option<Change> {
-        let is_paused = self.paused_until.is_some_and(|until| now < until);
-        if !matches!(self.state, State::Closed | State::Down) || is_paused {
+        if !matches!(self.state, State::Closed | State::Down) {
+            return None;
+        }
+        if let Some(until) = self.paused_until.filter(|until| now < *until) {
+            self.state = State::Down;
+            timers.set(Reason::Reconnect, until);
             return None;
         }
         timers.clear(Reason::Reconnect);
@@ -308,8 +312,14 @@ mod tests {
         assert_eq!(wait_of(&timers, Time::ZERO), 300_000);
         assert_eq!(link.open(Time::from_ms(299_999), &mut timers), None);
         assert_eq!(link.open(Time::from_ms(300_000), &mut timers), Some(Change::Open(2)));
-        link.down(&Closing::Network("gone".into()), false, Time::from_ms(300_001), &mut timers).unwrap();
-        assert_eq!(link.open(Time::from_ms(300_002), &mut timers), Some(Change::Open(3)));
+        link.down(&frame(1011, "You exceeded your current quota"), false, Time::from_ms(300_000), &mut timers).unwrap();
+        timers.clear(Reason::Reconnect);
+        link.rest();
+        assert_eq!(link.open(Time::from_ms(300_001), &mut timers), None);
+        assert_eq!(wait_of(&timers, Time::from_ms(600_000)), 0, "who waits for it is remembered");
+        assert_eq!(link.open(Time::from_ms(600_000), &mut timers), Some(Change::Open(3)));
+        link.down(&Closing::Network("gone".into()), false, Time::from_ms(600_001), &mut timers).unwrap();
+        assert_eq!(link.open(Time::from_ms(600_002), &mut timers), Some(Change::Open(4)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::Session;
 use super::calls::Admission;
 use super::playback::Offer;
-use super::turn::{Completed, Content, Interrupted, User};
+use super::turn::{Completed, Content, Interrupted, Model, User};
 use crate::audio::Chunk;
 use crate::flow::{Call, LinkOrder, SPEAKER_QUEUE_MS, SpeakerOrder, ToolOrder, ToolReply, Usage, What};
 use crate::live::client;
@@ -18,6 +18,10 @@ use crate::units::{CallId, Epoch, Frames, Time};
 
 /// The user's words of one turn that are kept for captions.
 const USER_TEXT_MAX: usize = 16 * 1024;
+
+/// Reasons of `turnCompleteReason` for which the same question may well be answered the next time; for the others
+/// the service has made up its mind.
+const WENT_WRONG: [&str; 3] = ["RESPONSE_REJECTED", "MALFORMED_FUNCTION_CALL", "GENERATED_OTHER"];
 
 impl Session {
     pub(super) fn handle_message(&mut self, mut message: Message, now: Time) {
@@ -212,6 +216,9 @@ impl Session {
         if interaction == Some(Interaction::InProgress) && self.turn.awaits_interrupted() {
             return; // the end of a filler of the turn that was cut, not of that turn
         }
+        let was_awaited = matches!(self.turn.model(), Model::Awaited { is_wanted: true, .. });
+        let went_wrong =
+            reason.as_deref().filter(|reason| was_awaited && WENT_WRONG.contains(reason)).map(String::from);
         match self.turn.complete(self.user(), is_more_coming, now, &mut self.timers) {
             Completed::Stale => {}
             Completed::Pause { epoch } => {
@@ -219,6 +226,9 @@ impl Session {
                 if self.calls.is_any_open() {
                     self.turn.working(&mut self.timers);
                 }
+            }
+            Completed::Over { epoch: None } if went_wrong.is_some() => {
+                self.reply_refused(&went_wrong.unwrap_or_default(), now);
             }
             Completed::Over { epoch } => {
                 epoch.into_iter().for_each(|epoch| self.end_of_sound(epoch));

@@ -210,11 +210,12 @@ impl Uplink {
     }
 
     /// Sends the last window once more, before all others. False where it is not there, or not whole any more.
-    pub fn ask_again(&mut self) -> bool {
+    pub fn ask_again(&mut self, now: Time) -> bool {
         match self.asked.take() {
             Some(mut window) if window.forgotten == 0 => {
                 window.rewind();
                 window.is_again = true;
+                window.spoken_at = now; // somebody waits for the answer since now
                 self.windows.push_front(window);
                 true
             }
@@ -445,7 +446,7 @@ mod tests {
                 uplink.answered();
             }
             uplink.link_lost();
-            assert_eq!(uplink.ask_again(), !is_answered);
+            assert_eq!(uplink.ask_again(Time::ZERO), !is_answered);
             assert_eq!(sent(&mut uplink, 1, &mut timers), expected);
             assert!(uplink.is_idle());
         }

@@ -22,14 +22,15 @@ fn have_a_word(rig: &mut Rig, turns: usize) {
 }
 
 #[test]
-#[ignore = "waits for the session that loses nothing"]
 fn a_go_away_in_mid_utterance_that_leaves_time_to_finish_it() {
-    let mut rig = Rig::new("go-away", &format!("lives 9s away 6s\n{ANSWER}"), KEEP_OPEN);
+    let mut rig = Rig::new("go-away", &format!("lives 20s away 14s\n{ANSWER}"), KEEP_OPEN);
     have_a_word(&mut rig, 1);
-    let said = rig.say(4.0, |_| {});
+    sleep(SECOND * 2);
+    let said = rig.say(4.0, |rig| {
+        rig.await_event(0, "link_leaving", SOON);
+    });
     rig.must_have_heard(&said, 2, IN_A_WHILE);
     assert_eq!(rig.cut().len(), 0, "the hand-over waits for the end of the window");
-    rig.await_event(0, "link_leaving", SOON);
     let (mark, _) = rig.await_event(0, "link_closed", SOON);
     let (_, ready) = rig.await_event(mark, "link_ready", SOON);
     assert_eq!(ready["start"], "resumed");
@@ -39,7 +40,6 @@ fn a_go_away_in_mid_utterance_that_leaves_time_to_finish_it() {
 }
 
 #[test]
-#[ignore = "waits for the session that loses nothing"]
 fn a_go_away_in_an_utterance_that_is_longer_than_the_connection_has_left() {
     let mut rig = Rig::new("go-away-hard", &format!("lives 9s away 5s\n{ANSWER}"), KEEP_OPEN);
     have_a_word(&mut rig, 1);
@@ -49,7 +49,6 @@ fn a_go_away_in_an_utterance_that_is_longer_than_the_connection_has_left() {
 }
 
 #[test]
-#[ignore = "waits for the session that loses nothing"]
 fn a_connection_that_ends_without_a_word_in_mid_utterance() {
     let mut rig = Rig::new("silent-end", &format!("lives 7s silent\n{ANSWER}"), KEEP_OPEN);
     have_a_word(&mut rig, 1);
@@ -59,7 +58,6 @@ fn a_connection_that_ends_without_a_word_in_mid_utterance() {
 }
 
 #[test]
-#[ignore = "waits for the session that loses nothing"]
 fn a_handle_that_the_service_has_forgotten_is_done_without() {
     let mut rig = Rig::new("forgotten", &format!("handles 100ms\n{ANSWER}"), KEEP_OPEN);
     have_a_word(&mut rig, 1);
@@ -73,30 +71,53 @@ fn a_handle_that_the_service_has_forgotten_is_done_without() {
     have_a_word(&mut rig, 2);
 }
 
+/// Waits for the end of a connection and for the next one, which must resume; answers the milliseconds between.
+fn reconnection(rig: &mut Rig, mark: usize, end: &str) -> (usize, u64) {
+    let (mark, closed) = rig.await_event(mark, end, SOON);
+    let (mark, ready) = rig.await_event(mark, "link_ready", SOON);
+    assert_eq!(ready["start"], "resumed", "{ready}");
+    (mark, (ready["at_us"].as_u64().unwrap() - closed["at_us"].as_u64().unwrap()) / 1000)
+}
+
+/// Prints the times, and panics where the median is over the bound.
+fn must_be_quick(what: &str, mut took_ms: Vec<u64>) {
+    took_ms.sort_unstable();
+    let median = took_ms[took_ms.len() / 2];
+    println!("from {what} to setupComplete, the service's 20 ms included: median of {} {median} ms", took_ms.len());
+    println!("all of them, ms: {took_ms:?}");
+    assert!(median <= RECONNECT_WITHIN_MS, "{took_ms:?}");
+}
+
 #[test]
-#[ignore = "waits for the session that loses nothing"]
+fn a_rotation_with_a_handle_takes_less_than_300_ms() {
+    let mut rig = Rig::new("rotations", &format!("lives 4s away 1s\n{ANSWER}"), KEEP_OPEN);
+    have_a_word(&mut rig, 1);
+    let mut mark = 0;
+    let mut took_ms = Vec::new();
+    for _ in 0..5 {
+        let (next, ms) = reconnection(&mut rig, mark, "link_closed");
+        mark = next;
+        took_ms.push(ms);
+    }
+    must_be_quick("a rotation", took_ms);
+}
+
+#[test]
+#[ignore = "takes four minutes: only a drop after ten good seconds is not made to wait"]
 fn a_reconnection_with_a_handle_takes_less_than_300_ms() {
-    // The service's own part of it is 20 ms here.
     let mut rig = Rig::new("reconnections", ANSWER, KEEP_OPEN);
     have_a_word(&mut rig, 1);
     let mut took_ms = Vec::new();
     for _ in 0..RECONNECTIONS {
+        sleep(SECOND * 11);
         let mark = rig.mark();
         rig.proxy.reset();
-        let (mark, down) = rig.await_event(mark, "link_down", SOON);
-        let (_, ready) = rig.await_event(mark, "link_ready", SOON);
-        assert_eq!(ready["start"], "resumed", "{ready}");
-        took_ms.push((ready["at_us"].as_u64().unwrap() - down["at_us"].as_u64().unwrap()) / 1000);
-        sleep(SECOND / 5);
+        took_ms.push(reconnection(&mut rig, mark, "link_down").1);
     }
-    took_ms.sort_unstable();
-    println!("from close to setupComplete, ms: {took_ms:?}");
-    println!("median of {RECONNECTIONS}: {} ms", took_ms[RECONNECTIONS / 2]);
-    assert!(took_ms[RECONNECTIONS / 2] <= RECONNECT_WITHIN_MS, "{took_ms:?}");
+    must_be_quick("a reset", took_ms);
 }
 
 #[test]
-#[ignore = "waits for the session that loses nothing"]
 fn a_device_that_is_killed_and_started_again_resumes_its_conversation() {
     let mut rig = Rig::without_mynah("killed", ANSWER, KEEP_OPEN, Papers::Right);
     std::fs::create_dir(rig.folder.join("state")).unwrap();

@@ -49,7 +49,7 @@ fn what_was_kept_is_found_with_its_age() {
     let place = Place::new("age");
     let store = place.store(URL, Keep::HandleAndWords);
     assert_eq!(store.read(NOW_S), Past::default());
-    store.write(&store.sheet(memory(), NOW_S)).unwrap();
+    store.write(&store.sheet(memory(), NOW_S, None)).unwrap();
     let hour = Some(Duration::from_secs(3600));
     // A clock that was never set at the one moment or the other, or went back, cannot tell.
     for (written_s, now_s, age) in [
@@ -60,10 +60,32 @@ fn what_was_kept_is_found_with_its_age() {
         (100, NOW_S, None),
         (100, 200, None),
     ] {
-        store.write(&store.sheet(memory(), written_s)).unwrap();
+        store.write(&store.sheet(memory(), written_s, None)).unwrap();
         let found = store.read(now_s);
-        assert_eq!(found, Past { memory: memory(), age, instead: None, trouble: None }, "{written_s} {now_s}");
+        let sheet = Some(store.sheet(memory(), written_s, None));
+        assert_eq!(found, Past { memory: memory(), age, sheet, trouble: None }, "{written_s} {now_s}");
     }
+}
+
+#[test]
+fn a_handle_is_as_old_as_its_first_writing_however_often_the_program_starts() {
+    let place = Place::new("restarts");
+    let store = place.store(URL, Keep::Handle);
+    let found_after = |seconds, memory: Memory| {
+        let found = store.read(NOW_S + seconds);
+        store.write(&store.sheet(memory, NOW_S + seconds, found.sheet.as_ref())).unwrap();
+        store.read(NOW_S + seconds).age.unwrap().as_secs()
+    };
+    let spent = |tokens| Memory { spent: Spent { tokens, ..Spent::default() }, ..memory() };
+    assert_eq!(found_after(0, spent(1)), 0);
+    assert_eq!(found_after(600, spent(2)), 600);
+    assert_eq!(found_after(6000, spent(2)), 6000);
+    let newer = Some(Resumable { handle: "newer".into(), setup: 1 });
+    assert_eq!(found_after(6001, Memory { resumable: newer, ..memory() }), 0);
+    assert_eq!(found_after(6002, Memory { resumable: None, ..memory() }), 0, "without one there is nothing to age");
+    // Written when the clock was not set: from now on it is known.
+    store.write(&store.sheet(memory(), 5, None)).unwrap();
+    assert_eq!(found_after(0, memory()), 0);
 }
 
 #[test]
@@ -73,19 +95,18 @@ fn no_more_is_on_the_disk_than_the_owner_allows() {
         [(Keep::HandleAndWords, true, true), (Keep::Handle, true, false), (Keep::Nothing, false, false)]
     {
         let store = place.store(URL, keep);
-        store.write(&store.sheet(memory(), NOW_S)).unwrap();
+        store.write(&store.sheet(memory(), NOW_S, None)).unwrap();
         let text = place.text("session.json");
         assert_eq!((text.contains("the-handle"), text.contains("the-words")), (has_handle, has_words), "{text}");
         assert_eq!(store.read(NOW_S).memory.spent, memory().spent);
-        assert_eq!(store.read(NOW_S).instead, None);
     }
     // The owner changed their mind: what is there already is not taken, and goes.
     let before = place.store(URL, Keep::HandleAndWords);
-    before.write(&before.sheet(memory(), NOW_S)).unwrap();
+    before.write(&before.sheet(memory(), NOW_S, None)).unwrap();
     let store = place.store(URL, Keep::Nothing);
     let found = store.read(NOW_S + 5);
     assert_eq!(found.memory, Memory { spent: memory().spent, ..Memory::default() });
-    store.write(&found.instead.unwrap()).unwrap();
+    store.write(&found.sheet.unwrap()).unwrap();
     assert!(!place.text("session.json").contains("the-"));
     assert_eq!(store.read(NOW_S + 5).age, Some(Duration::from_secs(5)), "it is as old as it was");
 }
@@ -94,15 +115,14 @@ fn no_more_is_on_the_disk_than_the_owner_allows() {
 fn another_service_is_another_conversation() {
     let place = Place::new("service");
     let store = place.store(URL, Keep::HandleAndWords);
-    store.write(&store.sheet(memory(), NOW_S)).unwrap();
+    store.write(&store.sheet(memory(), NOW_S, None)).unwrap();
     for other in ["wss://other.example/live", "wss://service.example:444/live"] {
         let found = place.store(other, Keep::HandleAndWords).read(NOW_S);
         assert_eq!(found.memory, Memory { spent: memory().spent, ..Memory::default() }, "{other}");
-        assert!(found.instead.is_some());
     }
     let here = place.store("ws://127.0.0.1:9/live", Keep::HandleAndWords);
     assert_eq!(here.read(NOW_S), Past::default(), "what is tried on this machine costs nothing");
-    here.write(&here.sheet(Memory::default(), NOW_S)).unwrap();
+    here.write(&here.sheet(Memory::default(), NOW_S, None)).unwrap();
     assert_eq!(store.read(NOW_S).memory, memory());
 }
 
@@ -110,7 +130,7 @@ fn another_service_is_another_conversation() {
 fn what_cannot_be_taken_is_put_aside_with_a_sentence() {
     let place = Place::new("aside");
     let store = place.store(URL, Keep::Handle);
-    store.write(&store.sheet(memory(), NOW_S)).unwrap();
+    store.write(&store.sheet(memory(), NOW_S, None)).unwrap();
     let good = place.text("session.json");
     let cases = [
         ("", "is broken"),
@@ -147,6 +167,6 @@ fn words_that_are_far_too_many_are_left_out_rather_than_written_in_vain() {
     let place = Place::new("many");
     let store = place.store(URL, Keep::HandleAndWords);
     let many = vec![Said { by_user: false, text: "x".repeat(FILE_BYTES_MAX) }];
-    store.write(&store.sheet(Memory { said: many, ..memory() }, NOW_S)).unwrap();
+    store.write(&store.sheet(Memory { said: many, ..memory() }, NOW_S, None)).unwrap();
     assert_eq!(store.read(NOW_S).memory, Memory { said: Vec::new(), ..memory() });
 }

@@ -8,7 +8,7 @@
 pub const OTHER: &str = "another cause; the log has it";
 
 /// Pieces of sentences (lower case), in the order in which they are looked for, and what they mean.
-const CAUSES: [(&str, &str); 56] = [
+const CAUSES: [(&str, &str); 75] = [
     // What the service says at the end of a connection (live-protocol.md 7.1).
     ("api key", "the service refused the key"),
     ("unregistered callers", "the service refused the key"),
@@ -39,6 +39,27 @@ const CAUSES: [(&str, &str); 56] = [
     ("invalid json payload", "the service refused the setup"),
     ("invalid argument", "the service refused the setup or a message"),
     ("not supported", "the service refused the setup"),
+    // What the session says of a service that goes on too slowly, or not at all.
+    ("not even a pong", "nothing came, not even a pong"),
+    ("did not go on with the conversation", "the service did not go on with the conversation, twice"),
+    ("did not answer the setup", "the setup was not answered in time"),
+    ("did not answer the websocket", "the upgrade was not answered in time"),
+    ("service did not answer", "no answer came"),
+    ("did not end it", "the reply did not go on"),
+    ("was to say more", "the reply did not go on"),
+    ("did not say that the turn is over", "the end of the turn did not come"),
+    ("changed for another", "another connection took its place"),
+    ("lost the conversation in which", "the conversation in which it was asked is lost"),
+    ("not be sent within", "it could not be sent in time"),
+    ("are kept already", "as much is kept as can be"),
+    ("are not kept", "as much is kept as can be"),
+    ("too late to take it", "this machine was too slow"),
+    ("tokens a day", "the day's tokens are used up"),
+    ("dollars a day", "the day's money is used up"),
+    ("fallback_model", "the fallback model is used"),
+    ("no voice", "the service's own voice is used"),
+    ("ahead of the loudspeaker", "the reply is longer than its queue"),
+    ("queue is full", "the reply is longer than its queue"),
     // What keeps a connection from coming about.
     ("clock", "the clock of this machine is not set"),
     ("sign-in", "a sign-in page answers instead of the service"),
@@ -55,7 +76,6 @@ const CAUSES: [(&str, &str); 56] = [
     ("does not answer on port", "the address does not answer"),
     ("tls", "TLS failed"),
     ("does not take what is sent", "the network does not take what is sent"),
-    ("setup in time", "the setup was not answered in time"),
     ("in time", "it took too long"),
     ("network up?", "the network is down"),
     ("without a word", "it ended without a word"),
@@ -110,6 +130,9 @@ mod tests {
         for sentence in [
             PcmTrouble::Busy { pcm: x() }.to_string(),
             PcmTrouble::Missing { pcm: x() }.to_string(),
+            "the service did not say that the turn is over".into(),
+            "nothing came from the service for 9 s, not even a pong".into(),
+            "it could not be sent within 30 s".into(),
             LineTrouble::Missing { line: x() }.to_string(),
             LineTrouble::Busy { line: x(), holder: x() }.to_string(),
             LineTrouble::Denied { what: x(), remedy: x() }.to_string(),

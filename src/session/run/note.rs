@@ -1,5 +1,6 @@
 //! The words that the flight recorder shows for causes and reasons that have a name.
 
+use super::cause::cause;
 use crate::flow::{CloseCause, Closed, Cue, DropCause, OpenCause, Start};
 use crate::live::close::Refusal;
 use crate::session::timers::Reason;
@@ -82,7 +83,7 @@ pub fn refusal_note(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// The service's reasons for the end of a turn (live-protocol.md 3.2); of any other only that there was one.
+/// The service's reasons for the end of a turn (live-protocol.md 3.2); of any other its cause.
 pub fn turn_note(reason: Option<&str>) -> &'static str {
     const REASONS: [&str; 12] = [
         "MALFORMED_FUNCTION_CALL",
@@ -100,6 +101,6 @@ pub fn turn_note(reason: Option<&str>) -> &'static str {
     ];
     match reason {
         None => "",
-        Some(reason) => REASONS.iter().find(|known| **known == reason).map_or("another reason", |known| known),
+        Some(reason) => REASONS.iter().find(|known| **known == reason).copied().unwrap_or_else(|| cause(reason)),
     }
 }

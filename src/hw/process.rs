@@ -1,0 +1,73 @@
+//! This process as the system sees it: what others may look at, and what it uses.
+
+use std::fmt;
+use std::fs;
+use std::io;
+
+/// Keeps what is in this process's memory out of files: a crash leaves no core file, and no process without
+/// privileges reads its memory or its environment, even one of the same user. Keys and speech are in both.
+///
+/// This is also why keys are not overwritten after use: they are needed again at every connection.
+///
+/// # Errors
+/// The system refuses; the program may go on all the same.
+pub fn forbid_core_files() -> io::Result<()> {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let no: libc::c_ulong = 0;
+    // SAFETY: `none` is a live rlimit of plain numbers.
+    if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: this option takes a number and no pointer.
+    if unsafe { libc::prctl(libc::PR_SET_DUMPABLE, no, no, no, no) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// What the process uses now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Resident memory, KiB.
+    pub resident_kib: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Open files, sockets and devices.
+    pub files: u64,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} KiB resident, {} threads, {} open files", self.resident_kib, self.threads, self.files)
+    }
+}
+
+/// What the process uses now; none where the system does not say.
+pub fn use_now() -> Option<Use> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let number =
+        |key: &str| status.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok());
+    // One of them is the folder that is being read.
+    let files = (fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1);
+    Some(Use { resident_kib: number("VmRSS:")?, threads: number("Threads:")?, files })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_crash_leaves_no_core_file_and_the_process_still_sees_what_it_uses() {
+        forbid_core_files().unwrap();
+        // SAFETY: this option takes nothing and answers a number.
+        assert_eq!(unsafe { libc::prctl(libc::PR_GET_DUMPABLE) }, 0);
+        let mut limit = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+        // SAFETY: `limit` is a live rlimit.
+        assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) }, 0);
+        assert_eq!((limit.rlim_cur, limit.rlim_max), (0, 0));
+        let used = use_now().unwrap();
+        assert!(used.resident_kib > 100 && used.threads >= 1 && used.files >= 3, "{used}");
+    }
+}
