@@ -166,25 +166,15 @@ fn tls(error: &TlsError, facts: &Facts) -> Closing {
 fn certificate(why: &CertificateError, facts: &Facts) -> Closing {
     use CertificateError as E;
     let Facts { host, setting, .. } = *facts;
-    let now = rfc3339::format(facts.clock.unix_s);
-    let is_of_time =
-        matches!(why, E::Expired | E::ExpiredContext { .. } | E::NotValidYet | E::NotValidYetContext { .. });
-    if is_of_time && (facts.clock.unix_s < EARLIEST_UNIX_S || facts.clock.is_synchronised == Some(false)) {
-        return clock_not_set(facts.clock);
-    }
     match why {
-        E::Expired => Closing::Certificate(format!("the certificate of {host} has expired; it is {now} here")),
-        E::ExpiredContext { not_after, .. } => Closing::Certificate(format!(
-            "the certificate of {host} expired at {}; it is {now} here: who runs {host} must renew it",
-            rfc3339::format(not_after.as_secs())
-        )),
-        E::NotValidYet => Closing::Certificate(format!(
-            "the certificate of {host} is not valid yet; it is {now} here: is the clock right (`date`)?"
-        )),
-        E::NotValidYetContext { not_before, .. } => Closing::Certificate(format!(
-            "the certificate of {host} is valid from {} on; it is {now} here: is the clock right (`date`)?",
-            rfc3339::format(not_before.as_secs())
-        )),
+        E::Expired => out_of_time("has expired", facts),
+        E::ExpiredContext { not_after, .. } => {
+            out_of_time(&format!("expired at {}", rfc3339::format(not_after.as_secs())), facts)
+        }
+        E::NotValidYet => out_of_time("is not valid yet", facts),
+        E::NotValidYetContext { not_before, .. } => {
+            out_of_time(&format!("is valid from {} on", rfc3339::format(not_before.as_secs())), facts)
+        }
         E::NotValidForName | E::NotValidForNameContext { .. } | E::UnknownIssuer if is_elsewhere(facts) => {
             portal(facts, "a certificate that is not the service's")
         }
@@ -201,6 +191,23 @@ fn certificate(why: &CertificateError, facts: &Facts) -> Closing {
         )),
         E::Revoked => Closing::Certificate(format!("the certificate of {host} was taken back by its authority")),
         other => Closing::Certificate(format!("the certificate of {host} is not accepted ({other:?})")),
+    }
+}
+
+/// A certificate that is not valid now. By a clock that nobody has set, that says nothing yet.
+fn out_of_time(how: &str, facts: &Facts) -> Closing {
+    let (host, clock, now) = (facts.host, facts.clock, rfc3339::format(facts.clock.unix_s));
+    if let Some(closing) = clock_trouble(clock) {
+        return closing;
+    }
+    match clock.is_synchronised {
+        Some(false) => Closing::Clock(format!(
+            "the certificate of {host} {how}, but the clock may not be set (it says {now}): waiting for time \
+             synchronisation (`timedatectl` tells how it stands); if the clock is right, who runs {host} must act"
+        )),
+        Some(true) | None => Closing::Certificate(format!(
+            "the certificate of {host} {how}; it is {now} here: if the clock is right (`date`), who runs {host} must act"
+        )),
     }
 }
 
@@ -350,8 +357,8 @@ mod tests {
             let rows = vec![
                 (expired(), "clock", says.as_str()),
                 (not_yet(), "clock", "waiting for time synchronisation"),
-                (certificate(CertificateError::Expired), "clock", "not set"),
-                (certificate(CertificateError::NotValidYet), "clock", "not set"),
+                (certificate(CertificateError::Expired), "clock", "not"),
+                (certificate(CertificateError::NotValidYet), "clock", "not"),
                 (certificate(CertificateError::UnknownIssuer), "certificate", "authority"),
                 (other_name(), "certificate", "another name"),
             ];

@@ -339,7 +339,10 @@ mod tests {
     }
 
     fn accepted(listener: &TcpListener) -> WebSocket<TcpStream> {
-        accept(listener.accept().unwrap().0).unwrap()
+        let socket = listener.accept().unwrap().0;
+        // A link that stands still fails a test instead of holding it up.
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        accept(socket).unwrap()
     }
 
     /// Whether somebody has knocked within 100 ms.
