@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use mynah::emulator::{Emulator, Options, Output, Script, Sounds};
+use mynah::emulator::{Emulator, Options, Output, Script, Sessions, Sounds};
 use mynah::units::Time;
 
 /// A reply that is under way when the next message comes, one that waits for an answer, and echoes.
@@ -14,7 +14,7 @@ static PARSED: LazyLock<Option<Arc<Script>>> =
 
 /// What a client begins with: windows of its own, the service's detection, nothing.
 const SETUPS: [&str; 3] = [
-    r#"{"setup":{"model":"models/gemini-3.8-live","realtimeInputConfig":{"automaticActivityDetection":{"disabled":true}}}}"#,
+    r#"{"setup":{"model":"models/gemini-3.8-live","sessionResumption":{},"realtimeInputConfig":{"automaticActivityDetection":{"disabled":true}}}}"#,
     r#"{"setup":{"model":"models/gemini-3.8-live","outputAudioTranscription":{}}}"#,
     "",
 ];
@@ -27,16 +27,20 @@ const OUTPUTS_MAX: usize = 4096;
 /// Tries one input.
 pub fn run(bytes: &[u8]) {
     let Some(script) = PARSED.as_ref() else { panic!("the script is sound") };
-    for setup in SETUPS {
-        let options = Options { key: Some("a key".into()), ..Options::default() };
-        let mut emulator = Emulator::new(script.clone(), options);
+    // One service for all: a later connection may take up what an earlier one left.
+    let sessions = Sessions::default();
+    for (session, setup) in (0..).zip(SETUPS) {
+        let options = Options { key: Some("a key".into()), session, ..Options::default() };
+        let mut emulator = Emulator::new(script.clone(), options, sessions.clone());
         let mut now = Time::from_ms(5);
         let mut is_closed = false;
         for message in std::iter::once(setup.as_bytes()).filter(|m| !m.is_empty()).chain(bytes.split(|b| *b == b'\n')) {
             emulator.handle_message(message, now);
             now = keep_deadlines(&mut emulator, now, WAKES, &mut is_closed) + Duration::from_millis(20);
         }
-        keep_deadlines(&mut emulator, now, WAKES_AFTER, &mut is_closed);
+        now = keep_deadlines(&mut emulator, now, WAKES_AFTER, &mut is_closed);
+        emulator.handle_end(now);
+        drain(&mut emulator, now, &mut is_closed);
     }
 }
 
@@ -58,7 +62,7 @@ fn drain(emulator: &mut Emulator, now: Time, is_closed: &mut bool) -> Option<Tim
                 assert!(reason.len() <= 123 && !*is_closed);
                 *is_closed = true;
             }
-            Output::Heard(voice) => assert!(voice.rate.0 > 0),
+            Output::Heard(voice) | Output::Cut(voice) => assert!(voice.rate.0 > 0),
             Output::Log(_) => {}
             Output::Timeout(at) => {
                 assert!(at.is_none_or(|at| at > now && !*is_closed), "{at:?} is not ahead of {now}");

@@ -3,18 +3,22 @@
 //! Two bytes of code, one that chooses a phrase, one that says where it stands, two for which of its letters are
 //! large; the rest is the text around it.
 
-use std::mem::{Discriminant, discriminant};
+use mynah::live::close::{Closing, Part, Refusal, Stage, Verdict, classify};
 
-use mynah::live::close::{Closing, Part, Refusal, Verdict, classify};
+/// Codes that by themselves mean that a retry is worth it, and that the setup was wrong.
+const OTHER_CODE: u16 = 4999;
+const INVALID_CODE: u16 = 1007;
 
 /// Whether a verdict is the phrase's.
 type IsIts = fn(&Verdict) -> bool;
 
 /// Phrases of the service and what they mean before the session is ready (live-protocol.md 7.1).
-const PHRASES: [(&str, IsIts); 13] = [
+const PHRASES: [(&str, IsIts); 16] = [
     ("api key not valid", is_key),
     ("api key expired", is_key),
     ("unregistered callers", is_key),
+    ("invalid authentication credentials", is_key),
+    ("token expired", |v| *v == Verdict::Renew),
     ("user location is not supported", |v| matches!(v, Verdict::Refused(Refusal::Region(_)))),
     ("is not found for api version", is_model),
     ("not supported for bidigeneratecontent", is_model),
@@ -24,6 +28,7 @@ const PHRASES: [(&str, IsIts); 13] = [
     ("resource_exhausted", |v| *v == Verdict::Pause),
     ("invalid json payload", is_setup),
     ("unknown name", is_setup),
+    ("requested entity was not found", is_model),
     ("internal error", |v| *v == Verdict::Retry),
 ];
 
@@ -54,18 +59,20 @@ pub fn run(bytes: &[u8]) {
         Closing::Broker(text.clone()),
         Closing::Error(text.clone()),
     ] {
-        for was_ready in [false, true] {
-            let verdict = classify(&closing, was_ready);
-            if let Verdict::Refused(refusal) = &verdict {
+        for bits in 0..8u8 {
+            let stage = Stage { was_ready: bits & 1 > 0, had_handle: bits & 2 > 0, has_token: bits & 4 > 0 };
+            if let Verdict::Refused(refusal) = classify(&closing, stage) {
                 assert!(!refusal.to_string().is_empty() && matches!(refusal.exit_code(), 77 | 78));
             }
         }
         assert!(!closing.to_string().is_empty() || text.is_empty());
     }
 
-    // A text that means something by itself may speak before the phrase.
-    let frame = |reason: &str| classify(&Closing::Frame { code, reason: reason.into() }, false);
-    if kind(&frame(&text)) != kind(&frame("")) {
+    // A text that means something by itself may speak before the phrase. One that means nothing leaves it to the code.
+    let fresh = Stage { was_ready: false, had_handle: false, has_token: false };
+    let frame = |code, reason: &str| classify(&Closing::Frame { code, reason: reason.into() }, fresh);
+    let means_nothing = frame(OTHER_CODE, &text) == Verdict::Retry && is_setup(&frame(INVALID_CODE, &text));
+    if !means_nothing {
         return;
     }
     let (phrase, is_its) = PHRASES[usize::from(*choice) % PHRASES.len()];
@@ -77,11 +84,6 @@ pub fn run(bytes: &[u8]) {
         .collect();
     let at = text.floor_char_boundary(usize::from(*place) * text.len() / 255);
     let reason = format!("{}{written}{}", &text[..at], &text[at..]);
-    assert!(is_its(&frame(&reason)), "{code} {reason:?} gives {:?}", frame(&reason));
-}
-
-/// What a verdict is, whatever text it repeats.
-fn kind(verdict: &Verdict) -> (Discriminant<Verdict>, Option<Discriminant<Refusal>>) {
-    let refusal = if let Verdict::Refused(refusal) = verdict { Some(discriminant(refusal)) } else { None };
-    (discriminant(verdict), refusal)
+    let verdict = frame(code, &reason);
+    assert!(is_its(&verdict), "{code} {reason:?} gives {verdict:?}");
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use mynah::emulator::{Emulator, Options, Output, Script, Sound, Sounds};
+use mynah::emulator::{Emulator, Options, Output, Script, Sessions, Sound, Sounds};
 use mynah::units::{Hertz, Time};
 
 /// Turns that are asked for.
@@ -27,7 +27,7 @@ pub fn run(bytes: &[u8]) {
 }
 
 fn play(script: Script) {
-    let mut emulator = Emulator::new(Arc::new(script), Options::default());
+    let mut emulator = Emulator::new(Arc::new(script), Options::default(), Sessions::default());
     let mut now = Time::from_ms(5);
     emulator.handle_message(br#"{"setup":{"model":"models/gemini-3.8-live"}}"#, now);
     now = keep_deadlines(&mut emulator, now);
@@ -57,7 +57,7 @@ fn drain(emulator: &mut Emulator, now: Time) -> Option<Time> {
                 assert!(reason.len() <= 123 && !is_closed);
                 is_closed = true;
             }
-            Output::Heard(_) | Output::Log(_) => {}
+            Output::Heard(_) | Output::Cut(_) | Output::Log(_) => {}
             Output::Timeout(at) => {
                 assert!(at.is_none_or(|at| at > now && !is_closed), "{at:?} is not ahead of {now}");
                 return at;
