@@ -2,7 +2,7 @@
 # Installs what the tests need and runs them all: first the tiers that need no device, then the line over real
 # ALSA, a real TLS WebSocket and strangers' clients.
 #   sh tests/run.sh           everything
-#   sh tests/run.sh --quick   only the tiers without devices (under a minute after the build)
+#   sh tests/run.sh --quick   only the tiers without devices (a few minutes after the build)
 set -eu
 cd "$(dirname "$0")/.."
 . board/host-setup.sh
@@ -16,6 +16,9 @@ cargo test --locked
 say "the fuzz targets"
 cargo check --locked --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target
 [ "${1:-}" = --quick ] && exit 0
+
+say "bad networks, what takes longer"
+cargo test --locked --test network -- --ignored --nocapture half_a_minute a_reconnection
 
 need_packages pulseaudio pulseaudio-utils libasound2-plugins openssl python3 python3-venv
 say "the line: real libasound, real TLS WebSocket, strangers' clients"

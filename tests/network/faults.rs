@@ -102,6 +102,7 @@ fn a_connection_that_is_half_open() {
 }
 
 #[test]
+#[ignore = "takes a minute; sh tests/run.sh runs it"]
 fn a_network_that_holds_everything_for_half_a_minute() {
     let mut rig = Rig::new("held", ANSWER, KEEP_OPEN);
     let said = rig.say(5.0, |rig| {

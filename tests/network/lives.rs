@@ -104,7 +104,7 @@ fn a_rotation_with_a_handle_takes_less_than_300_ms() {
 }
 
 #[test]
-#[ignore = "takes four minutes: only a drop after ten good seconds is not made to wait"]
+#[ignore = "takes four minutes, for only a drop after ten good seconds is not made to wait; sh tests/run.sh runs it"]
 fn a_reconnection_with_a_handle_takes_less_than_300_ms() {
     let mut rig = Rig::new("reconnections", ANSWER, KEEP_OPEN);
     have_a_word(&mut rig, 1);
