@@ -10,6 +10,7 @@
 //! | link → core | [`LinkReport`] | [`LINK_EVENTS_MAX`] | the link stops reading; TCP holds the server back |
 //! | core → speaker | [`SpeakerOrder`] | [`SPEAKER_QUEUE_MS`] of sound | the turn is ended and traced; ends and flushes are kept |
 //! | speaker → core | [`SpeakerFact`] | [`SPEAKER_FACTS_MAX`] | coalesced |
+//! | core → keeper | what outlives the program | the newest | it replaces the one before; the disk is never waited for |
 //! | core → tools | [`ToolOrder`] | [`TOOL_ORDERS_MAX`] | the call is answered with "busy" |
 //! | tools → core | [`ToolReply`] | [`TOOL_ORDERS_MAX`] | the errand waits |
 //!

@@ -42,6 +42,7 @@
 //! - No audio thread allocates, locks or logs while sound flows.
 //! - No queue is unbounded; [`flow`] names each limit.
 //! - No key is in an address or a log, and no speech is logged above DEBUG.
+//! - No text of a person or of the server is in the flight recorder: [`trace`] has no place for one.
 //! - No "clear your queue and tell me when": a turn has an [`units::Epoch`], and what is older dies where it
 //!   stands.
 

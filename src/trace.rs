@@ -154,6 +154,8 @@ struct Trace {
     lost: u64,
     /// How often each thing happened since the start; as many as there are kinds in the program's text.
     totals: Vec<(Lane, &'static str, u64)>,
+    /// The next deadline and what it is for.
+    deadline: Option<(Time, &'static str)>,
 }
 
 impl Trace {
@@ -199,7 +201,10 @@ impl Trace {
     }
 
     fn text(&self, names: &[String]) -> String {
-        let mut out = String::new();
+        let mut out = match self.deadline {
+            Some((at, what)) => format!("the next timer: {what}, at second {}\n\n", seconds(at)),
+            None => "no timer runs: it waits for something to happen\n\n".to_string(),
+        };
         self.totals_text(&mut out);
         match self.lost {
             0 => out.push_str("\nall that happened, the newest last:\n\n"),
@@ -287,6 +292,11 @@ impl Recorder {
     /// Adds an entry.
     pub fn add(&self, at: Time, entry: Entry) {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).add(at, entry);
+    }
+
+    /// Notes the next deadline and what it is for; none where only something from outside goes on.
+    pub fn wait_for(&self, deadline: Option<(Time, &'static str)>) {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).deadline = deadline;
     }
 
     /// The whole record as text, for people.
@@ -377,6 +387,14 @@ mod tests {
         assert!(recorder.text().contains("7 earlier lines are gone"));
         recorder.add(Time::ZERO, Entry::new("core", "m").name(recorder.name("what a stranger said")));
         assert!(recorder.text().contains("(unknown name)"));
+    }
+
+    #[test]
+    fn what_is_waited_for_stands_above() {
+        let recorder = recorder();
+        assert!(recorder.text().starts_with("no timer runs"));
+        recorder.wait_for(Some((Time::from_ms(1234), "connect again")));
+        assert!(recorder.text().starts_with("the next timer: connect again, at second 1.234\n"));
     }
 
     #[test]

@@ -220,6 +220,7 @@ impl Core {
             match output {
                 Output::Timeout(deadline) => {
                     self.deadline = deadline;
+                    self.recorder.wait_for(deadline.map(|(at, reason)| (at, note::timer_what(reason))));
                     return deadline.map(|(at, _)| at);
                 }
                 Output::Event(what) => (self.outputs.watcher)(&Event { at: now, what }),

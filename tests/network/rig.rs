@@ -95,14 +95,11 @@ impl Rig {
     /// Starts `mynah run`, again where it was killed.
     pub fn start_mynah(&mut self) {
         let mut command = Command::new("sh");
-        let state = self.folder.join("state");
         command.args(["-c", "hand=$1; shift; exec \"$0\" \"$@\" <>\"$hand\"", MYNAH]).arg(self.folder.join("hand"));
         command.args(["-v", "run", "--hand", "--config"]).arg(self.folder.join("mynah.toml"));
         command.arg("--board").arg(self.folder.join("board.toml")).arg("--events").arg(self.events_path());
+        command.arg("--state").arg(self.folder.join("state"));
         command.env("GEMINI_API_KEY", "key-of-the-network-tests");
-        if state.exists() {
-            command.arg("--state").arg(state);
-        }
         self.mynah = Some(Process::start("mynah", &self.folder, &mut command));
     }
 
