@@ -11,6 +11,8 @@
 
 #[path = "session/chance.rs"]
 mod chance;
+#[path = "session/ledger.rs"]
+mod ledger;
 #[path = "session/notation.rs"]
 mod notation;
 #[path = "session/play.rs"]
