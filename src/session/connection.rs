@@ -7,7 +7,7 @@ use super::timers::Reason;
 use super::turn::{Missing, Model};
 use super::{Output, Session};
 use crate::config::agent::Connection;
-use crate::flow::{Closed, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, ToolReply, What};
+use crate::flow::{Closed, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, What};
 use crate::live::client::{self, Message};
 use crate::live::close::{Part, Refusal};
 use crate::live::setup::{self, Begin};
@@ -188,17 +188,22 @@ impl Session {
         self.send_kept(now);
     }
 
-    /// A session that is resumed with open calls is stuck until each is answered (live-protocol.md 6.1).
+    /// A session that is resumed with open calls is stuck until each is answered (live-protocol.md 6.1). An answer
+    /// that the service has already is not minded.
     fn tell_lost_calls(&mut self, is_resumed: bool) {
+        for reply in self.calls.take_unsure().into_iter().filter(|_| is_resumed) {
+            self.calls.answered(&reply);
+            let response = client::response_of(&reply.result);
+            self.send(Message::ToolResponse { id: reply.id, name: reply.name, response });
+        }
         for lost in self.calls.take_lost(&mut self.timers) {
             let (id, name) = (lost.id, lost.name);
             let outcome = super::again::outcome(lost.result.as_ref());
             self.again.done(&name, &outcome);
             if is_resumed {
                 let why = format!("the connection broke before this could be answered; what became of it: {outcome}");
-                let reply = ToolReply { id: id.clone(), name: name.clone(), result: Err(why) };
-                let response = client::response_of(&reply.result);
-                self.send(Message::ToolResponse { id: reply.id, name: reply.name, response });
+                let response = client::response_of(&Err(why));
+                self.send(Message::ToolResponse { id: id.clone(), name: name.clone(), response });
             }
             self.event(What::ToolLost { id, name, is_told: is_resumed });
         }

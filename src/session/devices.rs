@@ -93,6 +93,7 @@ impl Session {
     }
 
     pub(super) fn answer(&mut self, answer: calls::Answer, now: Time) {
+        self.calls.answered(&answer.reply);
         let ToolReply { id, name, result } = answer.reply;
         self.again.done(&name, &again::outcome(Some(&result)));
         let response = client::response_of(&result);

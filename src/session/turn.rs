@@ -298,7 +298,8 @@ impl Turn {
         match self.model {
             Model::Replying { .. } => timers.set(Reason::Progress, now + self.terms.progress_timeout),
             Model::Generated { .. } => timers.set(Reason::Progress, now + self.complete_timeout()),
-            Model::Idle | Model::Awaited { .. } => {}
+            Model::Awaited { .. } => timers.set(Reason::Answer, now + self.terms.answer_timeout),
+            Model::Idle => {}
         }
     }
 

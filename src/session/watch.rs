@@ -186,6 +186,7 @@ impl Session {
     pub(super) fn turn_over(&mut self, reason: Option<String>, now: Time) {
         self.event(What::TurnOver { reason });
         self.uplink.answered();
+        self.calls.turn_over();
         self.again.forget();
         self.history.turn_over();
         self.leave.turn_over(now);
