@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Session;
 use super::playback::State;
+use super::uplink::KEPT_FOR;
 use crate::flow::{Cue, What};
 use crate::live::client::Message;
 use crate::units::{Epoch, Time};
@@ -28,8 +29,8 @@ pub struct Again {
     tries: u8,
     /// Tools that were called for it, each with its outcome.
     deeds: Vec<String>,
-    /// To be asked in words when there is a connection.
-    is_in_words: bool,
+    /// To be asked in words when there is a connection; since this time.
+    words_since: Option<Time>,
     /// To be sounded when this turn has been heard as far as it came.
     cue_after: Option<(Epoch, Cue)>,
 }
@@ -43,7 +44,7 @@ impl Again {
 
     /// The user speaks before it could be asked again: then what they say now counts.
     pub fn dropped(&mut self) {
-        self.is_in_words = false;
+        self.words_since = None;
         self.cue_after = None;
     }
 
@@ -56,7 +57,17 @@ impl Again {
 
     /// Whether words wait for a connection.
     pub fn is_waiting(&self) -> bool {
-        self.is_in_words
+        self.words_since.is_some()
+    }
+
+    /// When the words that wait are too old to be asked: as old as speech may be.
+    pub fn expires_at(&self) -> Option<Time> {
+        self.words_since.map(|since| since + KEPT_FOR)
+    }
+
+    /// Drops words that are too old. Answers whether there were any.
+    pub fn expire(&mut self, now: Time) -> bool {
+        self.words_since.take_if(|since| *since + KEPT_FOR <= now).is_some()
     }
 }
 
@@ -94,7 +105,7 @@ impl Session {
         self.again.tries = self.again.tries.saturating_add(1);
         if !is_asked_again {
             self.uplink.answered();
-            self.again.is_in_words = false;
+            self.again.words_since = None;
         }
         self.event(What::ReplyLost { epoch, why: why.to_string(), is_asked_again });
         let cue = if is_asked_again { Cue::Again } else { Cue::Lost };
@@ -116,13 +127,15 @@ impl Session {
             return true;
         }
         // Nobody knows any more what was asked, unless the service does or has told it.
-        self.again.is_in_words = self.resume.has_handle(now) || !self.history.user_text().is_empty();
-        self.again.is_in_words
+        let is_known = self.resume.has_handle(now) || !self.history.user_text().is_empty();
+        self.again.words_since = is_known.then_some(now);
+        is_known
     }
 
-    /// Asks in words what is to be asked so. `is_known`: the service knows the conversation.
+    /// Asks in words what is to be asked so. `is_known`: the service knows the question.
     pub(super) fn ask_in_words(&mut self, is_known: bool, now: Time) {
-        if !self.uplink.is_idle() || !std::mem::take(&mut self.again.is_in_words) {
+        // Who speaks already is not waiting for an older answer.
+        if self.again.words_since.take().is_none() || !self.uplink.is_idle() {
             return;
         }
         let heard = self.history.user_text();

@@ -184,7 +184,7 @@ impl Session {
             Start::Fresh => self.account.session_began(),
         }
         self.tell_lost_calls(start == Start::Resumed);
-        self.ask_in_words(start != Start::Fresh, now);
+        self.ask_in_words(start == Start::Resumed, now);
         self.send_kept(now);
     }
 
@@ -276,6 +276,5 @@ impl Session {
                 self.reply_lost(Some(epoch), why, now);
             }
         }
-        self.uplink.arm(&mut self.timers);
     }
 }

@@ -228,20 +228,16 @@ impl Uplink {
         self.asked = None;
     }
 
-    /// Sets [`Reason::Kept`] for the finished window that is too old first.
-    pub fn arm(&self, timers: &mut Timers) {
-        match self.windows.iter().filter_map(Window::expires_at).min() {
-            Some(at) => timers.set(Reason::Kept, at),
-            None => timers.clear(Reason::Kept),
-        }
+    /// When the finished window that is too old first is.
+    pub fn expires_at(&self) -> Option<Time> {
+        self.windows.iter().filter_map(Window::expires_at).min()
     }
 
     /// [`Reason::Kept`] passed: drops finished windows of which nothing was sent and that are too old now.
     /// Answers their milliseconds.
-    pub fn expire(&mut self, now: Time, timers: &mut Timers) -> u64 {
+    pub fn expire(&mut self, now: Time) -> u64 {
         let before_ms = self.kept_ms();
         self.windows.retain(|window| window.expires_at().is_none_or(|at| at > now));
-        self.arm(timers);
         before_ms - self.kept_ms()
     }
 

@@ -32,7 +32,6 @@ impl Session {
                 self.event(What::GateClosed { cause });
                 self.uplink.close(cause);
                 self.send_kept(now);
-                self.uplink.arm(&mut self.timers);
             }
             GateEvent::Dropped(cause) => self.event(What::PressDropped { cause }),
             GateEvent::Lost(hops) => {
@@ -60,7 +59,6 @@ impl Session {
                 self.event(What::SpeechLost { ms, why });
                 self.cue(Cue::Lost);
                 self.uplink.close(CloseCause::TooLong);
-                self.uplink.arm(&mut self.timers);
                 self.out.push_back(Output::Gate(GateNote::Abort));
             }
         }
