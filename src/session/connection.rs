@@ -258,6 +258,9 @@ impl Session {
         }
         self.pinged_at = None;
         self.leave = Leave::default();
+        if self.uplink.is_window_open() {
+            self.history.window_lost();
+        }
         let lost_ms = self.uplink.link_lost();
         if lost_ms > 0 {
             let why = format!("the connection ended, and more than {} s of speech are not kept", SPEECH_KEPT_MS / 1000);
@@ -270,11 +273,16 @@ impl Session {
         }
         match self.turn.link_lost(&mut self.timers) {
             Missing::Nothing => {}
+            Missing::End => self.turn_over(Some(why.to_string()), now),
             Missing::All => self.reply_lost(None, why, now),
             Missing::Rest { epoch } => {
                 self.end_of_sound(epoch);
                 self.reply_lost(Some(epoch), why, now);
             }
+        }
+        // Whom the next connection finds without memory must be told of this turn too, unless it is asked again.
+        if !self.again.is_waiting() && !self.uplink.is_asking_again() {
+            self.history.turn_over();
         }
     }
 }

@@ -65,6 +65,11 @@ impl History {
         self.model.clear();
     }
 
+    /// The window that was being sent is sent anew, and its words are told again.
+    pub fn window_lost(&mut self) {
+        self.user.clear();
+    }
+
     /// The words, the oldest first.
     pub fn said(&self) -> Vec<Said> {
         self.said.iter().cloned().collect()

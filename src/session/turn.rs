@@ -331,6 +331,7 @@ impl Turn {
             Model::Awaited { is_wanted: true, .. } => Missing::All,
             Model::Replying { epoch, is_cut: false } => Missing::Rest { epoch },
             Model::Generated { epoch, is_cut: false } if is_filler => Missing::Rest { epoch },
+            Model::Generated { is_cut: false, .. } => Missing::End,
             Model::Idle | Model::Awaited { .. } | Model::Replying { .. } | Model::Generated { .. } => Missing::Nothing,
         }
     }
@@ -341,6 +342,8 @@ impl Turn {
 pub enum Missing {
     /// Nothing that anyone waits for.
     Nothing,
+    /// Only the word that the turn is over.
+    End,
     /// The whole answer.
     All,
     /// The rest of this turn.

@@ -223,6 +223,11 @@ impl Uplink {
         }
     }
 
+    /// Whether a window waits to be sent once more, or is being.
+    pub fn is_asking_again(&self) -> bool {
+        self.windows.iter().any(|window| window.is_again)
+    }
+
     /// The reply to the last window is whole, or nobody wants it any more.
     pub fn answered(&mut self) {
         self.asked = None;
