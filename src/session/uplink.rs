@@ -114,7 +114,7 @@ impl Uplink {
 
     /// The gate opened a window. What only waits to be asked again is worth nothing any more.
     pub fn open(&mut self) {
-        self.windows.retain(|window| !window.is_again || window.is_started);
+        self.drop_again();
         self.windows.push_back(Window::default());
         self.is_gate_open = true;
     }
@@ -221,6 +221,11 @@ impl Uplink {
             }
             _ => false,
         }
+    }
+
+    /// Drops a window that waits to be sent once more.
+    pub fn drop_again(&mut self) {
+        self.windows.retain(|window| !window.is_again || window.is_started);
     }
 
     /// Whether a window waits to be sent once more, or is being.

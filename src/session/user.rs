@@ -1,7 +1,8 @@
 //! The user's side: what the gate says, and what of it goes out.
 
+use super::timers::Reason;
 use super::uplink::{Sent, Taken};
-use super::{Output, Session};
+use super::{Output, Session, playback};
 use crate::audio::{HOP_MS, Speech, UPLINK_RATE};
 use crate::flow::{CloseCause, Cue, GateEvent, GateNote, LinkOrder, SPEECH_KEPT_MS, SpeakerOrder, What};
 use crate::live::client::Message;
@@ -13,6 +14,8 @@ impl Session {
             GateEvent::Pressed => {
                 self.event(What::Pressed);
                 self.cut();
+                // Somebody is there: the idle time begins anew.
+                self.timers.clear(Reason::Idle);
                 // The connection is made while the person draws breath.
                 self.open_link(now);
             }
@@ -66,6 +69,11 @@ impl Session {
 
     /// The user wants to be heard: whatever the model says is over, here and now.
     pub(super) fn cut(&mut self) {
+        if self.playback.state() != playback::State::Silent {
+            // Also what broke off before and was to be asked again: who wants it to stop does not want it twice.
+            self.uplink.drop_again();
+            self.again.dropped();
+        }
         let cut = self.turn.cut();
         if cut.is_some() {
             self.uplink.answered();
