@@ -27,6 +27,8 @@ const OUTCOME_MAX: usize = 300;
 #[derive(Debug, Default)]
 pub struct Again {
     tries: u8,
+    /// When the question began: calls from before are of an older one.
+    since: Time,
     /// Tools that were called for it, each with its outcome.
     deeds: Vec<String>,
     /// To be asked in words when there is a connection; since this time.
@@ -37,9 +39,14 @@ pub struct Again {
 
 impl Again {
     /// The user asks something new.
+    pub fn began(&mut self, now: Time) {
+        self.forget();
+        self.since = now;
+    }
+
+    /// The question was answered.
     pub fn forget(&mut self) {
-        let cue_after = self.cue_after.take();
-        *self = Again { cue_after, ..Again::default() };
+        *self = Again { since: self.since, cue_after: self.cue_after.take(), ..Again::default() };
     }
 
     /// The user speaks before it could be asked again: then what they say now counts.
@@ -48,9 +55,9 @@ impl Again {
         self.cue_after = None;
     }
 
-    /// A tool was called for the question, and this came of it.
-    pub fn done(&mut self, name: &str, outcome: &str) {
-        if self.deeds.len() < DEEDS_MAX {
+    /// A tool was called, and this came of it.
+    pub fn done(&mut self, name: &str, called_at: Time, outcome: &str) {
+        if called_at >= self.since && self.deeds.len() < DEEDS_MAX {
             self.deeds.push(format!("{name} ({outcome})"));
         }
     }
@@ -122,7 +129,7 @@ impl Session {
 
     /// The answer, or its rest, is to be asked for with the voice or in words. False where neither can be.
     fn prepare_to_ask(&mut self, now: Time) -> bool {
-        let is_anything_done = !self.again.deeds.is_empty() || self.calls.is_any_lost();
+        let is_anything_done = !self.again.deeds.is_empty() || self.calls.is_any_lost_since(self.again.since);
         if !is_anything_done && self.uplink.ask_again(now) {
             return true;
         }

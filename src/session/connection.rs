@@ -193,7 +193,7 @@ impl Session {
         for lost in self.calls.take_lost(&mut self.timers) {
             let (id, name) = (lost.id, lost.name);
             let outcome = super::again::outcome(lost.result.as_ref());
-            self.again.done(&name, &outcome);
+            self.again.done(&name, lost.called_at, &outcome);
             if is_resumed {
                 let why = format!("the connection broke before this could be answered; what became of it: {outcome}");
                 let reply = ToolReply { id: id.clone(), name: name.clone(), result: Err(why) };

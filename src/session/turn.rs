@@ -298,6 +298,10 @@ impl Turn {
         match self.model {
             Model::Replying { .. } => timers.set(Reason::Progress, now + self.terms.progress_timeout),
             Model::Generated { .. } => timers.set(Reason::Progress, now + self.complete_timeout()),
+            // There was a sign of life before, and nothing of the answer yet.
+            Model::Awaited { .. } if !timers.is_set(Reason::Answer) => {
+                timers.set(Reason::Progress, now + self.terms.progress_timeout);
+            }
             Model::Idle | Model::Awaited { .. } => {}
         }
     }

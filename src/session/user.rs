@@ -103,7 +103,7 @@ impl Session {
         uplink.send(now, timers, |what| sent.push(what));
         for what in sent {
             match what {
-                Sent::Started { is_again } => self.window_started(is_again),
+                Sent::Started { is_again } => self.window_started(is_again, now),
                 Sent::Message(message) => {
                     let ms = spoken_ms(&message);
                     self.out.push_back(Output::Link(LinkOrder::Send(message)));
@@ -119,9 +119,9 @@ impl Session {
         }
     }
 
-    fn window_started(&mut self, is_again: bool) {
+    fn window_started(&mut self, is_again: bool, now: Time) {
         if !is_again {
-            self.again.forget();
+            self.again.began(now);
             self.history.turn_over();
         }
         self.user_text.clear();
