@@ -152,7 +152,10 @@ impl Session {
     fn go_without(&mut self, part: Option<Part>, why: &str) {
         match part {
             None => {}
-            Some(Part::Handle) if self.resume.forget() => self.event(What::SessionLost { why: why.to_string() }),
+            // The words that it was told, where there was no handle: they would be refused again.
+            Some(Part::Handle) if self.resume.forget() | self.history.refused() => {
+                self.event(What::SessionLost { why: why.to_string() })
+            }
             Some(Part::Handle) => {}
             Some(Part::Voice) => {
                 self.variant.without_voice = true;
@@ -180,7 +183,10 @@ impl Session {
         self.resume.taken();
         match start {
             Start::Resumed => {}
-            Start::Told => self.send(Message::History(self.history.said())),
+            Start::Told => {
+                self.send(Message::History(self.history.said()));
+                self.history.told();
+            }
             Start::Fresh => self.account.session_began(),
         }
         self.tell_lost_calls(start == Start::Resumed);
