@@ -49,21 +49,27 @@ impl Leave {
 }
 
 impl Session {
+    /// Asks for a connection where there is none. When the day's limit is reached only what is under way gets one.
     pub(super) fn open_link(&mut self, now: Time) {
-        if self.account.spent().is_none() {
+        if self.account.spent().is_none() || self.is_anybody_waiting() {
             let change = self.link.open(now, &mut self.timers);
             self.apply(change, now);
         }
     }
 
-    /// Whether anybody waits for a connection.
+    /// Whether a connection is to be there.
     pub(super) fn needs_link(&self) -> bool {
         self.agent.session.connection == Connection::KeepOpen
             || !self.link.has_been_ready()
-            || !self.uplink.is_idle()
+            || self.calls.is_any_lost()
+            || self.is_anybody_waiting()
+    }
+
+    /// Whether somebody spoke or speaks, and the service owes them something.
+    fn is_anybody_waiting(&self) -> bool {
+        !self.uplink.is_idle()
             || !matches!(self.turn.model(), Model::Idle)
             || self.calls.is_any_open()
-            || self.calls.is_any_lost()
             || self.again.is_waiting()
     }
 

@@ -255,9 +255,10 @@ impl Session {
     }
 
     fn handle_day(&mut self, day: u32, now: Time) {
+        let was_resting = self.is_spent_told;
         if self.account.today(day) {
             self.is_spent_told = false;
-            if self.agent.session.connection == Connection::KeepOpen && self.link.has_been_ready() {
+            if was_resting && self.agent.session.connection == Connection::KeepOpen {
                 self.open_link(now);
             }
         }
