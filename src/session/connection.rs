@@ -250,8 +250,15 @@ impl Session {
     }
 
     fn rotate(&mut self, now: Time) {
+        if self.link.is_left_in_haste(now) {
+            let why = "the service closes its connections as soon as they are made";
+            let change = self.link.give_up(why, now, &mut self.timers);
+            return self.apply(change, now);
+        }
         self.close_link(Closed::Rotation, now);
-        self.open_link(now);
+        if self.needs_link() {
+            self.open_link(now);
+        }
     }
 
     /// Closes the connection from here.
