@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Session;
 use super::playback::State;
+use super::uplink::KEPT_FOR;
 use crate::flow::{Cue, What};
 use crate::live::client::Message;
 use crate::units::{Epoch, Time};
@@ -26,37 +27,54 @@ const OUTCOME_MAX: usize = 300;
 #[derive(Debug, Default)]
 pub struct Again {
     tries: u8,
+    /// When the question began: calls from before are of an older one.
+    since: Time,
     /// Tools that were called for it, each with its outcome.
     deeds: Vec<String>,
-    /// To be asked in words when there is a connection.
-    is_in_words: bool,
+    /// To be asked in words when there is a connection; since this time.
+    words_since: Option<Time>,
     /// To be sounded when this turn has been heard as far as it came.
     cue_after: Option<(Epoch, Cue)>,
 }
 
 impl Again {
     /// The user asks something new.
+    pub fn began(&mut self, now: Time) {
+        self.forget();
+        self.since = now;
+    }
+
+    /// The question was answered.
     pub fn forget(&mut self) {
-        let cue_after = self.cue_after.take();
-        *self = Again { cue_after, ..Again::default() };
+        *self = Again { since: self.since, cue_after: self.cue_after.take(), ..Again::default() };
     }
 
     /// The user speaks before it could be asked again: then what they say now counts.
     pub fn dropped(&mut self) {
-        self.is_in_words = false;
+        self.words_since = None;
         self.cue_after = None;
     }
 
-    /// A tool was called for the question, and this came of it.
-    pub fn done(&mut self, name: &str, outcome: &str) {
-        if self.deeds.len() < DEEDS_MAX {
+    /// A tool was called, and this came of it.
+    pub fn done(&mut self, name: &str, called_at: Time, outcome: &str) {
+        if called_at >= self.since && self.deeds.len() < DEEDS_MAX {
             self.deeds.push(format!("{name} ({outcome})"));
         }
     }
 
     /// Whether words wait for a connection.
     pub fn is_waiting(&self) -> bool {
-        self.is_in_words
+        self.words_since.is_some()
+    }
+
+    /// When the words that wait are too old to be asked: as old as speech may be.
+    pub fn expires_at(&self) -> Option<Time> {
+        self.words_since.map(|since| since + KEPT_FOR)
+    }
+
+    /// Drops words that are too old. Answers whether there were any.
+    pub fn expire(&mut self, now: Time) -> bool {
+        self.words_since.take_if(|since| *since + KEPT_FOR <= now).is_some()
     }
 }
 
@@ -94,7 +112,7 @@ impl Session {
         self.again.tries = self.again.tries.saturating_add(1);
         if !is_asked_again {
             self.uplink.answered();
-            self.again.is_in_words = false;
+            self.again.words_since = None;
         }
         self.event(What::ReplyLost { epoch, why: why.to_string(), is_asked_again });
         let cue = if is_asked_again { Cue::Again } else { Cue::Lost };
@@ -111,18 +129,20 @@ impl Session {
 
     /// The answer, or its rest, is to be asked for with the voice or in words. False where neither can be.
     fn prepare_to_ask(&mut self, now: Time) -> bool {
-        let is_anything_done = !self.again.deeds.is_empty() || self.calls.is_any_lost();
+        let is_anything_done = !self.again.deeds.is_empty() || self.calls.is_any_lost_since(self.again.since);
         if !is_anything_done && self.uplink.ask_again(now) {
             return true;
         }
         // Nobody knows any more what was asked, unless the service does or has told it.
-        self.again.is_in_words = self.resume.has_handle(now) || !self.history.user_text().is_empty();
-        self.again.is_in_words
+        let is_known = self.resume.has_handle(now) || !self.history.user_text().is_empty();
+        self.again.words_since = is_known.then_some(now);
+        is_known
     }
 
-    /// Asks in words what is to be asked so. `is_known`: the service knows the conversation.
+    /// Asks in words what is to be asked so. `is_known`: the service knows the question.
     pub(super) fn ask_in_words(&mut self, is_known: bool, now: Time) {
-        if !self.uplink.is_idle() || !std::mem::take(&mut self.again.is_in_words) {
+        // Who speaks already is not waiting for an older answer.
+        if self.again.words_since.take().is_none() || !self.uplink.is_idle() {
             return;
         }
         let heard = self.history.user_text();

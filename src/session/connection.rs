@@ -49,21 +49,27 @@ impl Leave {
 }
 
 impl Session {
+    /// Asks for a connection where there is none. When the day's limit is reached only what is under way gets one.
     pub(super) fn open_link(&mut self, now: Time) {
-        if self.account.spent().is_none() {
+        if self.account.spent().is_none() || self.is_anybody_waiting() {
             let change = self.link.open(now, &mut self.timers);
             self.apply(change, now);
         }
     }
 
-    /// Whether anybody waits for a connection.
+    /// Whether a connection is to be there.
     pub(super) fn needs_link(&self) -> bool {
         self.agent.session.connection == Connection::KeepOpen
             || !self.link.has_been_ready()
-            || !self.uplink.is_idle()
+            || self.calls.is_any_lost()
+            || self.is_anybody_waiting()
+    }
+
+    /// Whether somebody spoke or speaks, and the service owes them something.
+    fn is_anybody_waiting(&self) -> bool {
+        !self.uplink.is_idle()
             || !matches!(self.turn.model(), Model::Idle)
             || self.calls.is_any_open()
-            || self.calls.is_any_lost()
             || self.again.is_waiting()
     }
 
@@ -152,7 +158,10 @@ impl Session {
     fn go_without(&mut self, part: Option<Part>, why: &str) {
         match part {
             None => {}
-            Some(Part::Handle) if self.resume.forget() => self.event(What::SessionLost { why: why.to_string() }),
+            // The words that it was told, where there was no handle: they would be refused again.
+            Some(Part::Handle) if self.resume.forget() | self.history.refused() => {
+                self.event(What::SessionLost { why: why.to_string() })
+            }
             Some(Part::Handle) => {}
             Some(Part::Voice) => {
                 self.variant.without_voice = true;
@@ -180,11 +189,14 @@ impl Session {
         self.resume.taken();
         match start {
             Start::Resumed => {}
-            Start::Told => self.send(Message::History(self.history.said())),
+            Start::Told => {
+                self.send(Message::History(self.history.said()));
+                self.history.told();
+            }
             Start::Fresh => self.account.session_began(),
         }
         self.tell_lost_calls(start == Start::Resumed);
-        self.ask_in_words(start != Start::Fresh, now);
+        self.ask_in_words(start == Start::Resumed, now);
         self.send_kept(now);
     }
 
@@ -199,7 +211,7 @@ impl Session {
         for lost in self.calls.take_lost(&mut self.timers) {
             let (id, name) = (lost.id, lost.name);
             let outcome = super::again::outcome(lost.result.as_ref());
-            self.again.done(&name, &outcome);
+            self.again.done(&name, lost.called_at, &outcome);
             if is_resumed {
                 let why = format!("the connection broke before this could be answered; what became of it: {outcome}");
                 let response = client::response_of(&Err(why));
@@ -243,8 +255,15 @@ impl Session {
     }
 
     fn rotate(&mut self, now: Time) {
+        if self.link.is_left_in_haste(now) {
+            let why = "the service closes its connections as soon as they are made";
+            let change = self.link.give_up(why, now, &mut self.timers);
+            return self.apply(change, now);
+        }
         self.close_link(Closed::Rotation, now);
-        self.open_link(now);
+        if self.needs_link() {
+            self.open_link(now);
+        }
     }
 
     /// Closes the connection from here.
@@ -263,6 +282,9 @@ impl Session {
         }
         self.pinged_at = None;
         self.leave = Leave::default();
+        if self.uplink.is_window_open() {
+            self.history.window_lost();
+        }
         let lost_ms = self.uplink.link_lost();
         if lost_ms > 0 {
             let why = format!("the connection ended, and more than {} s of speech are not kept", SPEECH_KEPT_MS / 1000);
@@ -275,12 +297,16 @@ impl Session {
         }
         match self.turn.link_lost(&mut self.timers) {
             Missing::Nothing => {}
+            Missing::End => self.turn_over(Some(why.to_string()), now),
             Missing::All => self.reply_lost(None, why, now),
             Missing::Rest { epoch } => {
                 self.end_of_sound(epoch);
                 self.reply_lost(Some(epoch), why, now);
             }
         }
-        self.uplink.arm(&mut self.timers);
+        // Whom the next connection finds without memory must be told of this turn too, unless it is asked again.
+        if !self.again.is_waiting() && !self.uplink.is_asking_again() {
+            self.history.turn_over();
+        }
     }
 }

@@ -16,12 +16,20 @@ pub struct History {
     said: VecDeque<Said>,
     user: String,
     model: String,
+    /// The present connection was told the words, and nothing has been said on it since.
+    is_just_told: bool,
 }
 
 impl History {
     /// The last `turns` turns.
     pub fn new(turns: u32) -> History {
-        History { said_max: 2 * turns as usize, said: VecDeque::new(), user: String::new(), model: String::new() }
+        History {
+            said_max: 2 * turns as usize,
+            said: VecDeque::new(),
+            user: String::new(),
+            model: String::new(),
+            is_just_told: false,
+        }
     }
 
     /// Takes up what an earlier run left.
@@ -54,6 +62,7 @@ impl History {
             if !text.trim().is_empty() {
                 self.said.push_back(Said { by_user, text });
                 is_news = true;
+                self.is_just_told = false;
             }
         }
         self.bound();
@@ -63,6 +72,25 @@ impl History {
     /// The model's words of a reply that broke off are not what it said.
     pub fn reply_lost(&mut self) {
         self.model.clear();
+    }
+
+    /// The window that was being sent is sent anew, and its words are told again.
+    pub fn window_lost(&mut self) {
+        self.user.clear();
+    }
+
+    /// A fresh session is told the words.
+    pub fn told(&mut self) {
+        self.is_just_told = true;
+    }
+
+    /// The service refused something. Forgets the words where it may have been they. Answers whether it did.
+    pub fn refused(&mut self) -> bool {
+        let is_forgotten = std::mem::take(&mut self.is_just_told);
+        if is_forgotten {
+            self.said.clear();
+        }
+        is_forgotten
     }
 
     /// The words, the oldest first.

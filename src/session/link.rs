@@ -2,7 +2,7 @@
 //!
 //! The thread that owns the socket decides nothing; it is told to open and to close here. *Closed* is when
 //! nobody needs a connection, *down* when somebody does and there is none. What the next setup says is decided
-//! in [`super::resume`]; when a good connection is left for another, in [`super::rotation`].
+//! in [`super::resume`]; when a good connection is left for another, in `connection.rs`.
 
 use std::time::Duration;
 
@@ -75,6 +75,7 @@ pub struct Link {
     has_token: bool,
     /// The next attempt needs a token of its own.
     wants_new_token: bool,
+    was_left_young: bool,
 }
 
 impl Link {
@@ -89,6 +90,7 @@ impl Link {
             has_been_ready: false,
             has_token,
             wants_new_token: false,
+            was_left_young: false,
         }
     }
 
@@ -102,12 +104,12 @@ impl Link {
         matches!(self.state, State::Ready(_))
     }
 
-    /// Since when it is ready.
-    pub fn ready_since(&self) -> Option<Time> {
-        match self.state {
-            State::Ready(since) => Some(since),
-            _ => None,
-        }
+    /// The connection is about to be left for another. Answers whether it is young, as was the last that was left
+    /// so: a service that sends everybody away as soon as they come is not to be run in upon.
+    pub fn is_left_in_haste(&mut self, now: Time) -> bool {
+        let State::Ready(since) = self.state else { return false };
+        let is_young = now.since(since) < STABLE;
+        std::mem::replace(&mut self.was_left_young, is_young) && is_young
     }
 
     /// Whether a connection is there or being made.

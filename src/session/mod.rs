@@ -177,6 +177,7 @@ impl Session {
 
     /// Takes up what an earlier run left `age` ago; none where the clock cannot tell. Before [`Input::Start`].
     pub fn remember(&mut self, memory: Memory, age: Option<Duration>) {
+        self.kept = memory.clone();
         self.account.remember(memory.spent);
         if self.agent.session.keep == Keep::HandleAndWords && age.is_none_or(|age| age < memory::HANDLE_LIFE * 12) {
             self.history.remember(memory.said);
@@ -254,9 +255,10 @@ impl Session {
     }
 
     fn handle_day(&mut self, day: u32, now: Time) {
+        let was_resting = self.is_spent_told;
         if self.account.today(day) {
             self.is_spent_told = false;
-            if self.agent.session.connection == Connection::KeepOpen && self.link.has_been_ready() {
+            if was_resting && self.agent.session.connection == Connection::KeepOpen {
                 self.open_link(now);
             }
         }

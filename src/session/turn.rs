@@ -298,8 +298,11 @@ impl Turn {
         match self.model {
             Model::Replying { .. } => timers.set(Reason::Progress, now + self.terms.progress_timeout),
             Model::Generated { .. } => timers.set(Reason::Progress, now + self.complete_timeout()),
-            Model::Awaited { .. } => timers.set(Reason::Answer, now + self.terms.answer_timeout),
-            Model::Idle => {}
+            // There was a sign of life before, and nothing of the answer yet.
+            Model::Awaited { .. } if !timers.is_set(Reason::Answer) => {
+                timers.set(Reason::Progress, now + self.terms.progress_timeout);
+            }
+            Model::Idle | Model::Awaited { .. } => {}
         }
     }
 
@@ -332,6 +335,7 @@ impl Turn {
             Model::Awaited { is_wanted: true, .. } => Missing::All,
             Model::Replying { epoch, is_cut: false } => Missing::Rest { epoch },
             Model::Generated { epoch, is_cut: false } if is_filler => Missing::Rest { epoch },
+            Model::Generated { is_cut: false, .. } => Missing::End,
             Model::Idle | Model::Awaited { .. } | Model::Replying { .. } | Model::Generated { .. } => Missing::Nothing,
         }
     }
@@ -342,6 +346,8 @@ impl Turn {
 pub enum Missing {
     /// Nothing that anyone waits for.
     Nothing,
+    /// Only the word that the turn is over.
+    End,
     /// The whole answer.
     All,
     /// The rest of this turn.

@@ -1,7 +1,8 @@
 //! The user's side: what the gate says, and what of it goes out.
 
+use super::timers::Reason;
 use super::uplink::{Sent, Taken};
-use super::{Output, Session};
+use super::{Output, Session, playback};
 use crate::audio::{HOP_MS, Speech, UPLINK_RATE};
 use crate::flow::{CloseCause, Cue, GateEvent, GateNote, LinkOrder, SPEECH_KEPT_MS, SpeakerOrder, What};
 use crate::live::client::Message;
@@ -13,6 +14,8 @@ impl Session {
             GateEvent::Pressed => {
                 self.event(What::Pressed);
                 self.cut();
+                // Somebody is there: the idle time begins anew.
+                self.timers.clear(Reason::Idle);
                 // The connection is made while the person draws breath.
                 self.open_link(now);
             }
@@ -32,7 +35,6 @@ impl Session {
                 self.event(What::GateClosed { cause });
                 self.uplink.close(cause);
                 self.send_kept(now);
-                self.uplink.arm(&mut self.timers);
             }
             GateEvent::Dropped(cause) => self.event(What::PressDropped { cause }),
             GateEvent::Lost(hops) => {
@@ -60,7 +62,6 @@ impl Session {
                 self.event(What::SpeechLost { ms, why });
                 self.cue(Cue::Lost);
                 self.uplink.close(CloseCause::TooLong);
-                self.uplink.arm(&mut self.timers);
                 self.out.push_back(Output::Gate(GateNote::Abort));
             }
         }
@@ -68,6 +69,11 @@ impl Session {
 
     /// The user wants to be heard: whatever the model says is over, here and now.
     pub(super) fn cut(&mut self) {
+        if self.playback.state() != playback::State::Silent {
+            // Also what broke off before and was to be asked again: who wants it to stop does not want it twice.
+            self.uplink.drop_again();
+            self.again.dropped();
+        }
         let cut = self.turn.cut();
         if cut.is_some() {
             self.uplink.answered();
@@ -97,7 +103,7 @@ impl Session {
         uplink.send(now, timers, |what| sent.push(what));
         for what in sent {
             match what {
-                Sent::Started { is_again } => self.window_started(is_again),
+                Sent::Started { is_again } => self.window_started(is_again, now),
                 Sent::Message(message) => {
                     let ms = spoken_ms(&message);
                     self.out.push_back(Output::Link(LinkOrder::Send(message)));
@@ -113,9 +119,9 @@ impl Session {
         }
     }
 
-    fn window_started(&mut self, is_again: bool) {
+    fn window_started(&mut self, is_again: bool, now: Time) {
         if !is_again {
-            self.again.forget();
+            self.again.began(now);
             self.history.turn_over();
         }
         self.user_text.clear();

@@ -32,6 +32,7 @@ impl Session {
         self.watch_idle(now);
         self.watch_quiet(now);
         self.watch_offline(now);
+        self.watch_kept(now);
         self.watch_playback(now);
     }
 
@@ -87,6 +88,13 @@ impl Session {
         }
     }
 
+    fn watch_kept(&mut self, now: Time) {
+        match self.uplink.expires_at().into_iter().chain(self.again.expires_at()).min() {
+            Some(at) => self.timers.set(Reason::Kept, at.max(now + Duration::from_millis(1))),
+            None => self.timers.clear(Reason::Kept),
+        }
+    }
+
     fn watch_playback(&mut self, now: Time) {
         match self.playback.left_ms() {
             Some(left) => self.timers.start(Reason::Drain, now + Duration::from_millis(left) + DRAIN_MARGIN),
@@ -132,10 +140,16 @@ impl Session {
     }
 
     fn expire(&mut self, now: Time) {
-        let ms = self.uplink.expire(now, &mut self.timers);
+        let why = format!("it could not be sent within {} s", uplink::KEPT_FOR.as_secs());
+        let ms = self.uplink.expire(now);
         if ms > 0 {
-            let why = format!("it could not be sent within {} s", uplink::KEPT_FOR.as_secs());
-            self.event(What::SpeechLost { ms, why });
+            self.event(What::SpeechLost { ms, why: why.clone() });
+        }
+        let are_words_lost = self.again.expire(now);
+        if are_words_lost {
+            self.event(What::ReplyLost { epoch: None, why, is_asked_again: false });
+        }
+        if ms > 0 || are_words_lost {
             self.cue(Cue::Lost);
         }
     }
