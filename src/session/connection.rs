@@ -178,6 +178,7 @@ impl Session {
         };
         self.event(What::LinkReady { setup_ms, start });
         self.resume.taken();
+        self.is_resume_unproved = start == Start::Resumed;
         match start {
             Start::Resumed => {}
             Start::Told => self.send(Message::History(self.history.said())),
@@ -193,7 +194,7 @@ impl Session {
         for lost in self.calls.take_lost(&mut self.timers) {
             let (id, name) = (lost.id, lost.name);
             let outcome = super::again::outcome(lost.result.as_ref());
-            self.again.done(&name, &outcome);
+            self.again.done(&id, &name, &outcome);
             if is_resumed {
                 let why = format!("the connection broke before this could be answered; what became of it: {outcome}");
                 let reply = ToolReply { id: id.clone(), name: name.clone(), result: Err(why) };

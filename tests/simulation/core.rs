@@ -95,7 +95,8 @@ impl World {
                         due = due.map(|at| at.min(self.now));
                     }
                     let extra_ms = if self.mutation == Some(Mutation::KeepsTooMuch) { 29_000 } else { 0 };
-                    self.watch.drained(due, self.session.kept_ms() + extra_ms);
+                    let (kept_ms, remembered_ms) = (self.session.kept_ms(), self.session.remembered_ms() + extra_ms);
+                    self.watch.drained(due, kept_ms, remembered_ms);
                     self.core_due = due;
                     return;
                 }
