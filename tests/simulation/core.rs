@@ -100,7 +100,12 @@ impl World {
                     self.core_due = due;
                     return;
                 }
-                Output::Event(what) => self.watch.event(&what),
+                Output::Event(mut what) => {
+                    if let Some(mutation) = self.mutation {
+                        mutation.of_event(&mut what);
+                    }
+                    self.watch.event(&what);
+                }
                 Output::Gate(note) => {
                     self.watch.note(|| format!("    core to gate: {note:?}"));
                     self.push(Queue::CoreToGate, Due::ToGate, note);
@@ -116,6 +121,9 @@ impl World {
 
     pub(super) fn speak(&mut self, mut order: SpeakerOrder, reply: Option<ReplyId>) {
         if let Some(mutation) = self.mutation {
+            if mutation.forgets(&order) {
+                return;
+            }
             mutation.of_speaker_order(&mut order);
         }
         self.watch.speaker_ordered(&order, reply);

@@ -177,7 +177,7 @@ pub struct Watch {
     counted: BTreeMap<Epoch, Counted>,
 }
 
-const LOG_MAX: usize = 30;
+const LOG_MAX: usize = 80;
 
 /// The number that a hop carries in its samples, from 104 on: four digits to the base of 64.
 pub fn number_of(hop: &[i16]) -> u32 {

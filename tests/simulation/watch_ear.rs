@@ -18,7 +18,8 @@ impl Watch {
                     reply.is_cut = true;
                 }
             }
-            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) | SpeakerOrder::Cue(_) => {}
+            SpeakerOrder::Cue(cue) => self.cue_ordered(*cue),
+            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) => {}
         }
     }
 

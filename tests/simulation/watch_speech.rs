@@ -175,12 +175,21 @@ impl Watch {
                 self.pending.take_if(|pending| pending.is_sent && !is_ignored);
             }
             What::ReplyStarted { .. } => self.pending.iter_mut().for_each(|pending| pending.is_reply_lost = false),
+            What::ReplyGenerated { epoch } if self.counted.get(epoch).is_none_or(|sound| sound.received == 0) => {
+                self.pending.take_if(|pending| pending.is_sent);
+            }
             What::ReplyDrained { .. } => {
                 self.pending.take_if(|pending| pending.is_sent && !pending.is_reply_lost);
             }
             What::ReplyCut { .. } => drop(self.pending.take_if(|pending| pending.is_sent)),
-            What::Cue { cue: Cue::Lost | Cue::Spent } => self.pending = None,
             _ => {}
+        }
+    }
+
+    /// The device sounds this.
+    pub(super) fn cue_ordered(&mut self, cue: Cue) {
+        if matches!(cue, Cue::Lost | Cue::Spent) {
+            self.pending = None;
         }
     }
 

@@ -61,7 +61,10 @@ impl Watch {
             client::Message::Text(_) => self.asked_in_words(),
             client::Message::History(_) => {}
         }
-        self.wire.is_used |= !is_setup && !matches!(message, client::Message::History(_));
+        self.wire.is_used |= !matches!(
+            message,
+            client::Message::Setup(_) | client::Message::History(_) | client::Message::ToolResponse { .. }
+        );
     }
 
     /// The last question is put again in words.
