@@ -4,6 +4,8 @@
 //! Where one was, asking with the voice might switch the lamp twice; then the model is asked in words, and told
 //! what was done. What cannot be asked again is reported lost, by a sound and an event.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::Session;
@@ -11,11 +13,11 @@ use super::playback::State;
 use super::uplink::KEPT_FOR;
 use crate::flow::{Cue, What};
 use crate::live::client::Message;
-use crate::units::{Epoch, Time};
+use crate::units::{CallId, Epoch, Time};
 
 /// An answer of which nothing came is asked for as often as this: a network that comes and goes takes several
 /// connections.
-const UNANSWERED_MAX: u8 = 3;
+pub const UNANSWERED_MAX: u8 = 3;
 /// A reply of which something came is asked for again once: the user has heard its beginning.
 const BROKEN_OFF_MAX: u8 = 1;
 /// Tools of one turn whose outcome is told.
@@ -27,8 +29,8 @@ const OUTCOME_MAX: usize = 300;
 #[derive(Debug, Default)]
 pub struct Again {
     tries: u8,
-    /// When the question began: calls from before are of an older one.
-    since: Time,
+    /// Calls that were begun for it, not for an older question, and not taken back.
+    begun: BTreeSet<CallId>,
     /// Tools that were called for it, each with its outcome.
     deeds: Vec<String>,
     /// To be asked in words when there is a connection; since this time.
@@ -38,15 +40,9 @@ pub struct Again {
 }
 
 impl Again {
-    /// The user asks something new.
-    pub fn began(&mut self, now: Time) {
-        self.forget();
-        self.since = now;
-    }
-
-    /// The question was answered.
+    /// The question was answered, or the user asks something new.
     pub fn forget(&mut self) {
-        *self = Again { since: self.since, cue_after: self.cue_after.take(), ..Again::default() };
+        *self = Again { cue_after: self.cue_after.take(), ..Again::default() };
     }
 
     /// The user speaks before it could be asked again: then what they say now counts.
@@ -55,9 +51,21 @@ impl Again {
         self.cue_after = None;
     }
 
-    /// A tool was called, and this came of it.
-    pub fn done(&mut self, name: &str, called_at: Time, outcome: &str) {
-        if called_at >= self.since && self.deeds.len() < DEEDS_MAX {
+    /// A tool is called for the question.
+    pub fn begun(&mut self, id: CallId) {
+        if self.begun.len() < DEEDS_MAX {
+            self.begun.insert(id);
+        }
+    }
+
+    /// The service took the call back.
+    pub fn taken_back(&mut self, id: &CallId) {
+        self.begun.remove(id);
+    }
+
+    /// This came of a call. One that was begun for an older question says nothing about this one.
+    pub fn done(&mut self, id: &CallId, name: &str, outcome: &str) {
+        if self.begun.contains(id) && self.deeds.len() < DEEDS_MAX {
             self.deeds.push(format!("{name} ({outcome})"));
         }
     }
@@ -90,10 +98,10 @@ pub fn outcome(result: Option<&Result<Value, String>>) -> String {
 
 impl Session {
     /// The service ended the turn without a word because it went wrong there: asked again on the same connection,
-    /// once (live-protocol.md 7.4).
-    pub(super) fn reply_refused(&mut self, reason: &str, now: Time) {
-        if self.again.tries == 0 && self.prepare_to_ask(now) {
-            self.again.tries = 1;
+    /// where that was done less than `tries_max` times (live-protocol.md 7.4).
+    pub(super) fn reply_refused(&mut self, reason: &str, tries_max: u8, now: Time) {
+        if self.again.tries < tries_max && self.prepare_to_ask(now) {
+            self.again.tries += 1;
             let why = format!("the service ended the turn without an answer ({reason})");
             self.event(What::ReplyLost { epoch: None, why, is_asked_again: true });
             self.ask_in_words(true, now);
@@ -129,8 +137,7 @@ impl Session {
 
     /// The answer, or its rest, is to be asked for with the voice or in words. False where neither can be.
     fn prepare_to_ask(&mut self, now: Time) -> bool {
-        let is_anything_done = !self.again.deeds.is_empty() || self.calls.is_any_lost_since(self.again.since);
-        if !is_anything_done && self.uplink.ask_again(now) {
+        if self.again.begun.is_empty() && self.uplink.ask_again(now) {
             return true;
         }
         // Nobody knows any more what was asked, unless the service does or has told it.

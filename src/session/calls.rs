@@ -47,8 +47,6 @@ pub enum Admission {
 pub struct Answer {
     /// The reply.
     pub reply: ToolReply,
-    /// When the call came.
-    pub called_at: Time,
     /// Milliseconds since the call.
     pub took_ms: u64,
 }
@@ -69,8 +67,6 @@ pub struct Lost {
     pub id: CallId,
     /// The function.
     pub name: String,
-    /// When it came.
-    pub called_at: Time,
     /// What the tool said; none while it is still at it.
     pub result: Option<Result<Value, String>>,
 }
@@ -148,9 +144,8 @@ impl Calls {
         }
         let open = self.open.remove(&reply.id)?;
         self.arm(timers);
-        let called_at = open.called_at;
-        let took_ms = now.since(called_at).as_millis() as u64;
-        matches!(open.owner, Owner::Model).then_some(Answer { reply, called_at, took_ms })
+        let took_ms = now.since(open.called_at).as_millis() as u64;
+        matches!(open.owner, Owner::Model).then_some(Answer { reply, took_ms })
     }
 
     /// The server cancelled a call. Answers whether its tool is at work: then it must stop.
@@ -172,7 +167,7 @@ impl Calls {
                 Owner::Model => {
                     let reply = ToolReply { id: id.clone(), name: open.name.clone(), result: Err(why) };
                     open.owner = Owner::Nobody;
-                    Some(Answer { reply, called_at: open.called_at, took_ms })
+                    Some(Answer { reply, took_ms })
                 }
                 Owner::Lost(result) => {
                     *result = Some(Err(why));
@@ -218,12 +213,7 @@ impl Calls {
 
     /// Whether calls of a connection that ended wait to be told of.
     pub fn is_any_lost(&self) -> bool {
-        self.is_any_lost_since(Time::ZERO)
-    }
-
-    /// Whether such calls wait that came at `since` or later.
-    pub fn is_any_lost_since(&self, since: Time) -> bool {
-        self.open.values().any(|open| matches!(open.owner, Owner::Lost(_)) && open.called_at >= since)
+        self.open.values().any(|open| matches!(open.owner, Owner::Lost(_)))
     }
 
     /// Another connection is ready: takes the calls that were lost with an older one, with what became of them so
@@ -232,8 +222,7 @@ impl Calls {
         let mut lost = Vec::new();
         for (id, open) in &mut self.open {
             if let Owner::Lost(result) = &mut open.owner {
-                let (name, called_at) = (open.name.clone(), open.called_at);
-                lost.push(Lost { id: id.clone(), name, called_at, result: result.take() });
+                lost.push(Lost { id: id.clone(), name: open.name.clone(), result: result.take() });
                 open.owner = Owner::Nobody;
             }
         }

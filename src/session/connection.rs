@@ -187,6 +187,7 @@ impl Session {
         };
         self.event(What::LinkReady { setup_ms, start });
         self.resume.taken();
+        self.is_resume_unproved = start == Start::Resumed;
         match start {
             Start::Resumed => {}
             Start::Told => {
@@ -211,7 +212,7 @@ impl Session {
         for lost in self.calls.take_lost(&mut self.timers) {
             let (id, name) = (lost.id, lost.name);
             let outcome = super::again::outcome(lost.result.as_ref());
-            self.again.done(&name, lost.called_at, &outcome);
+            self.again.done(&id, &name, &outcome);
             if is_resumed {
                 let why = format!("the connection broke before this could be answered; what became of it: {outcome}");
                 let response = client::response_of(&Err(why));

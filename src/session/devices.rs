@@ -95,7 +95,7 @@ impl Session {
     pub(super) fn answer(&mut self, answer: calls::Answer, now: Time) {
         self.calls.answered(&answer.reply);
         let ToolReply { id, name, result } = answer.reply;
-        self.again.done(&name, answer.called_at, &again::outcome(Some(&result)));
+        self.again.done(&id, &name, &again::outcome(Some(&result)));
         let response = client::response_of(&result);
         self.send(Message::ToolResponse { id: id.clone(), name: name.clone(), response });
         self.event(What::ToolAnswered { id, name, result, took_ms: answer.took_ms });

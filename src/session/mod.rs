@@ -134,6 +134,8 @@ pub struct Session {
     pinged_at: Option<Time>,
     /// Frames of this connection that were no messages.
     garbage: u32,
+    /// The conversation was taken up and no turn has been answered since: the first may only end an old exchange.
+    is_resume_unproved: bool,
     is_mic_in_trouble: bool,
     is_reply_audible: bool,
     is_cue_audible: bool,
@@ -167,6 +169,7 @@ impl Session {
             heard_at: Time::ZERO,
             pinged_at: None,
             garbage: 0,
+            is_resume_unproved: false,
             is_mic_in_trouble: false,
             is_reply_audible: false,
             is_cue_audible: false,

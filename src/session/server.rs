@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::Session;
+use super::again::UNANSWERED_MAX;
 use super::calls::Admission;
 use super::playback::Offer;
 use super::turn::{Completed, Content, Interrupted, Model, User};
@@ -133,6 +134,7 @@ impl Session {
             }
             Content::Cut => return self.refuse_calls(message),
         };
+        self.is_resume_unproved = false;
         for chunk in message.audio.drain(..) {
             self.play(epoch, chunk);
         }
@@ -189,6 +191,7 @@ impl Session {
         let args = serde_json::Value::Object(call.args.clone());
         match self.calls.called(call, now, &mut self.timers) {
             Admission::Run(call) => {
+                self.again.begun(id.clone());
                 self.event(What::ToolCalled { id, name, args });
                 self.out.push_back(super::Output::Tool(ToolOrder::Run(call)));
             }
@@ -198,6 +201,7 @@ impl Session {
     }
 
     fn handle_cancellation(&mut self, id: CallId, now: Time) {
+        self.again.taken_back(&id);
         if self.calls.cancelled(&id, &mut self.timers) {
             self.out.push_back(super::Output::Tool(ToolOrder::Cancel(id.clone())));
             self.event(What::ToolCancelled { id });
@@ -219,6 +223,9 @@ impl Session {
         let was_awaited = matches!(self.turn.model(), Model::Awaited { is_wanted: true, .. });
         let went_wrong =
             reason.as_deref().filter(|reason| was_awaited && WENT_WRONG.contains(reason)).map(String::from);
+        // Calls of an older connection of which nothing is known here, or whose answers were lost with it: the
+        // first turn only ends the old exchange (live-protocol.md 6.1).
+        let was_stuck = turn_complete && std::mem::take(&mut self.is_resume_unproved) && was_awaited;
         match self.turn.complete(self.user(), is_more_coming, now, &mut self.timers) {
             Completed::Stale => {}
             Completed::Pause { epoch } => {
@@ -228,7 +235,11 @@ impl Session {
                 }
             }
             Completed::Over { epoch: None } if went_wrong.is_some() => {
-                self.reply_refused(&went_wrong.unwrap_or_default(), now);
+                self.reply_refused(&went_wrong.unwrap_or_default(), 1, now);
+            }
+            Completed::Over { epoch: None } if was_stuck => {
+                let why = reason.unwrap_or_else(|| "it had to end an older one first".into());
+                self.reply_refused(&why, UNANSWERED_MAX, now);
             }
             Completed::Over { epoch } => {
                 epoch.into_iter().for_each(|epoch| self.end_of_sound(epoch));

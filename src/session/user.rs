@@ -103,7 +103,7 @@ impl Session {
         uplink.send(now, timers, |what| sent.push(what));
         for what in sent {
             match what {
-                Sent::Started { is_again } => self.window_started(is_again, now),
+                Sent::Started { is_again } => self.window_started(is_again),
                 Sent::Message(message) => {
                     let ms = spoken_ms(&message);
                     self.out.push_back(Output::Link(LinkOrder::Send(message)));
@@ -119,9 +119,9 @@ impl Session {
         }
     }
 
-    fn window_started(&mut self, is_again: bool, now: Time) {
+    fn window_started(&mut self, is_again: bool) {
         if !is_again {
-            self.again.began(now);
+            self.again.forget();
             self.history.turn_over();
         }
         self.user_text.clear();

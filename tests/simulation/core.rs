@@ -95,11 +95,17 @@ impl World {
                         due = due.map(|at| at.min(self.now));
                     }
                     let extra_ms = if self.mutation == Some(Mutation::KeepsTooMuch) { 29_000 } else { 0 };
-                    self.watch.drained(due, self.session.kept_ms() + extra_ms);
+                    let (kept_ms, remembered_ms) = (self.session.kept_ms(), self.session.remembered_ms() + extra_ms);
+                    self.watch.drained(due, kept_ms, remembered_ms);
                     self.core_due = due;
                     return;
                 }
-                Output::Event(what) => self.watch.event(&what),
+                Output::Event(mut what) => {
+                    if let Some(mutation) = self.mutation {
+                        mutation.of_event(&mut what);
+                    }
+                    self.watch.event(&what);
+                }
                 Output::Gate(note) => {
                     self.watch.note(|| format!("    core to gate: {note:?}"));
                     self.push(Queue::CoreToGate, Due::ToGate, note);
@@ -115,6 +121,9 @@ impl World {
 
     pub(super) fn speak(&mut self, mut order: SpeakerOrder, reply: Option<ReplyId>) {
         if let Some(mutation) = self.mutation {
+            if mutation.forgets(&order) {
+                return;
+            }
             mutation.of_speaker_order(&mut order);
         }
         self.watch.speaker_ordered(&order, reply);

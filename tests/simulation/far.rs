@@ -75,16 +75,16 @@ impl World {
             }
             self.watch.queue("sound, ms", self.speaker.queued_ms() as usize, SPEAKER_QUEUE_MS as usize);
             while let Some(mut fact) = self.speaker.poll_fact(self.now, &mut self.watch) {
-                let is_lost = self.mutation.is_some_and(|m| m.of_fact(&mut fact));
+                if let Some(mutation) = self.mutation {
+                    mutation.of_fact(&mut fact);
+                }
                 self.watch.fact(&fact);
                 match fact {
                     SpeakerFact::Started { .. } => self.audible_since = Some(self.now),
                     SpeakerFact::Drained { .. } | SpeakerFact::Flushed { .. } => self.audible_since = None,
                     _ => {}
                 }
-                if !is_lost {
-                    self.push(Queue::SpeakerToCore, |fact| Due::ToCore(ToCore::Speaker(fact)), fact);
-                }
+                self.push(Queue::SpeakerToCore, |fact| Due::ToCore(ToCore::Speaker(fact)), fact);
             }
         }
         if self.speaker.is_running() && !self.is_ticking {

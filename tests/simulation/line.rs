@@ -7,7 +7,7 @@ use mynah::live::close::Closing;
 use super::super::device::ReplyId;
 use super::super::service::{Connection, Down, State};
 use super::super::story::broken_setup;
-use super::{Due, Queue, ToCore, World};
+use super::{Due, Queue, ToCore, Up, World};
 
 impl World {
     pub(super) fn link(&mut self, order: LinkOrder) {
@@ -15,24 +15,45 @@ impl World {
         match order {
             LinkOrder::Open { attempt, .. } => self.open(attempt),
             LinkOrder::Close => self.hang_up(),
-            LinkOrder::Ping => {}
+            LinkOrder::Ping => self.send_up(Up::Ping),
             LinkOrder::Send(message) => {
-                let Some(at) = self.current else { return };
-                if self.connections[at].state == State::Opening {
-                    return;
-                }
                 let mut text = String::new();
                 client::encode(&message, &mut text);
                 if let Some(mutation) = self.mutation {
                     mutation.of_bytes(&mut text);
                 }
-                let (low, high) = self.story.up_ms;
-                let due =
-                    (self.now + self.dice.ms(low, high)).max(self.connections[at].last_up).max(self.stalled_until);
-                self.connections[at].last_up = due;
-                self.at(due, Due::Up(at, text));
+                self.send_up(Up::Message(text));
             }
         }
+    }
+
+    fn send_up(&mut self, up: Up) {
+        let Some(at) = self.current.filter(|at| self.connections[*at].state != State::Opening) else { return };
+        let (low, high) = self.story.up_ms;
+        let due = (self.now + self.dice.ms(low, high)).max(self.connections[at].last_up).max(self.stalled_until);
+        self.connections[at].last_up = due;
+        self.at(due, Due::Up(at, up));
+    }
+
+    /// Something reaches the service.
+    pub(super) fn up(&mut self, at: usize, up: Up) {
+        if self.connections[at].state != State::Open {
+            return;
+        }
+        match up {
+            Up::Message(text) => {
+                self.connections[at].hear(&text, self.now);
+                self.hear_service(at);
+            }
+            Up::Ping => self.send_down(at, Down::Pong),
+        }
+    }
+
+    fn send_down(&mut self, at: usize, down: Down) {
+        let (low, high) = self.story.down_ms;
+        let due = (self.now + self.dice.ms(low, high)).max(self.connections[at].last_down).max(self.stalled_until);
+        self.connections[at].last_down = due;
+        self.at(due, Due::Down(at, down));
     }
 
     pub(super) fn hang_up(&mut self) {
@@ -83,10 +104,7 @@ impl World {
     pub(super) fn hear_service(&mut self, at: usize) {
         let downs = self.connections[at].drain(&self.story.turns, &mut self.watch);
         for down in downs {
-            let (low, high) = self.story.down_ms;
-            let due = (self.now + self.dice.ms(low, high)).max(self.connections[at].last_down).max(self.stalled_until);
-            self.connections[at].last_down = due;
-            self.at(due, Due::Down(at, down));
+            self.send_down(at, down);
         }
     }
 
@@ -102,6 +120,7 @@ impl World {
             let Some(down) = connection.unread.pop_front() else { return };
             let attempt = connection.attempt;
             match down {
+                Down::Pong => self.report(LinkReport { attempt, event: LinkEvent::Alive }, None),
                 Down::Begins(reply) => connection.reply = Some(reply),
                 Down::Message(_) if connection.state == State::Dead => {}
                 Down::Message(text) => {

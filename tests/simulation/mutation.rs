@@ -1,6 +1,6 @@
 //! Guards broken on purpose: each shows that a rule can fail.
 
-use mynah::flow::{GateEvent, LinkOrder, SpeakerFact, SpeakerOrder};
+use mynah::flow::{Cue, GateEvent, LinkOrder, SpeakerFact, SpeakerOrder, What};
 use mynah::live::client::Message;
 
 use super::dice::Dice;
@@ -37,8 +37,12 @@ pub enum Mutation {
     /// The gate does not look for room.
     GateNeverWaits,
     KeepsTooMuch,
-    /// The core never hears that a reply was heard.
-    DrainedForgotten,
+    /// The core never hears that the gate closed.
+    ClosedForgotten,
+    /// The core does not sound that something is lost.
+    LossUntold,
+    /// The core says that it does not ask again, and does.
+    AsksAfterAll,
     HeardTooMuch,
     HeardTooLittle,
     SampleChanged,
@@ -49,7 +53,7 @@ pub enum Mutation {
 }
 
 /// Each mutation, and the rule that must notice it.
-pub const MUTATIONS: [(Mutation, Rule); 23] = [
+pub const MUTATIONS: [(Mutation, Rule); 25] = [
     (Mutation::FlushIgnored, Rule::OldEpochSilent),
     (Mutation::MistakeTaken, Rule::CutStaysCut),
     (Mutation::GateRepeats, Rule::GateWhole),
@@ -67,7 +71,9 @@ pub const MUTATIONS: [(Mutation, Rule); 23] = [
     (Mutation::DeadlinePassed, Rule::DeadlineAhead),
     (Mutation::GateNeverWaits, Rule::QueueLimits),
     (Mutation::KeepsTooMuch, Rule::KeptLimit),
-    (Mutation::DrainedForgotten, Rule::EndsIdle),
+    (Mutation::ClosedForgotten, Rule::EndsIdle),
+    (Mutation::LossUntold, Rule::NobodyForgotten),
+    (Mutation::AsksAfterAll, Rule::AskedAgain),
     (Mutation::HeardTooMuch, Rule::HeardCount),
     (Mutation::HeardTooLittle, Rule::HeardCount),
     (Mutation::SampleChanged, Rule::ReplyExact),
@@ -79,6 +85,7 @@ impl Mutation {
     /// How often the core gets this of the gate.
     pub fn copies_of_gate_event(self, event: &GateEvent, dice: &mut Dice) -> usize {
         match (self, event) {
+            (Mutation::ClosedForgotten, GateEvent::Closed(_)) => 0,
             (Mutation::SpeechDropped, GateEvent::Speech(_)) if dice.chance(5) => 0,
             (Mutation::SpeechDoubled, GateEvent::Speech(_)) if dice.chance(5) => 2,
             _ => 1,
@@ -100,6 +107,18 @@ impl Mutation {
             SpeakerOrder::Flush { .. } => self == Mutation::FlushIgnored,
             SpeakerOrder::Cue(_) => self == Mutation::CueIgnored,
             _ => false,
+        }
+    }
+
+    /// Whether the core forgets this order.
+    pub fn forgets(self, order: &SpeakerOrder) -> bool {
+        self == Mutation::LossUntold && matches!(order, SpeakerOrder::Cue(Cue::Lost))
+    }
+
+    /// Changes what the core reports.
+    pub fn of_event(self, what: &mut What) {
+        if let (Mutation::AsksAfterAll, What::ReplyLost { is_asked_again, .. }) = (self, what) {
+            *is_asked_again = false;
         }
     }
 
@@ -134,19 +153,16 @@ impl Mutation {
         }
     }
 
-    /// Changes a fact; answers true where it is lost.
-    pub fn of_fact(self, fact: &mut SpeakerFact) -> bool {
+    /// Changes a fact.
+    pub fn of_fact(self, fact: &mut SpeakerFact) {
         match (self, fact) {
-            (Mutation::DrainedForgotten, SpeakerFact::Drained { .. }) => true,
             (Mutation::HeardTooMuch, SpeakerFact::Heard { heard_ms, .. }) => {
                 *heard_ms += 10_000;
-                false
             }
             (Mutation::HeardTooLittle, SpeakerFact::Drained { heard_ms, .. }) => {
                 *heard_ms = heard_ms.saturating_sub(10);
-                false
             }
-            _ => false,
+            _ => {}
         }
     }
 }

@@ -17,6 +17,8 @@ use super::watch::{Rule, Watch};
 pub enum Down {
     /// A message, as bytes.
     Message(String),
+    /// The answer to a ping.
+    Pong,
     /// Not on the wire: what follows belongs to this reply.
     Begins(ReplyId),
     /// The end.
@@ -47,6 +49,8 @@ pub struct Connection {
     pub last_up: Time,
     pub last_down: Time,
     is_continued: bool,
+    is_asked_in_words: bool,
+    turn_before: usize,
     note: String,
 }
 
@@ -70,6 +74,8 @@ impl Connection {
             last_up: Time::ZERO,
             last_down: Time::ZERO,
             is_continued,
+            is_asked_in_words: false,
+            turn_before: 0,
             note: String::new(),
         }
     }
@@ -85,16 +91,34 @@ impl Connection {
         if self.is_continued { self.emulator.next_turn() } else { 0 }
     }
 
+    /// A message reaches the service.
+    pub fn hear(&mut self, text: &str, now: Time) {
+        // A turn that was typed is not told by the emulator.
+        self.is_asked_in_words = text.starts_with("{\"realtimeInput\":{\"text\"");
+        self.turn_before = self.emulator.next_turn();
+        self.emulator.handle_message(text.as_bytes(), now);
+    }
+
+    fn begin_reply(&self, voice: Option<&[i16]>, turns: &[TurnTruth], watch: &mut Watch) -> ReplyId {
+        if self.emulator.next_turn() == self.turn_before {
+            // Stuck since calls of an older connection had no answer: the turn only ends the old exchange.
+            return watch.arrived(self.attempt, voice, None);
+        }
+        let turn = &turns[(self.emulator.next_turn() - 1).min(turns.len() - 1)];
+        watch.arrived(self.attempt, voice, Some(turn))
+    }
+
     /// What the service has to say now.
     pub fn drain(&mut self, turns: &[TurnTruth], watch: &mut Watch) -> VecDeque<Down> {
         let mut down = VecDeque::new();
+        if std::mem::take(&mut self.is_asked_in_words) {
+            down.push_back(Down::Begins(self.begin_reply(None, turns, watch)));
+        }
         loop {
             match self.emulator.poll_output() {
                 Output::Send { body, .. } => down.push_back(Down::Message(body)),
                 Output::Heard(voice) => {
-                    let turn = turns[(self.emulator.next_turn() - 1).min(turns.len() - 1)].clone();
-                    let reply = watch.arrived(self.attempt, &voice.frames, turn.frames, turn.breaks_off);
-                    down.push_back(Down::Begins(reply));
+                    down.push_back(Down::Begins(self.begin_reply(Some(&voice.frames), turns, watch)));
                 }
                 Output::Cut(_) => {}
                 Output::Log(line) => {

@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use mynah::audio::HOP_FRAMES;
-use mynah::flow::{CloseCause, GateEvent};
+use mynah::flow::SPEECH_KEPT_MS;
 use mynah::units::{CallId, Epoch, Time};
 
 use super::device::ReplyId;
 
 #[path = "watch_ear.rs"]
 mod ear;
+#[path = "watch_speech.rs"]
+mod speech;
 #[path = "watch_wire.rs"]
 mod wire;
+
+use speech::{Pending, Segment};
 
 /// The rules, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,8 +29,13 @@ pub enum Rule {
     GateWhole,
     /// The first syllable is in its segment, and the pre-roll before it.
     PrerollFirst,
-    /// A segment that no broken connection hit arrives whole, once and in order.
+    /// Every window has all of its segment, from its first hop; segments go out in order, and once on a connection;
+    /// each is heard whole by the service, or what is lost of it is told.
     SpeechWhole,
+    /// What was answered is not asked again, nor what was told to be lost; a broken reply is asked for again once.
+    AskedAgain,
+    /// Who spoke gets a reply, or a cue that there will be none.
+    NobodyForgotten,
     /// Setup first, nothing before `setupComplete`, nothing after the end.
     SentInTime,
     /// No window is empty, nested or left open.
@@ -59,26 +68,13 @@ pub struct Failure {
     pub message: String,
 }
 
-/// A segment as the gate gave it: hops by number.
-struct Segment {
-    start: u32,
-    /// After its last hop.
-    end: u32,
-    is_closed: bool,
-    /// After the last hop that was sent.
-    sent_until: u32,
-    /// A connection ended while a part of it was under way.
-    is_hit: bool,
-    /// More than may be kept.
-    is_overfull: bool,
-    has_arrived: bool,
-    /// A mistaken press: it need not be sent, but if a part of it is, all of it is.
-    is_mistake: bool,
-}
-
 /// A window that was sent, and the reply to it.
+#[derive(Default)]
 pub struct Exchange {
     attempt: u32,
+    /// The segment that asked, also where it was asked again in words.
+    segment: Option<usize>,
+    is_in_words: bool,
     first: u32,
     last: u32,
     is_wanted: bool,
@@ -86,6 +82,8 @@ pub struct Exchange {
     disturbed: Option<&'static str>,
     reply: Option<ReplyId>,
     has_arrived: bool,
+    /// The service does not answer it: it was stuck.
+    is_ignored: bool,
     /// The core has heard anything of the reply.
     shows_life: bool,
     /// The next window began before it did, or it began before the one before did: nothing on the wire tells whose
@@ -111,7 +109,12 @@ struct CallRecord {
     attempt: u32,
     runs: u32,
     answers: u32,
+    /// Those on a later connection than the one that called.
+    answers_later: u32,
     cancels: u32,
+    /// Reported lost with its connection; and whether as told to the service.
+    losses: u32,
+    is_told: bool,
     cancelled_in: u64,
     taken_back: bool,
 }
@@ -138,6 +141,10 @@ struct Wire {
     is_blurred: bool,
     /// When the last window ended, for the service's half second.
     ended_at: Option<Time>,
+    /// Whether anything but the setup went out.
+    is_used: bool,
+    /// The service ended the last turn without an answer: it may be asked again here.
+    may_ask_again: bool,
 }
 
 /// Everything that is watched.
@@ -159,9 +166,10 @@ pub struct Watch {
     /// The newest segment that the core has heard of.
     core_segment: Option<usize>,
     core_opened: usize,
-    last_sent: Option<u32>,
-    last_cause: CloseCause,
-    closed_causes: VecDeque<(usize, CloseCause)>,
+    /// The newest segment of which anything was sent.
+    newest_sent: Option<usize>,
+    /// Who waits for a reply.
+    pending: Option<Pending>,
     wire: Wire,
     pub exchanges: Vec<Exchange>,
     pub replies: Vec<Reply>,
@@ -169,7 +177,7 @@ pub struct Watch {
     counted: BTreeMap<Epoch, Counted>,
 }
 
-const LOG_MAX: usize = 30;
+const LOG_MAX: usize = 80;
 
 /// The number that a hop carries in its samples, from 104 on: four digits to the base of 64.
 pub fn number_of(hop: &[i16]) -> u32 {
@@ -199,9 +207,8 @@ impl Watch {
             wanted: None,
             core_segment: None,
             core_opened: 0,
-            last_sent: None,
-            last_cause: CloseCause::Released,
-            closed_causes: VecDeque::new(),
+            newest_sent: None,
+            pending: None,
             wire: Wire::default(),
             exchanges: Vec::new(),
             replies: Vec::new(),
@@ -243,89 +250,6 @@ impl Watch {
         }
     }
 
-    // The gate.
-
-    /// The gate says this.
-    pub fn gate_said(&mut self, event: &GateEvent) {
-        match event {
-            GateEvent::Opened(_) => {
-                let is_open = self.segments.last().is_some_and(|s| !s.is_closed);
-                self.must(!is_open, Rule::GateWhole, || "a window opens within a window".into());
-                let end = self.segments.last().map_or(0, |s| s.end);
-                self.segments.push(Segment {
-                    start: end,
-                    end,
-                    is_closed: false,
-                    sent_until: 0,
-                    is_hit: false,
-                    is_overfull: false,
-                    has_arrived: false,
-                    is_mistake: false,
-                });
-            }
-            GateEvent::Speech(speech) => self.gate_spoke(speech.frames()),
-            GateEvent::Closed(cause) => {
-                if let Some(segment) = self.segments.last_mut() {
-                    segment.is_mistake = *cause == CloseCause::Mistake;
-                }
-                let closed =
-                    self.segments.last_mut().map(|s| (std::mem::replace(&mut s.is_closed, true), s.start, s.end));
-                let is_sound = matches!(closed, Some((false, start, end)) if start < end);
-                self.must(is_sound, Rule::GateWhole, || {
-                    format!("a window closes that is empty or not open: {closed:?}")
-                });
-            }
-            _ => {}
-        }
-    }
-
-    fn gate_spoke(&mut self, frames: &[i16]) {
-        for hop in frames.chunks_exact(HOP_FRAMES) {
-            let number = number_of(hop);
-            let Some(segment) = self.segments.last_mut().filter(|s| !s.is_closed) else {
-                return self.fail(Rule::GateWhole, || format!("hop {number} outside a window"));
-            };
-            if segment.sent_until == 0 && segment.start == segment.end {
-                let before = segment.start;
-                (segment.start, segment.end, segment.sent_until) = (number, number, number);
-                self.must(number >= before, Rule::GateWhole, || {
-                    format!("hop {number} is sent again (from {before} on)")
-                });
-                let wanted = self.wanted.take().unwrap_or(number).max(before);
-                self.must(number <= wanted, Rule::PrerollFirst, || {
-                    format!("the segment begins with hop {number}, what was said and its pre-roll with {wanted}")
-                });
-            }
-            let Some(segment) = self.segments.last_mut() else { return };
-            let wanted = segment.end;
-            segment.end = number + 1;
-            self.must(number == wanted, Rule::GateWhole, || format!("hop {number} where {wanted} was due"));
-        }
-    }
-
-    /// The window that has just opened must begin with this hop, if it is not of the window before.
-    pub fn opened_wanting(&mut self, first: u32) {
-        self.wanted = Some(first);
-    }
-
-    /// The core takes this from the gate.
-    pub fn core_heard_gate(&mut self, event: &GateEvent) {
-        match event {
-            GateEvent::Pressed => self.disturb("the button was pressed"),
-            GateEvent::Opened(_) => {
-                self.disturb("a window was opened");
-                self.core_segment = Some(self.core_opened);
-                self.core_opened += 1;
-            }
-            GateEvent::Closed(cause) => {
-                if let Some(segment) = self.core_segment {
-                    self.closed_causes.push_back((segment, *cause));
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// Nothing that is under way need be heard whole any more.
     fn disturb(&mut self, why: &'static str) {
         for exchange in &mut self.exchanges {
@@ -343,12 +267,13 @@ impl Watch {
     // The clock and the queues.
 
     /// The core has drained and waits until then.
-    pub fn drained(&mut self, deadline: Option<Time>, kept_ms: u64) {
+    pub fn drained(&mut self, deadline: Option<Time>, kept_ms: u64, remembered_ms: u64) {
         let now = self.now;
         self.must(deadline.is_none_or(|at| at > now), Rule::DeadlineAhead, || {
             format!("the next deadline is {}, and it is {now}", deadline.unwrap_or_default())
         });
-        self.must(kept_ms <= 30_000, Rule::KeptLimit, || format!("{kept_ms} ms of speech are kept"));
+        let is_kept = kept_ms <= remembered_ms && remembered_ms <= SPEECH_KEPT_MS;
+        self.must(is_kept, Rule::KeptLimit, || format!("{kept_ms} ms of speech are kept, {remembered_ms} ms in all"));
     }
 
     /// A queue holds so many now.
@@ -361,14 +286,7 @@ impl Watch {
     /// The run is over and idle. `alive`: the connection that is up.
     pub fn finish(&mut self, alive: Option<u32>) {
         self.must(self.wire.window.is_none(), Rule::Windows, || "a window is left open".into());
-        for at in 0..self.segments.len() {
-            let s = &self.segments[at];
-            let is_lost = !s.is_hit && !s.is_overfull && !s.has_arrived && !s.is_mistake;
-            // Sent whole into a connection that died before it got there.
-            let died = self.exchanges.iter().any(|e| (s.start..s.end).contains(&e.last) && Some(e.attempt) != alive);
-            let (start, end) = (s.start, s.end);
-            self.must(!is_lost || died, Rule::SpeechWhole, || format!("hops {start} to {end} never arrived"));
-        }
+        self.finish_speech(alive);
         self.finish_calls();
         self.finish_replies();
     }
@@ -376,10 +294,13 @@ impl Watch {
     fn finish_calls(&mut self) {
         let mut wrong = None;
         for (id, call) in &self.calls {
-            let is_closed = call.answers == 1 || call.cancels == 1;
+            let is_closed = call.answers > 0 || call.cancels > 0 || call.losses > 0;
             let is_gone = call.taken_back || call.attempt != self.wire.attempt || !self.wire.is_ready;
             if (call.runs > 0 && !is_closed) || (call.runs == 0 && call.answers == 0 && !is_gone) {
-                wrong = Some(format!("{id} was run {} times and neither answered nor cancelled", call.runs));
+                wrong = Some(format!("{id} was run {} times and not answered, cancelled or reported lost", call.runs));
+            }
+            if call.answers_later > 0 && !call.is_told {
+                wrong = Some(format!("{id} was answered on another connection, and nothing tells it"));
             }
         }
         if let Some(wrong) = wrong {

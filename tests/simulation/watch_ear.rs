@@ -18,7 +18,8 @@ impl Watch {
                     reply.is_cut = true;
                 }
             }
-            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) | SpeakerOrder::Cue(_) => {}
+            SpeakerOrder::Cue(cue) => self.cue_ordered(*cue),
+            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) => {}
         }
     }
 
@@ -88,13 +89,10 @@ impl Watch {
 
     /// The core reports this to whoever watches.
     pub fn event(&mut self, what: &What) {
+        self.speech_event(what);
         match what {
             What::NoAnswer { .. } => self.disturb("no answer came in time"),
-            What::SpeechLost { why, .. } if why.contains("are kept already") => {
-                if let Some(segment) = self.core_segment.and_then(|at| self.segments.get_mut(at)) {
-                    segment.is_overfull = true;
-                }
-            }
+            What::ToolLost { id, is_told, .. } => self.call_lost(id, *is_told),
             What::ReplyCut { epoch, .. } => {
                 for reply in self.replies.iter_mut().filter(|r| r.epoch == Some(*epoch)) {
                     reply.is_cut = true;
@@ -119,18 +117,36 @@ impl Watch {
                 record.cancels += 1;
                 record.cancelled_in = step;
                 let is_due = record.runs == 1 && record.cancels == 1 && record.answers == 0;
+                // A tool that still runs for nobody is stopped.
                 self.must(is_due, Rule::CallsOnce, || format!("{id} is cancelled, but is not open"));
             }
         }
     }
 
     pub(super) fn call_answered(&mut self, id: &CallId) {
-        let (step, attempt) = (self.step, self.wire.attempt);
+        let (step, attempt, is_first) = (self.step, self.wire.attempt, !self.wire.is_used);
         let record = self.calls.entry(id.clone()).or_default();
+        if record.attempt != attempt {
+            // Lost with its connection: told before anything else.
+            record.answers_later += 1;
+            let is_due = record.answers_later == 1 && record.answers == 0 && record.runs == 1;
+            self.must(is_due, Rule::CallsOnce, || format!("{id} is answered on another connection, but is not open"));
+            return self
+                .must(is_first, Rule::CallsOnce, || format!("{id} of another connection is not answered first"));
+        }
         record.answers += 1;
-        let is_open = record.answers == 1 && (record.cancels == 0 || record.cancelled_in == step);
-        let is_here = record.attempt == attempt;
+        let is_open = record.answers == 1 && record.losses == 0 && (record.cancels == 0 || record.cancelled_in == step);
         self.must(is_open, Rule::CallsOnce, || format!("{id} is answered, but is not open"));
-        self.must(is_here, Rule::CallsOnce, || format!("{id} is answered on another connection"));
+    }
+
+    fn call_lost(&mut self, id: &CallId, is_told: bool) {
+        let attempt = self.wire.attempt;
+        let record = self.calls.entry(id.clone()).or_default();
+        record.losses += 1;
+        record.is_told = is_told;
+        let was_told = record.answers_later == 1;
+        let is_due = record.losses == 1 && record.runs == 1 && record.answers == 0 && record.attempt != attempt;
+        self.must(is_due, Rule::CallsOnce, || format!("{id} is reported lost, but was not"));
+        self.must(is_told == was_told, Rule::CallsOnce, || format!("{id}: reported told {is_told}, told {was_told}"));
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use mynah::audio::HOP_FRAMES;
-use mynah::flow::{CloseCause, LinkOrder};
+use mynah::flow::LinkOrder;
 use mynah::live::{client, server};
 
+use super::super::story::TurnTruth;
 use super::{Exchange, Reply, ReplyId, Rule, Watch, Wire, number_of};
 
 impl Watch {
@@ -27,14 +28,6 @@ impl Watch {
         self.disturb("the connection ended");
         let attempt = self.wire.attempt;
         self.wire = Wire { attempt, ..Wire::default() };
-        for segment in &mut self.segments {
-            segment.is_hit |= segment.start < segment.sent_until && segment.sent_until < segment.end;
-        }
-        // A window on its way is hit as well, even one that was sent whole.
-        let open = self.last_sent;
-        for segment in self.segments.iter_mut().filter(|s| !s.has_arrived) {
-            segment.is_hit |= open.is_some_and(|last| (segment.start..segment.end).contains(&last));
-        }
     }
 
     /// The core orders this.
@@ -65,8 +58,26 @@ impl Watch {
             client::Message::Audio(speech) => self.speech_sent(speech.frames()),
             client::Message::ActivityEnd => self.window_ended(),
             client::Message::ToolResponse { id, .. } => self.call_answered(id),
-            client::Message::Text(_) | client::Message::History(_) => {}
+            client::Message::Text(_) => self.asked_in_words(),
+            client::Message::History(_) => {}
         }
+        self.wire.is_used |= !matches!(
+            message,
+            client::Message::Setup(_) | client::Message::History(_) | client::Message::ToolResponse { .. }
+        );
+    }
+
+    /// The last question is put again in words.
+    fn asked_in_words(&mut self) {
+        let segment = self.exchanges.last().and_then(|last| last.segment);
+        self.must(self.wire.window.is_none(), Rule::Windows, || "a text within a window".into());
+        self.exchanges.push(Exchange {
+            attempt: self.wire.attempt,
+            segment,
+            is_in_words: true,
+            is_wanted: true,
+            ..Exchange::default()
+        });
     }
 
     pub(super) fn window_started(&mut self) {
@@ -85,27 +96,23 @@ impl Watch {
     pub(super) fn speech_sent(&mut self, frames: &[i16]) {
         for hop in frames.chunks_exact(HOP_FRAMES) {
             let number = number_of(hop);
-            if self.last_sent.is_some_and(|last| number <= last) {
-                return self.fail(Rule::SpeechWhole, || format!("hop {number} is sent again or too late"));
-            }
-            self.last_sent = Some(number);
-            let Some(window) = &mut self.wire.window else {
+            let Some(window) = self.wire.window else {
                 return self.fail(Rule::Windows, || "speech outside a window".into());
             };
-            let segment = self.segments.iter_mut().rev().find(|s| (s.start..s.end).contains(&number));
-            let Some(segment) = segment else {
+            let Some(at) = self.segments.iter().rposition(|s| (s.start..s.end).contains(&number)) else {
                 return self.fail(Rule::SpeechWhole, || format!("hop {number} is of no segment"));
             };
-            let due = segment.sent_until;
-            let crosses = window.is_some_and(|(first, _)| first < segment.start);
-            let is_new_window = window.is_none() && number != segment.start && !segment.is_hit;
-            segment.sent_until = number + 1;
-            *window = Some((window.map_or(number, |(first, _)| first), number));
-            self.must(number == due, Rule::SpeechWhole, || format!("hop {number} is sent where {due} was due"));
-            self.must(!crosses, Rule::SpeechWhole, || format!("two segments in one window, at hop {number}"));
-            self.must(!is_new_window, Rule::SpeechWhole, || {
-                format!("a window begins within a segment, at hop {number}")
-            });
+            match window {
+                None => self.check_window(at, number),
+                Some((first, last)) => {
+                    let crosses = first < self.segments[at].start;
+                    self.must(number == last + 1, Rule::SpeechWhole, || {
+                        format!("hop {number} is sent where {} was due", last + 1)
+                    });
+                    self.must(!crosses, Rule::SpeechWhole, || format!("two segments in one window, at hop {number}"));
+                }
+            }
+            self.wire.window = Some(Some((window.map_or(number, |(first, _)| first), number)));
         }
     }
 
@@ -116,59 +123,55 @@ impl Watch {
         self.wire.ended_at = Some(self.now);
         let at = self.segments.iter().rposition(|s| (s.start..s.end).contains(&last)).unwrap_or(0);
         let segment = &self.segments[at];
-        let is_whole = segment.is_overfull || (segment.is_closed && segment.sent_until == segment.end);
-        let (sent, end, is_overfull) = (segment.sent_until, segment.end, segment.is_overfull);
-        self.must(is_whole, Rule::SpeechWhole, || format!("a window ends after hop {sent} of a segment up to {end}"));
-        while self.closed_causes.front().is_some_and(|(of, _)| *of < at) {
-            self.closed_causes.pop_front();
-        }
-        let cause = self.closed_causes.front().filter(|(of, _)| *of == at).map(|(_, cause)| *cause);
-        self.last_cause = cause.unwrap_or(CloseCause::TooLong);
+        let is_whole = segment.is_complete() && last + 1 == segment.due_end();
+        let (end, is_wanted) = (segment.due_end(), segment.is_wanted());
+        self.must(is_whole, Rule::SpeechWhole, || format!("a window ends after hop {last} of a segment up to {end}"));
+        self.segment_sent(at);
         self.turns += 1;
         self.exchanges.push(Exchange {
             attempt: self.wire.attempt,
+            segment: Some(at),
             first,
             last,
-            is_wanted: segment_is_wanted(is_overfull, self.last_cause),
+            is_wanted,
             // The user is not to be spoken over, even where the next window has not reached the service.
             disturbed: self.core_segment.filter(|newest| *newest > at).map(|_| "the next segment had begun"),
-            reply: None,
-            has_arrived: false,
-            shows_life: false,
             is_blurred: std::mem::take(&mut self.wire.is_blurred),
+            ..Exchange::default()
         });
     }
 
-    /// The service has heard a whole window; its reply begins. `truth`: what it will say.
-    pub fn arrived(&mut self, attempt: u32, voice: &[i16], truth: Arc<[i16]>, breaks_off: bool) -> ReplyId {
+    /// The service has heard a whole window, or a text; its reply begins. `truth`: what it will say; none where it
+    /// will not.
+    pub fn arrived(&mut self, attempt: u32, voice: Option<&[i16]>, truth: Option<&TurnTruth>) -> ReplyId {
         let id = self.replies.len();
         let at = self.exchanges.iter().position(|e| e.attempt == attempt && !e.has_arrived);
-        let numbers: Vec<u32> = voice.chunks_exact(HOP_FRAMES).map(number_of).collect();
+        let at = at.filter(|at| self.exchanges[*at].is_in_words == voice.is_none());
         let Some(at) = at else {
             self.fail(Rule::SpeechWhole, || "the service heard a window that was not sent".into());
             return id;
         };
         let exchange = &mut self.exchanges[at];
-        let (first, last) = (exchange.first, exchange.last);
+        let (first, last, segment) = (exchange.first, exchange.last, exchange.segment);
         exchange.has_arrived = true;
         exchange.reply = Some(id);
-        if breaks_off {
+        exchange.is_ignored = truth.is_none();
+        if truth.is_none_or(|turn| turn.breaks_off) {
             exchange.disturbed.get_or_insert("the service breaks it off");
         }
-        self.must(numbers.iter().copied().eq(first..=last), Rule::SpeechWhole, || {
-            format!(
-                "hops {first} to {last} were sent, {:?} to {:?} arrived, {} in all",
-                numbers.first(),
-                numbers.last(),
-                numbers.len()
-            )
-        });
-        for segment in self.segments.iter_mut().filter(|s| (s.start..s.end).contains(&last)) {
-            segment.has_arrived = true;
+        if let Some(voice) = voice {
+            let numbers = voice.chunks_exact(HOP_FRAMES).map(number_of);
+            let count = numbers.len();
+            self.must(numbers.eq(first..=last), Rule::SpeechWhole, || {
+                format!("hops {first} to {last} were sent, but not so arrived, {count} in all")
+            });
+            if let Some(segment) = segment.and_then(|at| self.segments.get_mut(at)) {
+                segment.has_arrived |= first == segment.begin && last + 1 == segment.due_end();
+            }
         }
         self.replies.push(Reply {
             exchange: at,
-            truth,
+            truth: truth.map_or_else(|| Arc::from([]), |turn| turn.frames.clone()),
             epoch: None,
             is_cut: false,
             is_complete: false,
@@ -222,10 +225,6 @@ impl Watch {
     pub(super) fn exchange_of(&mut self, reply: ReplyId) -> &mut Exchange {
         &mut self.exchanges[self.replies[reply].exchange]
     }
-}
-
-fn segment_is_wanted(is_overfull: bool, cause: CloseCause) -> bool {
-    is_overfull || cause != CloseCause::Mistake
 }
 
 fn name_of(message: &client::Message) -> &'static str {

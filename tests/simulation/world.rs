@@ -58,8 +58,14 @@ enum Due {
     ToolReplies(ToolReply),
     ToLink(LinkOrder),
     Connects(usize, bool),
-    Up(usize, String),
+    Up(usize, Up),
     Down(usize, Down),
+}
+
+/// What travels to the service.
+enum Up {
+    Message(String),
+    Ping,
 }
 
 /// What reaches the core's thread.
@@ -318,12 +324,7 @@ impl World {
             }
             Due::ToLink(order) => self.link(order),
             Due::Connects(connection, is_made) => self.connects(connection, is_made),
-            Due::Up(connection, text) => {
-                if self.connections[connection].state == State::Open {
-                    self.connections[connection].emulator.handle_message(text.as_bytes(), self.now);
-                    self.hear_service(connection);
-                }
-            }
+            Due::Up(connection, up) => self.up(connection, up),
             Due::Down(connection, down) => self.down(connection, down),
         }
     }
