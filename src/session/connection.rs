@@ -7,7 +7,7 @@ use super::timers::Reason;
 use super::turn::{Missing, Model};
 use super::{Output, Session};
 use crate::config::agent::Connection;
-use crate::flow::{Closed, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, ToolReply, What};
+use crate::flow::{Closed, Cue, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, ToolReply, What};
 use crate::live::client::{self, Message};
 use crate::live::close::{Part, Refusal};
 use crate::live::setup::{self, Begin};
@@ -202,7 +202,12 @@ impl Session {
 
     /// A session that is resumed with open calls is stuck until each is answered (live-protocol.md 6.1).
     fn tell_lost_calls(&mut self, is_resumed: bool) {
-        for lost in self.calls.take_lost(&mut self.timers) {
+        let lost = self.calls.take_lost(&mut self.timers);
+        // Its turn was over, and somebody waits for what it promised; where it was not, they know already.
+        if !is_resumed && !lost.is_empty() && self.again.is_calm() && self.uplink.is_idle() {
+            self.cue(Cue::Lost);
+        }
+        for lost in lost {
             let (id, name) = (lost.id, lost.name);
             let outcome = super::again::outcome(lost.result.as_ref());
             self.again.done(&name, lost.called_at, &outcome);
