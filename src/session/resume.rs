@@ -22,19 +22,26 @@ pub struct Resume {
     /// Whether the present setup carried it.
     is_offered: bool,
     failures: u8,
+    /// What an earlier run left of a conversation with another setup, and when it is worthless: that run may have
+    /// had to take the fallback model, and so may this one.
+    other: Option<(Resumable, Time)>,
 }
 
 impl Resume {
     /// No handle yet; `setup` is the mark of today's setup.
     pub fn new(setup: u64) -> Resume {
-        Resume { setup, handle: None, expires_at: None, is_offered: false, failures: 0 }
+        Resume { setup, handle: None, expires_at: None, is_offered: false, failures: 0, other: None }
     }
 
     /// Takes up what an earlier run left `age` ago (none: nobody knows how long, so it is worth a try). False where
-    /// it is of another conversation, or too old.
+    /// it is too old, or of another conversation; that one is put by for [`Resume::set_setup`].
     pub fn remember(&mut self, kept: Resumable, age: Option<Duration>, now: Time) -> bool {
         let left = HANDLE_LIFE.saturating_sub(age.unwrap_or_default());
-        if kept.setup != self.setup || left.is_zero() {
+        if left.is_zero() {
+            return false;
+        }
+        if kept.setup != self.setup {
+            self.other = Some((kept, now + left));
             return false;
         }
         self.handle = Some(kept.handle);
@@ -70,6 +77,7 @@ impl Resume {
     /// The service sent a newer handle. Answers whether it is news.
     pub fn renewed(&mut self, handle: String) -> bool {
         self.expires_at = None;
+        self.other = None;
         let handle = Some(handle);
         std::mem::replace(&mut self.handle, handle.clone()) != handle
     }
@@ -98,18 +106,23 @@ impl Resume {
         self.handle.take().is_some()
     }
 
-    /// Another setup from now on, for which the handle is not.
+    /// Another setup from now on, for which the handle is not, but perhaps that which an earlier run left.
     pub fn set_setup(&mut self, setup: u64) {
-        if setup != self.setup {
-            self.setup = setup;
-            self.forget();
+        if setup == self.setup {
+            return;
+        }
+        self.setup = setup;
+        self.forget();
+        if let Some((kept, at)) = self.other.take_if(|(kept, _)| kept.setup == setup) {
+            self.handle = Some(kept.handle);
+            self.expires_at = Some(at);
         }
     }
 
     /// What is to be kept on the disk.
     pub fn memory(&self) -> Option<Resumable> {
-        let handle = self.handle.clone()?;
-        Some(Resumable { handle, setup: self.setup })
+        let present = self.handle.clone().map(|handle| Resumable { handle, setup: self.setup });
+        present.or_else(|| self.other.as_ref().map(|(kept, _)| kept.clone()))
     }
 }
 
