@@ -75,6 +75,11 @@ impl Again {
         self.words_since.is_some()
     }
 
+    /// Whether no answer was lost since the question began.
+    pub fn is_calm(&self) -> bool {
+        self.tries == 0
+    }
+
     /// When the words that wait are too old to be asked: as old as speech may be.
     pub fn expires_at(&self) -> Option<Time> {
         self.words_since.map(|since| since + KEPT_FOR)

@@ -7,7 +7,7 @@ use super::timers::Reason;
 use super::turn::{Missing, Model};
 use super::{Output, Session};
 use crate::config::agent::Connection;
-use crate::flow::{Closed, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, What};
+use crate::flow::{Closed, Cue, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, What};
 use crate::live::client::{self, Message};
 use crate::live::close::{Part, Refusal};
 use crate::live::setup::{self, Begin};
@@ -209,7 +209,12 @@ impl Session {
             let response = client::response_of(&reply.result);
             self.send(Message::ToolResponse { id: reply.id, name: reply.name, response });
         }
-        for lost in self.calls.take_lost(&mut self.timers) {
+        let lost = self.calls.take_lost(&mut self.timers);
+        // Its turn was over, and somebody waits for what it promised; where it was not, they know already.
+        if !is_resumed && !lost.is_empty() && self.again.is_calm() && self.uplink.is_idle() {
+            self.cue(Cue::Lost);
+        }
+        for lost in lost {
             let (id, name) = (lost.id, lost.name);
             let outcome = super::again::outcome(lost.result.as_ref());
             self.again.done(&id, &name, &outcome);

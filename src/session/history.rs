@@ -98,6 +98,11 @@ impl History {
         self.said.iter().cloned().collect()
     }
 
+    /// Whether these are the words.
+    pub fn is_said(&self, said: &[Said]) -> bool {
+        self.said.iter().eq(said)
+    }
+
     /// Whether there is anything to tell.
     pub fn is_empty(&self) -> bool {
         self.said.is_empty()

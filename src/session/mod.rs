@@ -278,15 +278,16 @@ impl Session {
     /// Hands over what is worth keeping, where it is news.
     fn keep(&mut self) {
         let keep = self.agent.session.keep;
-        let memory = Memory {
-            resumable: self.resume.memory().filter(|_| keep != Keep::Nothing),
-            spent: self.account.day(),
-            said: if keep == Keep::HandleAndWords { self.history.said() } else { Vec::new() },
-        };
-        if memory != self.kept {
-            self.kept = memory.clone();
-            self.out.push_back(Output::Keep(Box::new(memory)));
+        let resumable = self.resume.memory().filter(|_| keep != Keep::Nothing);
+        let words = Some(&self.history).filter(|_| keep == Keep::HandleAndWords);
+        // Asked fifty times a second while somebody talks: nothing is copied unless it is news.
+        let is_same_said = words.map_or(self.kept.said.is_empty(), |history| history.is_said(&self.kept.said));
+        if resumable == self.kept.resumable.as_ref() && self.account.day() == self.kept.spent && is_same_said {
+            return;
         }
+        let said = words.map(History::said).unwrap_or_default();
+        self.kept = Memory { resumable: resumable.cloned(), spent: self.account.day(), said };
+        self.out.push_back(Output::Keep(Box::new(self.kept.clone())));
     }
 
     fn event(&mut self, what: What) {
