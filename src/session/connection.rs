@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::link::Change;
 use super::timers::Reason;
-use super::turn::{Missing, Model};
+use super::turn::Missing;
 use super::{Output, Session};
 use crate::config::agent::Connection;
 use crate::flow::{Closed, Cue, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, ToolReply, What};
@@ -67,10 +67,7 @@ impl Session {
 
     /// Whether somebody spoke or speaks, and the service owes them something.
     fn is_anybody_waiting(&self) -> bool {
-        !self.uplink.is_idle()
-            || !matches!(self.turn.model(), Model::Idle)
-            || self.calls.is_any_open()
-            || self.again.is_waiting()
+        !self.uplink.is_idle() || !self.turn.is_idle() || self.calls.is_any_open() || self.again.is_waiting()
     }
 
     pub(super) fn handle_link(&mut self, event: LinkEvent, now: Time) {
@@ -245,7 +242,7 @@ impl Session {
         }
         // Somebody waits to speak: whatever went on is over for them.
         let is_spoken_to = !self.uplink.is_idle();
-        let is_idle = self.turn.model() == Model::Idle && !self.calls.is_any_open();
+        let is_idle = self.turn.is_idle() && !self.calls.is_any_open();
         match self.leave.handle_awaited_since.map(|since| since + HANDLE_GRACE).filter(|at| *at > now) {
             _ if is_spoken_to => self.rotate(now),
             Some(at) if is_idle => self.timers.sooner(Reason::Leave, at),

@@ -100,6 +100,9 @@ impl Session {
         self.event(What::ToolAnswered { id, name, result, took_ms: answer.took_ms });
         if !self.calls.is_any_open() {
             self.turn.worked(now, &mut self.timers);
+            if self.uplink.is_idle() {
+                self.turn.result_given(now, &mut self.timers);
+            }
         }
     }
 }

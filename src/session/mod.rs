@@ -215,7 +215,7 @@ impl Session {
     /// Whether nothing is under way: no speech kept or open, no reply awaited or heard, no call open.
     pub fn is_idle(&self) -> bool {
         self.uplink.is_idle()
-            && self.turn.model() == turn::Model::Idle
+            && self.turn.is_idle()
             && self.playback.state() == playback::State::Silent
             && !self.calls.is_any_open()
             && !self.again.is_waiting()
