@@ -194,7 +194,7 @@ impl Session {
             Input::Gate(event) => self.handle_gate(event, now),
             Input::Link(report) if report.attempt != self.link.attempt() => {} // of a connection that was given up
             Input::Link(report) => self.handle_link(report.event, now),
-            Input::Speaker(fact) => self.handle_speaker(fact, now),
+            Input::Speaker(fact) => self.handle_speaker(fact),
             Input::Mic(fact) => self.handle_mic(fact),
             Input::Tool(reply) => self.handle_tool(reply, now),
             Input::Today(day) => self.handle_day(day, now),
