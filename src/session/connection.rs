@@ -192,17 +192,21 @@ impl Session {
             }
             Start::Fresh => self.account.session_began(),
         }
-        self.tell_lost_calls(start == Start::Resumed);
+        self.tell_lost_calls(start == Start::Resumed, now);
         self.ask_in_words(start == Start::Resumed, now);
         self.send_kept(now);
     }
 
     /// A session that is resumed with open calls is stuck until each is answered (live-protocol.md 6.1).
-    fn tell_lost_calls(&mut self, is_resumed: bool) {
+    fn tell_lost_calls(&mut self, is_resumed: bool, now: Time) {
         let lost = self.calls.take_lost(&mut self.timers);
         // Its turn was over, and somebody waits for what it promised; where it was not, they know already.
-        if !is_resumed && !lost.is_empty() && self.again.is_calm() && self.uplink.is_idle() {
-            self.cue(Cue::Lost);
+        if !lost.is_empty() && self.again.is_calm() && self.uplink.is_idle() {
+            if is_resumed {
+                self.turn.result_given(now, &mut self.timers);
+            } else {
+                self.cue(Cue::Lost);
+            }
         }
         for lost in lost {
             let (id, name) = (lost.id, lost.name);

@@ -183,6 +183,7 @@ impl Turn {
 
     /// `activityEnd` went out.
     pub fn window_ended(&mut self, is_wanted: bool, now: Time, timers: &mut Timers) {
+        self.is_owed = false;
         self.model = Model::Awaited { since: now, is_wanted };
         timers.set(Reason::Answer, now + self.terms.answer_timeout);
         if self.stale_sure > 0 {
