@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::link::Change;
 use super::timers::Reason;
-use super::turn::{Missing, Model};
+use super::turn::Missing;
 use super::{Output, Session};
 use crate::config::agent::Connection;
 use crate::flow::{Closed, Cue, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, What};
@@ -67,10 +67,7 @@ impl Session {
 
     /// Whether somebody spoke or speaks, and the service owes them something.
     fn is_anybody_waiting(&self) -> bool {
-        !self.uplink.is_idle()
-            || !matches!(self.turn.model(), Model::Idle)
-            || self.calls.is_any_open()
-            || self.again.is_waiting()
+        !self.uplink.is_idle() || !self.turn.is_idle() || self.calls.is_any_open() || self.again.is_waiting()
     }
 
     pub(super) fn handle_link(&mut self, event: LinkEvent, now: Time) {
@@ -196,14 +193,14 @@ impl Session {
             }
             Start::Fresh => self.account.session_began(),
         }
-        self.tell_lost_calls(start == Start::Resumed);
+        self.tell_lost_calls(start == Start::Resumed, now);
         self.ask_in_words(start == Start::Resumed, now);
         self.send_kept(now);
     }
 
     /// A session that is resumed with open calls is stuck until each is answered (live-protocol.md 6.1). An answer
     /// that the service has already is not minded.
-    fn tell_lost_calls(&mut self, is_resumed: bool) {
+    fn tell_lost_calls(&mut self, is_resumed: bool, now: Time) {
         for reply in self.calls.take_unsure().into_iter().filter(|_| is_resumed) {
             self.calls.answered(&reply);
             let response = client::response_of(&reply.result);
@@ -211,8 +208,12 @@ impl Session {
         }
         let lost = self.calls.take_lost(&mut self.timers);
         // Its turn was over, and somebody waits for what it promised; where it was not, they know already.
-        if !is_resumed && !lost.is_empty() && self.again.is_calm() && self.uplink.is_idle() {
-            self.cue(Cue::Lost);
+        if !lost.is_empty() && self.again.is_calm() && self.uplink.is_idle() {
+            if is_resumed {
+                self.turn.result_given(now, &mut self.timers);
+            } else {
+                self.cue(Cue::Lost);
+            }
         }
         for lost in lost {
             let (id, name) = (lost.id, lost.name);
@@ -251,7 +252,7 @@ impl Session {
         }
         // Somebody waits to speak: whatever went on is over for them.
         let is_spoken_to = !self.uplink.is_idle();
-        let is_idle = self.turn.model() == Model::Idle && !self.calls.is_any_open();
+        let is_idle = self.turn.is_idle() && !self.calls.is_any_open();
         match self.leave.handle_awaited_since.map(|since| since + HANDLE_GRACE).filter(|at| *at > now) {
             _ if is_spoken_to => self.rotate(now),
             Some(at) if is_idle => self.timers.sooner(Reason::Leave, at),

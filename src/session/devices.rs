@@ -7,7 +7,7 @@ use crate::live::client::{self, Message};
 use crate::units::{Epoch, Time};
 
 impl Session {
-    pub(super) fn handle_speaker(&mut self, fact: SpeakerFact, now: Time) {
+    pub(super) fn handle_speaker(&mut self, fact: SpeakerFact) {
         match fact {
             SpeakerFact::Started { epoch } => {
                 self.event(What::ReplyHeard { epoch });
@@ -39,7 +39,6 @@ impl Session {
             SpeakerFact::Trouble(text) => self.event(What::Trouble { part: "speaker".into(), text }),
             SpeakerFact::Recovered => self.event(What::Recovered { part: "speaker".into() }),
         }
-        let _ = now;
     }
 
     /// A reply, a cue, or both can be heard; the gate wants to know whether anything can.
@@ -101,6 +100,9 @@ impl Session {
         self.event(What::ToolAnswered { id, name, result, took_ms: answer.took_ms });
         if !self.calls.is_any_open() {
             self.turn.worked(now, &mut self.timers);
+            if self.uplink.is_idle() {
+                self.turn.result_given(now, &mut self.timers);
+            }
         }
     }
 }

@@ -197,7 +197,7 @@ impl Session {
             Input::Gate(event) => self.handle_gate(event, now),
             Input::Link(report) if report.attempt != self.link.attempt() => {} // of a connection that was given up
             Input::Link(report) => self.handle_link(report.event, now),
-            Input::Speaker(fact) => self.handle_speaker(fact, now),
+            Input::Speaker(fact) => self.handle_speaker(fact),
             Input::Mic(fact) => self.handle_mic(fact),
             Input::Tool(reply) => self.handle_tool(reply, now),
             Input::Today(day) => self.handle_day(day, now),
@@ -218,7 +218,7 @@ impl Session {
     /// Whether nothing is under way: no speech kept or open, no reply awaited or heard, no call open.
     pub fn is_idle(&self) -> bool {
         self.uplink.is_idle()
-            && self.turn.model() == turn::Model::Idle
+            && self.turn.is_idle()
             && self.playback.state() == playback::State::Silent
             && !self.calls.is_any_open()
             && !self.again.is_waiting()
