@@ -40,9 +40,17 @@ pub struct Again {
 }
 
 impl Again {
-    /// The question was answered, or the user asks something new.
+    /// The user asks something new.
     pub fn forget(&mut self) {
         *self = Again { cue_after: self.cue_after.take(), ..Again::default() };
+    }
+
+    /// The question was answered, but for what calls that are still open lead to.
+    pub fn answered(&mut self, is_open: impl Fn(&CallId) -> bool) {
+        let mut begun = std::mem::take(&mut self.begun);
+        begun.retain(is_open);
+        self.forget();
+        self.begun = begun;
     }
 
     /// The user speaks before it could be asked again: then what they say now counts.

@@ -107,10 +107,10 @@ impl Session {
                 self.out.push_back(Output::Link(LinkOrder::Open { attempt, is_same_token }));
             }
             Some(Change::SendSetup) => {
-                let is_to_be_told = self.is_to_be_told();
+                self.history.forget_before(now);
                 let begin = match self.resume.offer(now) {
                     Some(handle) => Begin::Resumed(handle),
-                    None if is_to_be_told => Begin::Told,
+                    None if self.model.takes_history && self.history.announce() => Begin::Told,
                     None => Begin::Fresh,
                 };
                 let setup = setup::setup(&self.agent, &self.variant, begin);
@@ -133,10 +133,6 @@ impl Session {
         }
     }
 
-    fn is_to_be_told(&self) -> bool {
-        self.model.takes_history && !self.history.is_empty()
-    }
-
     fn refused(&mut self, refusal: Refusal, now: Time) {
         let why = refusal.to_string();
         self.event(What::LinkDown { why: why.clone() });
@@ -148,6 +144,11 @@ impl Session {
             self.link.forgive(now, &mut self.timers);
             let text = format!("the service does not know the model {}; fallback_model {id} is used", self.agent.model);
             return self.event(What::Trouble { part: "model".into(), text });
+        }
+        // Nothing says what of the setup was refused; without the words it is another.
+        if matches!(refusal, Refusal::Setup(_)) && self.history.refused() {
+            self.link.forgive(now, &mut self.timers);
+            return self.event(What::SessionLost { why });
         }
         self.out.push_back(Output::Refused(refusal));
     }
@@ -177,7 +178,7 @@ impl Session {
         self.leave = Leave::default();
         let start = if self.resume.is_offered() {
             Start::Resumed
-        } else if self.is_to_be_told() {
+        } else if self.history.is_announced() {
             Start::Told
         } else {
             Start::Fresh
@@ -187,10 +188,7 @@ impl Session {
         self.is_resume_unproved = start == Start::Resumed;
         match start {
             Start::Resumed => {}
-            Start::Told => {
-                self.send(Message::History(self.history.said()));
-                self.history.told();
-            }
+            Start::Told => self.send(Message::History(self.history.said())),
             Start::Fresh => self.account.session_began(),
         }
         self.tell_lost_calls(start == Start::Resumed, now);
@@ -313,7 +311,7 @@ impl Session {
         }
         // Whom the next connection finds without memory must be told of this turn too, unless it is asked again.
         if !self.again.is_waiting() && !self.uplink.is_asking_again() {
-            self.history.turn_over();
+            self.history.turn_over(now);
         }
     }
 }

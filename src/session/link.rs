@@ -54,7 +54,7 @@ pub enum Change {
         must_close: bool,
         /// The next setup must lack this.
         without: Option<Part>,
-        /// The setup was sent and not taken.
+        /// The setup was sent and not taken, or the service closed soon after it took it.
         was_setup_refused: bool,
     },
     /// Trying again is pointless.
@@ -210,14 +210,16 @@ impl Link {
 
     /// The connection ended, or could not be made. `had_handle`: whether its setup carried one.
     pub fn down(&mut self, closing: &Closing, had_handle: bool, now: Time, timers: &mut Timers) -> Option<Change> {
-        let (was_ready, was_setup_sent) = match self.state {
+        let is_by_service = matches!(closing, Closing::Frame { .. } | Closing::Error(_));
+        let (was_ready, was_refused) = match self.state {
             // The end of a connection that was given up before.
             State::Closed | State::Down | State::Refused(_) => return None,
             State::Ready(since) => {
-                if now.since(since) >= STABLE {
+                let is_stable = now.since(since) >= STABLE;
+                if is_stable {
                     self.backoff.reset();
                 }
-                (true, false)
+                (true, is_by_service && !is_stable)
             }
             State::AwaitSetup(_) => (false, true),
             State::Connecting(_) => (false, false),
@@ -243,7 +245,7 @@ impl Link {
         };
         self.fall(wait, now, timers);
         let why = closing.to_string();
-        Some(Change::Lost { why, must_close: false, without, was_setup_refused: was_setup_sent })
+        Some(Change::Lost { why, must_close: false, without, was_setup_refused: was_refused })
     }
 
     /// What was refused is not sent again, but something else is: the connection may be tried once more.

@@ -140,6 +140,8 @@ pub struct Session {
     is_reply_audible: bool,
     is_cue_audible: bool,
     is_spent_told: bool,
+    /// When the user was last told so.
+    spent_cue_at: Option<Time>,
     is_offline_told: bool,
 }
 
@@ -174,6 +176,7 @@ impl Session {
             is_reply_audible: false,
             is_cue_audible: false,
             is_spent_told: false,
+            spent_cue_at: None,
             is_offline_told: false,
         }
     }

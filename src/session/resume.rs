@@ -1,7 +1,7 @@
 //! The handle of the conversation: which one the next setup carries, and when there is none.
 //!
 //! A handle is good for [`HANDLE_LIFE`] after its connection ended, for one setup only. One that the service
-//! refuses, or with which it twice did not get as far as `setupComplete`, is given up (live-protocol.md 6.1, 7.2).
+//! refuses, or with which a connection twice did not get far, is given up (live-protocol.md 6.1, 7.2).
 
 use std::time::Duration;
 
@@ -70,12 +70,12 @@ impl Resume {
 
     /// `setupComplete`. The old handle stays good until the service sends a newer one.
     pub fn taken(&mut self) {
-        self.failures = 0;
         self.expires_at = None;
     }
 
     /// The service sent a newer handle. Answers whether it is news.
     pub fn renewed(&mut self, handle: String) -> bool {
+        self.failures = 0;
         self.expires_at = None;
         self.other = None;
         let own = Some(Resumable { handle, setup: self.setup });
@@ -84,7 +84,8 @@ impl Resume {
         is_news
     }
 
-    /// The connection ended. `was_refused`: the setup was sent and not taken. Answers whether the handle was given
+    /// The connection ended. `was_refused`: the setup was sent and not taken, or the service
+    /// closed soon after. Answers whether the handle was given
     /// up for that.
     pub fn ended(&mut self, was_refused: bool, now: Time) -> bool {
         let was_offered = std::mem::take(&mut self.is_offered);

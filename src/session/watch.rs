@@ -51,6 +51,7 @@ impl Session {
         }
         let Some(why) = self.account.spent() else { return };
         self.is_spent_told = true;
+        self.spent_cue_at = Some(now);
         self.event(What::DaySpent { why });
         self.cue(Cue::Spent);
         self.close_link(Closed::Spent, now);
@@ -201,8 +202,8 @@ impl Session {
         self.event(What::TurnOver { reason });
         self.uplink.answered();
         self.calls.turn_over();
-        self.again.forget();
-        self.history.turn_over();
+        self.again.answered(|id| self.calls.is_open(id));
+        self.history.turn_over(now);
         self.leave.turn_over(now);
     }
 }
