@@ -165,6 +165,14 @@ impl Uplink {
         }
     }
 
+    /// Nothing of what waits will be sent. Answers its milliseconds.
+    pub fn give_up(&mut self) -> u64 {
+        let lost_ms = self.kept_ms();
+        self.windows.clear();
+        (self.asked, self.is_gate_open) = (None, false);
+        lost_ms
+    }
+
     /// Messages that the link's queue takes now.
     pub fn set_room(&mut self, messages: usize) {
         self.room = messages;

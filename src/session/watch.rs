@@ -6,7 +6,7 @@ use super::timers::Reason;
 use super::turn::{GivenUp, Model};
 use super::{Output, Session, playback, uplink};
 use crate::config::agent::Connection;
-use crate::flow::{Closed, Cue, LinkOrder, ToolOrder, What};
+use crate::flow::{Closed, Cue, GateNote, LinkOrder, ToolOrder, What};
 use crate::live::models::TurnEnd;
 use crate::units::Time;
 
@@ -45,6 +45,7 @@ impl Session {
 
     /// The day's limit: what is under way is brought to its end, then it is said, and the connection closed.
     fn rest_if_spent(&mut self, now: Time) {
+        self.give_up_if_spent();
         if self.is_spent_told || !self.is_idle() {
             return;
         }
@@ -53,6 +54,26 @@ impl Session {
         self.event(What::DaySpent { why });
         self.cue(Cue::Spent);
         self.close_link(Closed::Spent, now);
+    }
+
+    /// The connection is lost with the day's limit used up: there will be no other one today, so what waits for it is
+    /// given up.
+    fn give_up_if_spent(&mut self) {
+        let is_waiting = !self.uplink.is_idle() || self.again.is_waiting() || self.calls.is_any_lost();
+        if !is_waiting || self.link.is_open() || self.account.spent().is_none() {
+            return;
+        }
+        self.again.dropped();
+        for lost in self.calls.take_lost(&mut self.timers) {
+            self.event(What::ToolLost { id: lost.id, name: lost.name, is_told: false });
+        }
+        let ms = self.uplink.give_up();
+        if ms > 0 {
+            self.event(What::SpeechLost { ms, why: "the day's limit is used up".to_string() });
+        }
+        self.uplink.arm(&mut self.timers);
+        self.out.push_back(Output::Gate(GateNote::Abort));
+        self.is_spent_told = false;
     }
 
     fn watch_idle(&mut self, now: Time) {
