@@ -74,6 +74,9 @@ impl World {
             LinkEvent::Garbage(_) | LinkEvent::Alive => {}
             LinkEvent::Down(closing) => {
                 self.watch.note(|| format!("    core hears: down, {closing}"));
+                if attempt == self.session.attempt() {
+                    self.watch.setup_ended(Some(closing));
+                }
                 self.watch.core_lost(attempt);
             }
         }
@@ -106,6 +109,7 @@ impl World {
                     }
                     self.watch.event(&what);
                 }
+                Output::Gate(note) if self.mutation.is_some_and(|mutation| mutation.forgets_note(note)) => {}
                 Output::Gate(note) => {
                     self.watch.note(|| format!("    core to gate: {note:?}"));
                     self.push(Queue::CoreToGate, Due::ToGate, note);

@@ -1,6 +1,6 @@
 //! What is heard, and what moves: replies to the sample, calls once.
 
-use mynah::flow::{SpeakerFact, SpeakerOrder, ToolOrder, What};
+use mynah::flow::{Closed, SpeakerFact, SpeakerOrder, ToolOrder, What};
 use mynah::units::{CallId, Epoch};
 
 use super::{ReplyId, Rule, Watch};
@@ -92,6 +92,7 @@ impl Watch {
         self.speech_event(what);
         match what {
             What::NoAnswer { .. } => self.disturb("no answer came in time"),
+            What::LinkClosed { cause: Closed::Spent } => self.is_spent = true,
             What::ToolLost { id, is_told, .. } => self.call_lost(id, *is_told),
             What::ReplyCut { epoch, .. } => {
                 for reply in self.replies.iter_mut().filter(|r| r.epoch == Some(*epoch)) {
@@ -140,12 +141,13 @@ impl Watch {
     }
 
     fn call_lost(&mut self, id: &CallId, is_told: bool) {
-        let attempt = self.wire.attempt;
+        let (attempt, is_ready) = (self.wire.attempt, self.wire.is_ready);
         let record = self.calls.entry(id.clone()).or_default();
+        let is_gone = record.attempt != attempt || !is_ready;
         record.losses += 1;
         record.is_told = is_told;
         let was_told = record.answers_later == 1;
-        let is_due = record.losses == 1 && record.runs == 1 && record.answers == 0 && record.attempt != attempt;
+        let is_due = record.losses == 1 && record.runs == 1 && record.answers == 0 && is_gone;
         self.must(is_due, Rule::CallsOnce, || format!("{id} is reported lost, but was not"));
         self.must(is_told == was_told, Rule::CallsOnce, || format!("{id}: reported told {is_told}, told {was_told}"));
     }
