@@ -7,6 +7,9 @@ use super::memory::Spent;
 use crate::config::agent::{Limits, Prices};
 use crate::live::usage::Usage;
 
+/// No program counted a day before this one, in 2024.
+const PLAUSIBLE_DAY: u32 = 20_000;
+
 /// The machine.
 #[derive(Debug)]
 pub struct Account {
@@ -34,10 +37,13 @@ impl Account {
         self.day = spent;
     }
 
-    /// It is this day. A day that lies before the one that is counted is a clock that was not set: nothing changes.
+    /// It is this day. A day before the one that is counted is a clock that is not set: nothing changes. Unless it is
+    /// a day that may be: a clock that was not set stands where it stood when the power went, so the counted day was
+    /// the wrong one.
     /// Answers whether a new day began.
     pub fn today(&mut self, day: u32) -> bool {
-        let is_new = day > self.day.day;
+        let ran_ahead = day >= PLAUSIBLE_DAY && day + 1 < self.day.day;
+        let is_new = day > self.day.day || ran_ahead;
         if is_new {
             self.day = Spent { day, ..Spent::default() };
         }
@@ -131,6 +137,8 @@ mod tests {
             assert!(account.spent().is_some());
             assert!(account.today(20_001));
             assert_eq!((account.spent(), account.day()), (None, Spent { day: 20_001, ..Spent::default() }));
+            assert!(account.today(30_000), "the clock ran ahead");
+            assert!(!account.today(29_999) && account.today(20_002), "and was set right");
         }
     }
 }

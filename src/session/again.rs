@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Session;
 use super::playback::State;
+use super::uplink::KEPT_FOR;
 use crate::flow::{Cue, What};
 use crate::live::client::Message;
 use crate::units::{CallId, Epoch, Time};
@@ -32,8 +33,8 @@ pub struct Again {
     begun: BTreeSet<CallId>,
     /// Tools that were called for it, each with its outcome.
     deeds: Vec<String>,
-    /// To be asked in words when there is a connection.
-    is_in_words: bool,
+    /// To be asked in words when there is a connection; since this time.
+    words_since: Option<Time>,
     /// To be sounded when this turn has been heard as far as it came.
     cue_after: Option<(Epoch, Cue)>,
 }
@@ -41,13 +42,20 @@ pub struct Again {
 impl Again {
     /// The user asks something new.
     pub fn forget(&mut self) {
-        let cue_after = self.cue_after.take();
-        *self = Again { cue_after, ..Again::default() };
+        *self = Again { cue_after: self.cue_after.take(), ..Again::default() };
+    }
+
+    /// The question was answered, but for what calls that are still open lead to.
+    pub fn answered(&mut self, is_open: impl Fn(&CallId) -> bool) {
+        let mut begun = std::mem::take(&mut self.begun);
+        begun.retain(is_open);
+        self.forget();
+        self.begun = begun;
     }
 
     /// The user speaks before it could be asked again: then what they say now counts.
     pub fn dropped(&mut self) {
-        self.is_in_words = false;
+        self.words_since = None;
         self.cue_after = None;
     }
 
@@ -72,7 +80,22 @@ impl Again {
 
     /// Whether words wait for a connection.
     pub fn is_waiting(&self) -> bool {
-        self.is_in_words
+        self.words_since.is_some()
+    }
+
+    /// Whether no answer was lost since the question began.
+    pub fn is_calm(&self) -> bool {
+        self.tries == 0
+    }
+
+    /// When the words that wait are too old to be asked: as old as speech may be.
+    pub fn expires_at(&self) -> Option<Time> {
+        self.words_since.map(|since| since + KEPT_FOR)
+    }
+
+    /// Drops words that are too old. Answers whether there were any.
+    pub fn expire(&mut self, now: Time) -> bool {
+        self.words_since.take_if(|since| *since + KEPT_FOR <= now).is_some()
     }
 }
 
@@ -110,7 +133,7 @@ impl Session {
         self.again.tries = self.again.tries.saturating_add(1);
         if !is_asked_again {
             self.uplink.answered();
-            self.again.is_in_words = false;
+            self.again.words_since = None;
         }
         self.event(What::ReplyLost { epoch, why: why.to_string(), is_asked_again });
         let cue = if is_asked_again { Cue::Again } else { Cue::Lost };
@@ -132,13 +155,15 @@ impl Session {
         }
         // Nobody knows any more what was asked, unless the service has told it, or has heard it: it began to answer.
         let is_heard = is_begun || !self.again.begun.is_empty();
-        self.again.is_in_words = (is_heard && self.resume.has_handle(now)) || !self.history.user_text().is_empty();
-        self.again.is_in_words
+        let is_known = (is_heard && self.resume.has_handle(now)) || !self.history.user_text().is_empty();
+        self.again.words_since = is_known.then_some(now);
+        is_known
     }
 
-    /// Asks in words what is to be asked so. `is_known`: the service knows the conversation.
+    /// Asks in words what is to be asked so. `is_known`: the service knows the question.
     pub(super) fn ask_in_words(&mut self, is_known: bool, now: Time) {
-        if !self.uplink.is_idle() || !std::mem::take(&mut self.again.is_in_words) {
+        // Who speaks already is not waiting for an older answer.
+        if self.again.words_since.take().is_none() || !self.uplink.is_idle() {
             return;
         }
         let heard = self.history.user_text();

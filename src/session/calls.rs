@@ -1,6 +1,6 @@
 //! The ledger of tool calls: each is answered exactly once or cancelled exactly once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -71,10 +71,22 @@ pub struct Lost {
     pub result: Option<Result<Value, String>>,
 }
 
+/// An answer that went out, and may have found a dead socket.
+#[derive(Debug)]
+struct Answered {
+    reply: ToolReply,
+    /// Turns that must still end before it surely arrived.
+    turns_left: u8,
+}
+
+/// A turn may end with the call that it made; the next end is behind the answer.
+const TURNS_TO_BE_SURE: u8 = 2;
+
 /// The ledger.
 #[derive(Debug)]
 pub struct Calls {
     open: BTreeMap<CallId, Open>,
+    answered: VecDeque<Answered>,
     /// What the tool's own limit gets on top: the tool answers first, the ledger only if it does not.
     grace: Duration,
     tools: BTreeMap<String, Terms>,
@@ -93,7 +105,7 @@ impl Calls {
     /// A ledger for these tools; a name that is not among them gets no time to speak of, because the tools
     /// answer it with an error at once.
     pub fn new(tools: BTreeMap<String, Terms>) -> Calls {
-        Calls { open: BTreeMap::new(), grace: Duration::from_millis(500), tools }
+        Calls { open: BTreeMap::new(), answered: VecDeque::new(), grace: Duration::from_millis(500), tools }
     }
 
     /// Whether the model waits for the tool of this name.
@@ -168,6 +180,27 @@ impl Calls {
         self.open.retain(|_, open| open.deadline > now || matches!(open.owner, Owner::Lost(_)));
         self.arm(timers);
         late
+    }
+
+    /// This answer went out.
+    pub fn answered(&mut self, reply: &ToolReply) {
+        self.answered.push_back(Answered { reply: reply.clone(), turns_left: TURNS_TO_BE_SURE });
+        if self.answered.len() > CALLS_OPEN_MAX {
+            self.answered.pop_front();
+        }
+    }
+
+    /// The server ended a turn.
+    pub fn turn_over(&mut self) {
+        for answered in &mut self.answered {
+            answered.turns_left = answered.turns_left.saturating_sub(1);
+        }
+        self.answered.retain(|answered| answered.turns_left > 0);
+    }
+
+    /// Answers of an older connection that may not have arrived: a session that still waits for one is stuck.
+    pub fn take_unsure(&mut self) -> Vec<ToolReply> {
+        self.answered.drain(..).map(|answered| answered.reply).collect()
     }
 
     /// The connection ended. The tools go on: what has begun to move is better brought to its end than left

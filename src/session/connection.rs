@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::link::Change;
 use super::timers::Reason;
-use super::turn::{Missing, Model};
+use super::turn::Missing;
 use super::{Output, Session};
 use crate::config::agent::Connection;
-use crate::flow::{Closed, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, ToolReply, What};
+use crate::flow::{Closed, Cue, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, What};
 use crate::live::client::{self, Message};
 use crate::live::close::{Part, Refusal};
 use crate::live::setup::{self, Begin};
@@ -49,22 +49,25 @@ impl Leave {
 }
 
 impl Session {
+    /// Asks for a connection where there is none. When the day's limit is reached only what is under way gets one.
     pub(super) fn open_link(&mut self, now: Time) {
-        if self.account.spent().is_none() {
+        if self.account.spent().is_none() || self.is_anybody_waiting() {
             let change = self.link.open(now, &mut self.timers);
             self.apply(change, now);
         }
     }
 
-    /// Whether anybody waits for a connection.
+    /// Whether a connection is to be there.
     pub(super) fn needs_link(&self) -> bool {
         self.agent.session.connection == Connection::KeepOpen
             || !self.link.has_been_ready()
-            || !self.uplink.is_idle()
-            || !matches!(self.turn.model(), Model::Idle)
-            || self.calls.is_any_open()
             || self.calls.is_any_lost()
-            || self.again.is_waiting()
+            || self.is_anybody_waiting()
+    }
+
+    /// Whether somebody spoke or speaks, and the service owes them something.
+    fn is_anybody_waiting(&self) -> bool {
+        !self.uplink.is_idle() || !self.turn.is_idle() || self.calls.is_any_open() || self.again.is_waiting()
     }
 
     pub(super) fn handle_link(&mut self, event: LinkEvent, now: Time) {
@@ -104,10 +107,10 @@ impl Session {
                 self.out.push_back(Output::Link(LinkOrder::Open { attempt, is_same_token }));
             }
             Some(Change::SendSetup) => {
-                let is_to_be_told = self.is_to_be_told();
+                self.history.forget_before(now);
                 let begin = match self.resume.offer(now) {
                     Some(handle) => Begin::Resumed(handle),
-                    None if is_to_be_told => Begin::Told,
+                    None if self.model.takes_history && self.history.announce() => Begin::Told,
                     None => Begin::Fresh,
                 };
                 let setup = setup::setup(&self.agent, &self.variant, begin);
@@ -130,10 +133,6 @@ impl Session {
         }
     }
 
-    fn is_to_be_told(&self) -> bool {
-        self.model.takes_history && !self.history.is_empty()
-    }
-
     fn refused(&mut self, refusal: Refusal, now: Time) {
         let why = refusal.to_string();
         self.event(What::LinkDown { why: why.clone() });
@@ -146,13 +145,21 @@ impl Session {
             let text = format!("the service does not know the model {}; fallback_model {id} is used", self.agent.model);
             return self.event(What::Trouble { part: "model".into(), text });
         }
+        // Nothing says what of the setup was refused; without the words it is another.
+        if matches!(refusal, Refusal::Setup(_)) && self.history.refused() {
+            self.link.forgive(now, &mut self.timers);
+            return self.event(What::SessionLost { why });
+        }
         self.out.push_back(Output::Refused(refusal));
     }
 
     fn go_without(&mut self, part: Option<Part>, why: &str) {
         match part {
             None => {}
-            Some(Part::Handle) if self.resume.forget() => self.event(What::SessionLost { why: why.to_string() }),
+            // The words that it was told, where there was no handle: they would be refused again.
+            Some(Part::Handle) if self.resume.forget() | self.history.refused() => {
+                self.event(What::SessionLost { why: why.to_string() })
+            }
             Some(Part::Handle) => {}
             Some(Part::Voice) => {
                 self.variant.without_voice = true;
@@ -171,7 +178,7 @@ impl Session {
         self.leave = Leave::default();
         let start = if self.resume.is_offered() {
             Start::Resumed
-        } else if self.is_to_be_told() {
+        } else if self.history.is_announced() {
             Start::Told
         } else {
             Start::Fresh
@@ -184,22 +191,36 @@ impl Session {
             Start::Told => self.send(Message::History(self.history.said())),
             Start::Fresh => self.account.session_began(),
         }
-        self.tell_lost_calls(start == Start::Resumed);
-        self.ask_in_words(start != Start::Fresh, now);
+        self.tell_lost_calls(start == Start::Resumed, now);
+        self.ask_in_words(start == Start::Resumed, now);
         self.send_kept(now);
     }
 
-    /// A session that is resumed with open calls is stuck until each is answered (live-protocol.md 6.1).
-    fn tell_lost_calls(&mut self, is_resumed: bool) {
-        for lost in self.calls.take_lost(&mut self.timers) {
+    /// A session that is resumed with open calls is stuck until each is answered (live-protocol.md 6.1). An answer
+    /// that the service has already is not minded.
+    fn tell_lost_calls(&mut self, is_resumed: bool, now: Time) {
+        for reply in self.calls.take_unsure().into_iter().filter(|_| is_resumed) {
+            self.calls.answered(&reply);
+            let response = client::response_of(&reply.result);
+            self.send(Message::ToolResponse { id: reply.id, name: reply.name, response });
+        }
+        let lost = self.calls.take_lost(&mut self.timers);
+        // Its turn was over, and somebody waits for what it promised; where it was not, they know already.
+        if !lost.is_empty() && self.again.is_calm() && self.uplink.is_idle() {
+            if is_resumed {
+                self.turn.result_given(now, &mut self.timers);
+            } else {
+                self.cue(Cue::Lost);
+            }
+        }
+        for lost in lost {
             let (id, name) = (lost.id, lost.name);
             let outcome = super::again::outcome(lost.result.as_ref());
             self.again.done(&id, &name, &outcome);
             if is_resumed {
                 let why = format!("the connection broke before this could be answered; what became of it: {outcome}");
-                let reply = ToolReply { id: id.clone(), name: name.clone(), result: Err(why) };
-                let response = client::response_of(&reply.result);
-                self.send(Message::ToolResponse { id: reply.id, name: reply.name, response });
+                let response = client::response_of(&Err(why));
+                self.send(Message::ToolResponse { id: id.clone(), name: name.clone(), response });
             }
             self.event(What::ToolLost { id, name, is_told: is_resumed });
         }
@@ -210,7 +231,8 @@ impl Session {
         self.event(What::LinkLeaving { left_ms: left.as_millis() as u64 });
         self.leave.is_wanted = true;
         let margin = if left >= 2 * LEAVE_MARGIN { LEAVE_MARGIN } else { left / 2 };
-        self.timers.set(Reason::Leave, now + left.saturating_sub(margin));
+        // A later word does not give it more time than an earlier one left.
+        self.timers.sooner(Reason::Leave, now + left.saturating_sub(margin));
     }
 
     /// [`Reason::Leave`] passed.
@@ -229,7 +251,7 @@ impl Session {
         }
         // Somebody waits to speak: whatever went on is over for them.
         let is_spoken_to = !self.uplink.is_idle();
-        let is_idle = self.turn.model() == Model::Idle && !self.calls.is_any_open();
+        let is_idle = self.turn.is_idle() && !self.calls.is_any_open();
         match self.leave.handle_awaited_since.map(|since| since + HANDLE_GRACE).filter(|at| *at > now) {
             _ if is_spoken_to => self.rotate(now),
             Some(at) if is_idle => self.timers.sooner(Reason::Leave, at),
@@ -239,8 +261,15 @@ impl Session {
     }
 
     fn rotate(&mut self, now: Time) {
+        if self.link.is_left_in_haste(now) {
+            let why = "the service closes its connections as soon as they are made";
+            let change = self.link.give_up(why, now, &mut self.timers);
+            return self.apply(change, now);
+        }
         self.close_link(Closed::Rotation, now);
-        self.open_link(now);
+        if self.needs_link() {
+            self.open_link(now);
+        }
     }
 
     /// Closes the connection from here.
@@ -259,6 +288,9 @@ impl Session {
         }
         self.pinged_at = None;
         self.leave = Leave::default();
+        if self.uplink.is_window_open() {
+            self.history.window_lost();
+        }
         let lost_ms = self.uplink.link_lost();
         if lost_ms > 0 {
             let why = format!("the connection ended, and more than {} s of speech are not kept", SPEECH_KEPT_MS / 1000);
@@ -271,12 +303,16 @@ impl Session {
         }
         match self.turn.link_lost(&mut self.timers) {
             Missing::Nothing => {}
+            Missing::End => self.turn_over(Some(why.to_string()), now),
             Missing::All => self.reply_lost(None, why, now),
             Missing::Rest { epoch } => {
                 self.end_of_sound(epoch);
                 self.reply_lost(Some(epoch), why, now);
             }
         }
-        self.uplink.arm(&mut self.timers);
+        // Whom the next connection finds without memory must be told of this turn too, unless it is asked again.
+        if !self.again.is_waiting() && !self.uplink.is_asking_again() {
+            self.history.turn_over(now);
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::live::client::{self, Message};
 use crate::units::{Epoch, Time};
 
 impl Session {
-    pub(super) fn handle_speaker(&mut self, fact: SpeakerFact, now: Time) {
+    pub(super) fn handle_speaker(&mut self, fact: SpeakerFact) {
         match fact {
             SpeakerFact::Started { epoch } => {
                 self.event(What::ReplyHeard { epoch });
@@ -39,7 +39,6 @@ impl Session {
             SpeakerFact::Trouble(text) => self.event(What::Trouble { part: "speaker".into(), text }),
             SpeakerFact::Recovered => self.event(What::Recovered { part: "speaker".into() }),
         }
-        let _ = now;
     }
 
     /// A reply, a cue, or both can be heard; the gate wants to know whether anything can.
@@ -93,6 +92,7 @@ impl Session {
     }
 
     pub(super) fn answer(&mut self, answer: calls::Answer, now: Time) {
+        self.calls.answered(&answer.reply);
         let ToolReply { id, name, result } = answer.reply;
         self.again.done(&id, &name, &again::outcome(Some(&result)));
         let response = client::response_of(&result);
@@ -100,6 +100,9 @@ impl Session {
         self.event(What::ToolAnswered { id, name, result, took_ms: answer.took_ms });
         if !self.calls.is_any_open() {
             self.turn.worked(now, &mut self.timers);
+            if self.uplink.is_idle() {
+                self.turn.result_given(now, &mut self.timers);
+            }
         }
     }
 }

@@ -4,7 +4,9 @@
 
 use std::collections::VecDeque;
 
+use super::memory::HANDLE_LIFE;
 use crate::live::client::Said;
+use crate::units::Time;
 
 /// Bytes of one side's words in a turn that are worth telling: a minute of speech.
 const SAID_MAX: usize = 1000;
@@ -16,12 +18,23 @@ pub struct History {
     said: VecDeque<Said>,
     user: String,
     model: String,
+    /// When the last turn ended: what was said long ago may have been said by somebody else.
+    said_at: Time,
+    /// The present connection was told the words, or its setup announced them, and nothing was said on it since.
+    is_announced: bool,
 }
 
 impl History {
     /// The last `turns` turns.
     pub fn new(turns: u32) -> History {
-        History { said_max: 2 * turns as usize, said: VecDeque::new(), user: String::new(), model: String::new() }
+        History {
+            said_max: 2 * turns as usize,
+            said: VecDeque::new(),
+            user: String::new(),
+            model: String::new(),
+            said_at: Time::ZERO,
+            is_announced: false,
+        }
     }
 
     /// Takes up what an earlier run left.
@@ -47,13 +60,15 @@ impl History {
     }
 
     /// The turn is over, whole or cut. Answers whether anything was said in it.
-    pub fn turn_over(&mut self) -> bool {
+    pub fn turn_over(&mut self, now: Time) -> bool {
         let mut is_news = false;
         for (by_user, words) in [(true, &mut self.user), (false, &mut self.model)] {
             let text = std::mem::take(words);
             if !text.trim().is_empty() {
                 self.said.push_back(Said { by_user, text });
                 is_news = true;
+                self.is_announced = false;
+                self.said_at = now;
             }
         }
         self.bound();
@@ -65,14 +80,46 @@ impl History {
         self.model.clear();
     }
 
-    /// The words, the oldest first.
-    pub fn said(&self) -> Vec<Said> {
-        self.said.iter().cloned().collect()
+    /// The window that was being sent is sent anew, and its words are told again.
+    pub fn window_lost(&mut self) {
+        self.user.clear();
     }
 
-    /// Whether there is anything to tell.
-    pub fn is_empty(&self) -> bool {
-        self.said.is_empty()
+    /// Forgets what is older than a handle may be: a session that is gone for so long is not gone on with.
+    pub fn forget_before(&mut self, now: Time) {
+        if now.since(self.said_at) > HANDLE_LIFE {
+            self.said.clear();
+        }
+    }
+
+    /// The setup announces the words, if there are any. Answers whether it does.
+    pub fn announce(&mut self) -> bool {
+        self.is_announced = self.said.iter().any(|said| said.by_user);
+        self.is_announced
+    }
+
+    /// Whether the present connection's setup announced them.
+    pub fn is_announced(&self) -> bool {
+        self.is_announced
+    }
+
+    /// The service refused something. Forgets the words where it may have been they. Answers whether it did.
+    pub fn refused(&mut self) -> bool {
+        let is_forgotten = std::mem::take(&mut self.is_announced);
+        if is_forgotten {
+            self.said.clear();
+        }
+        is_forgotten
+    }
+
+    /// The words, the oldest first, beginning with the user's.
+    pub fn said(&self) -> Vec<Said> {
+        self.said.iter().skip_while(|said| !said.by_user).cloned().collect()
+    }
+
+    /// Whether these are the words.
+    pub fn is_said(&self, said: &[Said]) -> bool {
+        self.said.iter().skip_while(|said| !said.by_user).eq(said)
     }
 
     fn bound(&mut self) {
@@ -103,15 +150,15 @@ mod tests {
             history.user_said(&format!("q{n}"));
             history.model_said("a");
             history.model_said(&n.to_string());
-            assert!(history.turn_over());
+            assert!(history.turn_over(Time::ZERO));
         }
         assert_eq!(said(&history), "u:q2 m:a2 u:q3 m:a3");
-        assert!(!history.turn_over(), "nobody said anything");
+        assert!(!history.turn_over(Time::ZERO), "nobody said anything");
         history.user_said("q4");
         history.model_said("half of");
         history.reply_lost();
         history.model_said("a4");
-        history.turn_over();
+        history.turn_over(Time::ZERO);
         assert_eq!(said(&history), "u:q3 m:a3 u:q4 m:a4");
     }
 
@@ -122,11 +169,11 @@ mod tests {
         for _ in 0..SAID_MAX {
             history.model_said("äöü");
         }
-        history.turn_over();
+        history.turn_over(Time::ZERO);
         assert!(history.said().iter().all(|s| s.text.len() <= SAID_MAX && s.text.len() > SAID_MAX - 8));
         let mut none = History::new(0);
         none.user_said("q");
-        none.turn_over();
-        assert!(none.is_empty());
+        none.turn_over(Time::ZERO);
+        assert!(none.said().is_empty());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The thread that owns the socket decides nothing; it is told to open and to close here. *Closed* is when
 //! nobody needs a connection, *down* when somebody does and there is none. What the next setup says is decided
-//! in [`super::resume`]; when a good connection is left for another, in [`super::rotation`].
+//! in [`super::resume`]; when a good connection is left for another, in `connection.rs`.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub enum Change {
         must_close: bool,
         /// The next setup must lack this.
         without: Option<Part>,
-        /// The setup was sent and not taken.
+        /// The setup was sent and not taken, or the service closed soon after it took it.
         was_setup_refused: bool,
     },
     /// Trying again is pointless.
@@ -75,6 +75,7 @@ pub struct Link {
     has_token: bool,
     /// The next attempt needs a token of its own.
     wants_new_token: bool,
+    was_left_young: bool,
 }
 
 impl Link {
@@ -89,6 +90,7 @@ impl Link {
             has_been_ready: false,
             has_token,
             wants_new_token: false,
+            was_left_young: false,
         }
     }
 
@@ -102,12 +104,12 @@ impl Link {
         matches!(self.state, State::Ready(_))
     }
 
-    /// Since when it is ready.
-    pub fn ready_since(&self) -> Option<Time> {
-        match self.state {
-            State::Ready(since) => Some(since),
-            _ => None,
-        }
+    /// The connection is about to be left for another. Answers whether it is young, as was the last that was left
+    /// so: a service that sends everybody away as soon as they come is not to be run in upon.
+    pub fn is_left_in_haste(&mut self, now: Time) -> bool {
+        let State::Ready(since) = self.state else { return false };
+        let is_young = now.since(since) < STABLE;
+        std::mem::replace(&mut self.was_left_young, is_young) && is_young
     }
 
     /// Whether a connection is there or being made.
@@ -208,14 +210,16 @@ impl Link {
 
     /// The connection ended, or could not be made. `had_handle`: whether its setup carried one.
     pub fn down(&mut self, closing: &Closing, had_handle: bool, now: Time, timers: &mut Timers) -> Option<Change> {
-        let (was_ready, was_setup_sent) = match self.state {
+        let is_by_service = matches!(closing, Closing::Frame { .. } | Closing::Error(_));
+        let (was_ready, was_refused) = match self.state {
             // The end of a connection that was given up before.
             State::Closed | State::Down | State::Refused(_) => return None,
             State::Ready(since) => {
-                if now.since(since) >= STABLE {
+                let is_stable = now.since(since) >= STABLE;
+                if is_stable {
                     self.backoff.reset();
                 }
-                (true, false)
+                (true, is_by_service && !is_stable)
             }
             State::AwaitSetup(_) => (false, true),
             State::Connecting(_) => (false, false),
@@ -241,7 +245,7 @@ impl Link {
         };
         self.fall(wait, now, timers);
         let why = closing.to_string();
-        Some(Change::Lost { why, must_close: false, without, was_setup_refused: was_setup_sent })
+        Some(Change::Lost { why, must_close: false, without, was_setup_refused: was_refused })
     }
 
     /// What was refused is not sent again, but something else is: the connection may be tried once more.

@@ -140,6 +140,8 @@ pub struct Session {
     is_reply_audible: bool,
     is_cue_audible: bool,
     is_spent_told: bool,
+    /// When the user was last told so.
+    spent_cue_at: Option<Time>,
     is_offline_told: bool,
 }
 
@@ -174,12 +176,14 @@ impl Session {
             is_reply_audible: false,
             is_cue_audible: false,
             is_spent_told: false,
+            spent_cue_at: None,
             is_offline_told: false,
         }
     }
 
     /// Takes up what an earlier run left `age` ago; none where the clock cannot tell. Before [`Input::Start`].
     pub fn remember(&mut self, memory: Memory, age: Option<Duration>) {
+        self.kept = memory.clone();
         self.account.remember(memory.spent);
         if self.agent.session.keep == Keep::HandleAndWords && age.is_none_or(|age| age < memory::HANDLE_LIFE * 12) {
             self.history.remember(memory.said);
@@ -196,7 +200,7 @@ impl Session {
             Input::Gate(event) => self.handle_gate(event, now),
             Input::Link(report) if report.attempt != self.link.attempt() => {} // of a connection that was given up
             Input::Link(report) => self.handle_link(report.event, now),
-            Input::Speaker(fact) => self.handle_speaker(fact, now),
+            Input::Speaker(fact) => self.handle_speaker(fact),
             Input::Mic(fact) => self.handle_mic(fact),
             Input::Tool(reply) => self.handle_tool(reply, now),
             Input::Today(day) => self.handle_day(day, now),
@@ -217,7 +221,7 @@ impl Session {
     /// Whether nothing is under way: no speech kept or open, no reply awaited or heard, no call open.
     pub fn is_idle(&self) -> bool {
         self.uplink.is_idle()
-            && self.turn.model() == turn::Model::Idle
+            && self.turn.is_idle()
             && self.playback.state() == playback::State::Silent
             && !self.calls.is_any_open()
             && !self.again.is_waiting()
@@ -262,9 +266,10 @@ impl Session {
     }
 
     fn handle_day(&mut self, day: u32, now: Time) {
+        let was_resting = self.is_spent_told;
         if self.account.today(day) {
             self.is_spent_told = false;
-            if self.agent.session.connection == Connection::KeepOpen && self.link.has_been_ready() {
+            if was_resting && self.agent.session.connection == Connection::KeepOpen {
                 self.open_link(now);
             }
         }
@@ -281,15 +286,16 @@ impl Session {
     /// Hands over what is worth keeping, where it is news.
     fn keep(&mut self) {
         let keep = self.agent.session.keep;
-        let memory = Memory {
-            resumable: self.resume.memory().filter(|_| keep != Keep::Nothing),
-            spent: self.account.day(),
-            said: if keep == Keep::HandleAndWords { self.history.said() } else { Vec::new() },
-        };
-        if memory != self.kept {
-            self.kept = memory.clone();
-            self.out.push_back(Output::Keep(Box::new(memory)));
+        let resumable = self.resume.memory().filter(|_| keep != Keep::Nothing);
+        let words = Some(&self.history).filter(|_| keep == Keep::HandleAndWords);
+        // Asked fifty times a second while somebody talks: nothing is copied unless it is news.
+        let is_same_said = words.map_or(self.kept.said.is_empty(), |history| history.is_said(&self.kept.said));
+        if resumable == self.kept.resumable.as_ref() && self.account.day() == self.kept.spent && is_same_said {
+            return;
         }
+        let said = words.map(History::said).unwrap_or_default();
+        self.kept = Memory { resumable: resumable.cloned(), spent: self.account.day(), said };
+        self.out.push_back(Output::Keep(Box::new(self.kept.clone())));
     }
 
     fn event(&mut self, what: What) {

@@ -1,7 +1,7 @@
 //! The handle of the conversation: which one the next setup carries, and when there is none.
 //!
 //! A handle is good for [`HANDLE_LIFE`] after its connection ended, for one setup only. One that the service
-//! refuses, or with which it twice did not get as far as `setupComplete`, is given up (live-protocol.md 6.1, 7.2).
+//! refuses, or with which a connection twice did not get far, is given up (live-protocol.md 6.1, 7.2).
 
 use std::time::Duration;
 
@@ -16,28 +16,35 @@ const FAILURES_MAX: u8 = 2;
 pub struct Resume {
     /// Of what conversations the handle may be.
     setup: u64,
-    handle: Option<String>,
+    own: Option<Resumable>,
     /// When the handle is worthless; none while its connection lives.
     expires_at: Option<Time>,
     /// Whether the present setup carried it.
     is_offered: bool,
     failures: u8,
+    /// What an earlier run left of a conversation with another setup, and when it is worthless: that run may have
+    /// had to take the fallback model, and so may this one.
+    other: Option<(Resumable, Time)>,
 }
 
 impl Resume {
     /// No handle yet; `setup` is the mark of today's setup.
     pub fn new(setup: u64) -> Resume {
-        Resume { setup, handle: None, expires_at: None, is_offered: false, failures: 0 }
+        Resume { setup, own: None, expires_at: None, is_offered: false, failures: 0, other: None }
     }
 
     /// Takes up what an earlier run left `age` ago (none: nobody knows how long, so it is worth a try). False where
-    /// it is of another conversation, or too old.
+    /// it is too old, or of another conversation; that one is put by for [`Resume::set_setup`].
     pub fn remember(&mut self, kept: Resumable, age: Option<Duration>, now: Time) -> bool {
         let left = HANDLE_LIFE.saturating_sub(age.unwrap_or_default());
-        if kept.setup != self.setup || left.is_zero() {
+        if left.is_zero() {
             return false;
         }
-        self.handle = Some(kept.handle);
+        if kept.setup != self.setup {
+            self.other = Some((kept, now + left));
+            return false;
+        }
+        self.own = Some(kept);
         self.expires_at = Some(now + left);
         true
     }
@@ -47,13 +54,13 @@ impl Resume {
         if self.expires_at.is_some_and(|at| at <= now) {
             self.forget();
         }
-        self.is_offered = self.handle.is_some();
-        self.handle.as_deref()
+        self.is_offered = self.own.is_some();
+        self.own.as_ref().map(|own| own.handle.as_str())
     }
 
     /// Whether a setup that is sent now would carry a handle.
     pub fn has_handle(&self, now: Time) -> bool {
-        self.handle.is_some() && self.expires_at.is_none_or(|at| at > now)
+        self.own.is_some() && self.expires_at.is_none_or(|at| at > now)
     }
 
     /// Whether the present setup carried a handle.
@@ -63,22 +70,26 @@ impl Resume {
 
     /// `setupComplete`. The old handle stays good until the service sends a newer one.
     pub fn taken(&mut self) {
-        self.failures = 0;
         self.expires_at = None;
     }
 
     /// The service sent a newer handle. Answers whether it is news.
     pub fn renewed(&mut self, handle: String) -> bool {
+        self.failures = 0;
         self.expires_at = None;
-        let handle = Some(handle);
-        std::mem::replace(&mut self.handle, handle.clone()) != handle
+        self.other = None;
+        let own = Some(Resumable { handle, setup: self.setup });
+        let is_news = self.own != own;
+        self.own = own;
+        is_news
     }
 
-    /// The connection ended. `was_refused`: the setup was sent and not taken. Answers whether the handle was given
+    /// The connection ended. `was_refused`: the setup was sent and not taken, or the service
+    /// closed soon after. Answers whether the handle was given
     /// up for that.
     pub fn ended(&mut self, was_refused: bool, now: Time) -> bool {
         let was_offered = std::mem::take(&mut self.is_offered);
-        if self.handle.is_some() {
+        if self.own.is_some() {
             self.expires_at.get_or_insert(now + HANDLE_LIFE);
         }
         if was_refused && was_offered {
@@ -95,21 +106,25 @@ impl Resume {
     pub fn forget(&mut self) -> bool {
         self.expires_at = None;
         self.failures = 0;
-        self.handle.take().is_some()
+        self.own.take().is_some()
     }
 
-    /// Another setup from now on, for which the handle is not.
+    /// Another setup from now on, for which the handle is not, but perhaps that which an earlier run left.
     pub fn set_setup(&mut self, setup: u64) {
-        if setup != self.setup {
-            self.setup = setup;
-            self.forget();
+        if setup == self.setup {
+            return;
+        }
+        self.setup = setup;
+        self.forget();
+        if let Some((kept, at)) = self.other.take_if(|(kept, _)| kept.setup == setup) {
+            self.own = Some(kept);
+            self.expires_at = Some(at);
         }
     }
 
     /// What is to be kept on the disk.
-    pub fn memory(&self) -> Option<Resumable> {
-        let handle = self.handle.clone()?;
-        Some(Resumable { handle, setup: self.setup })
+    pub fn memory(&self) -> Option<&Resumable> {
+        self.own.as_ref().or_else(|| self.other.as_ref().map(|(kept, _)| kept))
     }
 }
 

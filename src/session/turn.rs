@@ -90,6 +90,8 @@ pub struct Turn {
     stale_maybe: u8,
     /// `interrupted` came: the next `turnComplete` is the cut turn's, whatever it says of more to come.
     is_boundary_next: bool,
+    /// A tool's result went out after its turn was over: more is to be expected, but may not come.
+    is_owed: bool,
     terms: Terms,
 }
 
@@ -110,7 +112,15 @@ const STALE_TIMEOUT: Duration = Duration::from_secs(2);
 impl Turn {
     /// Idle.
     pub fn new(terms: Terms) -> Turn {
-        Turn { model: Model::Idle, newest: Epoch(0), stale_sure: 0, stale_maybe: 0, is_boundary_next: false, terms }
+        Turn {
+            model: Model::Idle,
+            newest: Epoch(0),
+            stale_sure: 0,
+            stale_maybe: 0,
+            is_boundary_next: false,
+            is_owed: false,
+            terms,
+        }
     }
 
     /// Another model's terms.
@@ -127,6 +137,11 @@ impl Turn {
     /// Where the model is.
     pub fn model(&self) -> Model {
         self.model
+    }
+
+    /// Whether nothing is expected of the model, nor hoped for.
+    pub fn is_idle(&self) -> bool {
+        self.model == Model::Idle && !self.is_owed
     }
 
     /// Whether the model is at a turn that has begun, and no older turn's end is outstanding.
@@ -160,6 +175,7 @@ impl Turn {
             Model::Replying { .. } | Model::Generated { .. } => self.stale_sure = self.stale_sure.saturating_add(1),
         }
         self.model = Model::Idle;
+        self.is_owed = false;
         timers.clear(Reason::Answer);
         timers.clear(Reason::Progress);
         timers.clear(Reason::Stale);
@@ -167,6 +183,7 @@ impl Turn {
 
     /// `activityEnd` went out.
     pub fn window_ended(&mut self, is_wanted: bool, now: Time, timers: &mut Timers) {
+        self.is_owed = false;
         self.model = Model::Awaited { since: now, is_wanted };
         timers.set(Reason::Answer, now + self.terms.answer_timeout);
         if self.stale_sure > 0 {
@@ -207,6 +224,7 @@ impl Turn {
             Model::Awaited { is_wanted, .. } => is_wanted,
         } && user == User::Listening;
         self.stale_maybe = 0;
+        self.is_owed = false;
         self.newest = self.newest.next();
         self.model = Model::Replying { epoch: self.newest, is_cut: !is_wanted };
         if is_wanted { Content::Of { epoch: self.newest } } else { Content::Cut }
@@ -267,7 +285,12 @@ impl Turn {
             return Completed::Stale;
         }
         let (epoch, is_cut) = match self.model {
-            Model::Idle => return Completed::Stale,
+            Model::Idle => {
+                if std::mem::take(&mut self.is_owed) {
+                    timers.clear(Reason::Answer);
+                }
+                return Completed::Stale;
+            }
             Model::Awaited { .. } => (None, false),
             Model::Replying { epoch, is_cut } => (Some(epoch), is_cut),
             Model::Generated { is_cut, .. } => (None, is_cut),
@@ -298,12 +321,26 @@ impl Turn {
         match self.model {
             Model::Replying { .. } => timers.set(Reason::Progress, now + self.terms.progress_timeout),
             Model::Generated { .. } => timers.set(Reason::Progress, now + self.complete_timeout()),
+            // There was a sign of life before, and nothing of the answer yet.
+            Model::Awaited { .. } if !timers.is_set(Reason::Answer) => {
+                timers.set(Reason::Progress, now + self.terms.progress_timeout);
+            }
             Model::Idle | Model::Awaited { .. } => {}
+        }
+    }
+
+    /// The last result went out while nobody speaks. A call that does not block the model outlives its turn, and
+    /// what it then says of the result is a turn of its own; it may also find nothing to say.
+    pub fn result_given(&mut self, now: Time, timers: &mut Timers) {
+        if self.model == Model::Idle {
+            self.is_owed = true;
+            timers.set(Reason::Answer, now + self.terms.answer_timeout);
         }
     }
 
     /// [`Reason::Answer`] or [`Reason::Progress`] passed: the turn is given up.
     pub fn given_up(&mut self) -> GivenUp {
+        self.is_owed = false;
         match std::mem::replace(&mut self.model, Model::Idle) {
             Model::Awaited { since, is_wanted: true } => GivenUp::Unanswered { since },
             Model::Replying { epoch, is_cut: false } | Model::Generated { epoch, is_cut: false } => {
@@ -327,10 +364,13 @@ impl Turn {
         }
         self.stale_given_up();
         let is_filler = self.terms.turn_end == TurnEnd::InteractionIdle;
+        let was_owed = std::mem::take(&mut self.is_owed);
         match std::mem::replace(&mut self.model, Model::Idle) {
             Model::Awaited { is_wanted: true, .. } => Missing::All,
+            Model::Idle if was_owed => Missing::All,
             Model::Replying { epoch, is_cut: false } => Missing::Rest { epoch },
             Model::Generated { epoch, is_cut: false } if is_filler => Missing::Rest { epoch },
+            Model::Generated { is_cut: false, .. } => Missing::End,
             Model::Idle | Model::Awaited { .. } | Model::Replying { .. } | Model::Generated { .. } => Missing::Nothing,
         }
     }
@@ -341,6 +381,8 @@ impl Turn {
 pub enum Missing {
     /// Nothing that anyone waits for.
     Nothing,
+    /// Only the word that the turn is over.
+    End,
     /// The whole answer.
     All,
     /// The rest of this turn.

@@ -114,7 +114,7 @@ impl Uplink {
 
     /// The gate opened a window. What only waits to be asked again is worth nothing any more.
     pub fn open(&mut self) {
-        self.windows.retain(|window| !window.is_again || window.is_started);
+        self.drop_again();
         self.windows.push_back(Window::default());
         self.is_gate_open = true;
     }
@@ -163,14 +163,6 @@ impl Uplink {
         if !window.is_started && (window.speech.is_empty() || cause == CloseCause::Mistake) {
             self.windows.pop_back();
         }
-    }
-
-    /// Nothing of what waits will be sent. Answers its milliseconds.
-    pub fn give_up(&mut self) -> u64 {
-        let lost_ms = self.kept_ms();
-        self.windows.clear();
-        (self.asked, self.is_gate_open) = (None, false);
-        lost_ms
     }
 
     /// Messages that the link's queue takes now.
@@ -231,25 +223,31 @@ impl Uplink {
         }
     }
 
+    /// Drops a window that waits to be sent once more.
+    pub fn drop_again(&mut self) {
+        self.windows.retain(|window| !window.is_again || window.is_started);
+    }
+
+    /// Whether a window waits to be sent once more, or is being.
+    pub fn is_asking_again(&self) -> bool {
+        self.windows.iter().any(|window| window.is_again)
+    }
+
     /// The reply to the last window is whole, or nobody wants it any more.
     pub fn answered(&mut self) {
         self.asked = None;
     }
 
-    /// Sets [`Reason::Kept`] for the finished window that is too old first.
-    pub fn arm(&self, timers: &mut Timers) {
-        match self.windows.iter().filter_map(Window::expires_at).min() {
-            Some(at) => timers.set(Reason::Kept, at),
-            None => timers.clear(Reason::Kept),
-        }
+    /// When the finished window that is too old first is.
+    pub fn expires_at(&self) -> Option<Time> {
+        self.windows.iter().filter_map(Window::expires_at).min()
     }
 
     /// [`Reason::Kept`] passed: drops finished windows of which nothing was sent and that are too old now.
     /// Answers their milliseconds.
-    pub fn expire(&mut self, now: Time, timers: &mut Timers) -> u64 {
+    pub fn expire(&mut self, now: Time) -> u64 {
         let before_ms = self.kept_ms();
         self.windows.retain(|window| window.expires_at().is_none_or(|at| at > now));
-        self.arm(timers);
         before_ms - self.kept_ms()
     }
 

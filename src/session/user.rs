@@ -1,11 +1,17 @@
 //! The user's side: what the gate says, and what of it goes out.
 
+use super::timers::Reason;
+use std::time::Duration;
+
 use super::uplink::{Sent, Taken};
-use super::{Output, Session};
+use super::{Output, Session, playback};
 use crate::audio::{HOP_MS, Speech, UPLINK_RATE};
-use crate::flow::{CloseCause, Cue, GateEvent, GateNote, LinkOrder, SPEECH_KEPT_MS, SpeakerOrder, What};
+use crate::flow::{CloseCause, Cue, GateEvent, GateNote, LinkOrder, OpenCause, SPEECH_KEPT_MS, SpeakerOrder, What};
 use crate::live::client::Message;
 use crate::units::{Epoch, Time};
+
+/// Voices are told that nothing more is to be spent this often at most.
+const SPENT_AGAIN: Duration = Duration::from_secs(600);
 
 impl Session {
     pub(super) fn handle_gate(&mut self, event: GateEvent, now: Time) {
@@ -13,6 +19,8 @@ impl Session {
             GateEvent::Pressed => {
                 self.event(What::Pressed);
                 self.cut();
+                // Somebody is there: the idle time begins anew.
+                self.timers.clear(Reason::Idle);
                 // The connection is made while the person draws breath.
                 self.open_link(now);
             }
@@ -21,7 +29,7 @@ impl Session {
                 self.event(What::GateOpened { cause });
                 self.cut();
                 if let Some(why) = self.account.spent() {
-                    return self.turn_away(why);
+                    return self.turn_away(why, cause, now);
                 }
                 self.open_link(now);
                 self.again.dropped();
@@ -32,7 +40,6 @@ impl Session {
                 self.event(What::GateClosed { cause });
                 self.uplink.close(cause);
                 self.send_kept(now);
-                self.uplink.arm(&mut self.timers);
             }
             GateEvent::Dropped(cause) => self.event(What::PressDropped { cause }),
             GateEvent::Lost(hops) => {
@@ -43,10 +50,16 @@ impl Session {
     }
 
     /// Nothing more is to be spent today: the user is told at once, and nothing is kept.
-    fn turn_away(&mut self, why: String) {
+    ///
+    /// A press always; a voice, which in a noisy room may be anybody's all day, not more often than it is of use.
+    fn turn_away(&mut self, why: String, cause: OpenCause, now: Time) {
         self.out.push_back(Output::Gate(GateNote::Abort));
-        self.event(What::DaySpent { why });
-        self.cue(Cue::Spent);
+        let is_due = self.spent_cue_at.is_none_or(|at| now.since(at) >= SPENT_AGAIN);
+        if cause == OpenCause::Button || is_due {
+            self.spent_cue_at = Some(now);
+            self.event(What::DaySpent { why });
+            self.cue(Cue::Spent);
+        }
     }
 
     fn handle_speech(&mut self, speech: &Speech, now: Time) {
@@ -60,7 +73,6 @@ impl Session {
                 self.event(What::SpeechLost { ms, why });
                 self.cue(Cue::Lost);
                 self.uplink.close(CloseCause::TooLong);
-                self.uplink.arm(&mut self.timers);
                 self.out.push_back(Output::Gate(GateNote::Abort));
             }
         }
@@ -68,6 +80,11 @@ impl Session {
 
     /// The user wants to be heard: whatever the model says is over, here and now.
     pub(super) fn cut(&mut self) {
+        if self.playback.state() != playback::State::Silent {
+            // Also what broke off before and was to be asked again: who wants it to stop does not want it twice.
+            self.uplink.drop_again();
+            self.again.dropped();
+        }
         let cut = self.turn.cut();
         if cut.is_some() {
             self.uplink.answered();
@@ -97,7 +114,7 @@ impl Session {
         uplink.send(now, timers, |what| sent.push(what));
         for what in sent {
             match what {
-                Sent::Started { is_again } => self.window_started(is_again),
+                Sent::Started { is_again } => self.window_started(is_again, now),
                 Sent::Message(message) => {
                     let ms = spoken_ms(&message);
                     self.out.push_back(Output::Link(LinkOrder::Send(message)));
@@ -113,10 +130,10 @@ impl Session {
         }
     }
 
-    fn window_started(&mut self, is_again: bool) {
+    fn window_started(&mut self, is_again: bool, now: Time) {
         if !is_again {
             self.again.forget();
-            self.history.turn_over();
+            self.history.turn_over(now);
         }
         self.user_text.clear();
         self.turn.window_started(&mut self.timers);

@@ -6,7 +6,7 @@ use super::timers::Reason;
 use super::turn::{GivenUp, Model};
 use super::{Output, Session, playback, uplink};
 use crate::config::agent::Connection;
-use crate::flow::{Closed, Cue, GateNote, LinkOrder, ToolOrder, What};
+use crate::flow::{Closed, Cue, LinkOrder, ToolOrder, What};
 use crate::live::models::TurnEnd;
 use crate::units::Time;
 
@@ -32,6 +32,7 @@ impl Session {
         self.watch_idle(now);
         self.watch_quiet(now);
         self.watch_offline(now);
+        self.watch_kept(now);
         self.watch_playback(now);
     }
 
@@ -45,35 +46,15 @@ impl Session {
 
     /// The day's limit: what is under way is brought to its end, then it is said, and the connection closed.
     fn rest_if_spent(&mut self, now: Time) {
-        self.give_up_if_spent();
         if self.is_spent_told || !self.is_idle() {
             return;
         }
         let Some(why) = self.account.spent() else { return };
         self.is_spent_told = true;
+        self.spent_cue_at = Some(now);
         self.event(What::DaySpent { why });
         self.cue(Cue::Spent);
         self.close_link(Closed::Spent, now);
-    }
-
-    /// The connection is lost with the day's limit used up: there will be no other one today, so what waits for it is
-    /// given up.
-    fn give_up_if_spent(&mut self) {
-        let is_waiting = !self.uplink.is_idle() || self.again.is_waiting() || self.calls.is_any_lost();
-        if !is_waiting || self.link.is_open() || self.account.spent().is_none() {
-            return;
-        }
-        self.again.dropped();
-        for lost in self.calls.take_lost(&mut self.timers) {
-            self.event(What::ToolLost { id: lost.id, name: lost.name, is_told: false });
-        }
-        let ms = self.uplink.give_up();
-        if ms > 0 {
-            self.event(What::SpeechLost { ms, why: "the day's limit is used up".to_string() });
-        }
-        self.uplink.arm(&mut self.timers);
-        self.out.push_back(Output::Gate(GateNote::Abort));
-        self.is_spent_told = false;
     }
 
     fn watch_idle(&mut self, now: Time) {
@@ -105,6 +86,13 @@ impl Session {
             self.is_offline_told = false;
         } else if !self.is_offline_told {
             self.timers.start(Reason::Offline, now + OFFLINE_AFTER);
+        }
+    }
+
+    fn watch_kept(&mut self, now: Time) {
+        match self.uplink.expires_at().into_iter().chain(self.again.expires_at()).min() {
+            Some(at) => self.timers.set(Reason::Kept, at.max(now + Duration::from_millis(1))),
+            None => self.timers.clear(Reason::Kept),
         }
     }
 
@@ -153,10 +141,16 @@ impl Session {
     }
 
     fn expire(&mut self, now: Time) {
-        let ms = self.uplink.expire(now, &mut self.timers);
+        let why = format!("it could not be sent within {} s", uplink::KEPT_FOR.as_secs());
+        let ms = self.uplink.expire(now);
         if ms > 0 {
-            let why = format!("it could not be sent within {} s", uplink::KEPT_FOR.as_secs());
-            self.event(What::SpeechLost { ms, why });
+            self.event(What::SpeechLost { ms, why: why.clone() });
+        }
+        let are_words_lost = self.again.expire(now);
+        if are_words_lost {
+            self.event(What::ReplyLost { epoch: None, why, is_asked_again: false });
+        }
+        if ms > 0 || are_words_lost {
             self.cue(Cue::Lost);
         }
     }
@@ -207,8 +201,9 @@ impl Session {
     pub(super) fn turn_over(&mut self, reason: Option<String>, now: Time) {
         self.event(What::TurnOver { reason });
         self.uplink.answered();
-        self.again.forget();
-        self.history.turn_over();
+        self.calls.turn_over();
+        self.again.answered(|id| self.calls.is_open(id));
+        self.history.turn_over(now);
         self.leave.turn_over(now);
     }
 }

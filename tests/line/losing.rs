@@ -73,9 +73,10 @@ fn a_service_that_dies_is_found_again_and_the_next_question_is_answered() {
         println!("{event}");
         rig.emulator.take();
         rig.start_emulator();
-        rig.after(down, "link_ready", IN_A_WHILE);
+        // Nobody talks, so nobody needs a connection; a new service knows nothing of the old one's conversations.
         talk(&mut rig, "ask_lamp");
-        must_hold_all(&rig.heard(1, 1), "ask_lamp", FROM_THE_PRESS);
+        rig.after(down, "session_lost", SOON);
+        must_hold_all(&rig.heard(2, 1), "ask_lamp", FROM_THE_PRESS);
     });
 }
 
@@ -86,7 +87,9 @@ fn garbage_and_a_service_that_hangs_up_in_mid_reply_are_survived() {
         let script = "connections continue\n\
         turn \"One.\"\n garbage \"}{ this is no JSON\"\n raw {\"nobodyKnows\": {\"this\": 1}}\n empty\n say say_lamp\n\
         turn \"Two.\"\n tone 440Hz 4s\n close 1011 \"Internal error encountered.\"\n\
+        turn \"Two, again.\"\n say say_lamp\n\
         turn \"Three.\"\n tone 440Hz 4s\n close 1006\n\
+        turn \"Three, again.\"\n say say_lamp\n\
         turn \"Four.\"\n say say_lamp\n";
         let mut rig = Rig::new("garbage", Wish { script, ..Wish::default() });
         let mark = talk(&mut rig, "ask_hello");
@@ -98,16 +101,19 @@ fn garbage_and_a_service_that_hangs_up_in_mid_reply_are_survived() {
             let heard = rig.after(mark, "reply_heard", SOON);
             let (_, event) = rig.await_event(mark, "link_down", None, SOON);
             println!("{event}");
-            // What had come is said to its end, and the connection is made anew meanwhile.
-            rig.after(heard, "reply_drained", IN_A_WHILE);
+            // What had come is said to its end; the connection is made anew meanwhile, and the question asked again.
+            let drained = rig.after(heard, "reply_drained", IN_A_WHILE);
+            rig.await_event(mark, "cue", Some(("cue", "again".into())), IN_A_WHILE);
             rig.after(mark, "link_ready", IN_A_WHILE);
+            rig.after(mark, "turn_over", IN_A_WHILE);
+            rig.after(drained, "reply_drained", IN_A_WHILE);
         }
         let speaker = rig.path("speaker.wav");
         rig.pulse.record(&speaker);
         talk(&mut rig, "ask_lamp");
         rig.pulse.record_end(&speaker, 500.0);
-        must_hold_all(&rig.heard(3, 1), "ask_lamp", FROM_THE_PRESS);
-        must_hold_reply(&Sound::read(&speaker), &rig.sent(3, 1));
+        must_hold_all(&rig.heard(3, 2), "ask_lamp", FROM_THE_PRESS);
+        must_hold_reply(&Sound::read(&speaker), &rig.sent(3, 2));
     });
 }
 

@@ -151,7 +151,6 @@ fn a_conversation_goes_on_after_an_idle_connection_was_closed() {
 }
 
 #[test]
-#[ignore = "a known defect: a result that was sent counts as delivered, and the resumed session is stuck"]
 fn a_tool_result_that_the_network_swallowed_does_not_leave_the_session_stuck() {
     let tool = "[[tools]]\nname = \"set_lamp\"\ndescription = \"Switches the lamp.\"\n\
         parameters = { type = \"OBJECT\", properties = { on = { type = \"BOOLEAN\" } }, required = [\"on\"] }\n\

@@ -116,7 +116,8 @@ impl World {
     /// `HANDLE 30s`: what an earlier run of this very agent left that long ago.
     fn remember(&mut self, words: &str) -> Read<()> {
         let (handle, age) = words.split_once(' ').ok_or_else(|| format!("`{words}` is not `HANDLE AGE`"))?;
-        let setup = mark(&self.agent, &Variant::default());
+        let (age, is_fallback) = age.strip_suffix(" fallback").map_or((age, false), |age| (age, true));
+        let setup = mark(&self.agent, &Variant { is_fallback, ..Variant::default() });
         let resumable = Some(Resumable { handle: handle.into(), setup });
         let age = notation::duration(age)?;
         self.session().remember(Memory { resumable, ..Memory::default() }, Some(age));

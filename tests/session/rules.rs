@@ -32,7 +32,9 @@ pub struct Rules {
     /// Calls that the tools are at work on.
     working: BTreeSet<CallId>,
     taken_back: BTreeSet<CallId>,
-    /// Calls whose connection ended before their answer: it may be given on another, once.
+    /// Calls that were answered on this connection.
+    answered: BTreeSet<CallId>,
+    /// Calls whose connection ended before their answer surely arrived: it may be given on another, once.
     lost: BTreeSet<CallId>,
 }
 
@@ -86,6 +88,7 @@ impl Rules {
         self.window = None;
         self.called.clear();
         self.lost.append(&mut self.owed);
+        self.lost.append(&mut self.answered);
     }
 
     /// As the session gives `output`.
@@ -139,6 +142,7 @@ impl Rules {
             Message::ToolResponse { id, .. } => {
                 let is_known = self.owed.remove(id) || self.called.remove(id) || self.lost.remove(id);
                 self.check(is_known, "a call was answered that was not asked, or twice");
+                self.answered.insert(id.clone());
                 self.check(!self.taken_back.contains(id), "a call was answered that the server had taken back");
             }
         }

@@ -121,6 +121,7 @@ struct CallRecord {
     answers: u32,
     /// Those on a later connection than the one that called.
     answers_later: u32,
+    later_on: Option<u32>,
     cancels: u32,
     /// Reported lost with its connection; and whether as told to the service.
     losses: u32,
@@ -325,12 +326,12 @@ impl Watch {
     fn finish_calls(&mut self, is_awaited: bool) {
         let mut wrong = None;
         for (id, call) in &self.calls {
-            let is_closed = call.answers > 0 || call.cancels > 0 || call.losses > 0 || is_awaited;
+            let is_closed = call.answers > 0 || call.cancels > 0 || call.losses > 0 || is_awaited || self.is_spent;
             let is_gone = call.taken_back || call.attempt != self.wire.attempt || !self.wire.is_ready;
             if (call.runs > 0 && !is_closed) || (call.runs == 0 && call.answers == 0 && !is_gone) {
                 wrong = Some(format!("{id} was run {} times and not answered, cancelled or reported lost", call.runs));
             }
-            if call.answers_later > 0 && !call.is_told {
+            if call.answers_later > 0 && call.answers == 0 && !call.is_told {
                 wrong = Some(format!("{id} was answered on another connection, and nothing tells it"));
             }
         }

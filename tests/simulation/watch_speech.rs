@@ -165,11 +165,6 @@ impl Watch {
     pub(super) fn speech_event(&mut self, what: &What) {
         match what {
             What::SpeechLost { ms, why } => self.speech_lost((*ms / 10) as u32, why),
-            What::DaySpent { .. } => {
-                if let Some(segment) = self.core_segment.and_then(|at| self.segments.get_mut(at)) {
-                    segment.is_turned_away |= segment.taken == segment.start;
-                }
-            }
             What::ReplyLost { epoch, is_asked_again, .. } => self.reply_lost(epoch.is_some(), *is_asked_again),
             What::TurnOver { reason } => {
                 if let Some(last) = self.exchanges.last_mut().filter(|_| reason.is_some()) {
@@ -188,8 +183,21 @@ impl Watch {
             What::ReplyDrained { .. } => {
                 self.pending.take_if(|pending| pending.is_sent && !pending.is_reply_lost);
             }
-            What::ReplyCut { .. } => drop(self.pending.take_if(|pending| pending.is_sent)),
+            What::ReplyCut { by_user, .. } => {
+                self.pending.take_if(|pending| pending.is_sent);
+                // Who wants it to stop does not want it twice.
+                if let Some(segment) = self.asked_segment().filter(|_| *by_user) {
+                    (segment.is_superseded, segment.is_to_ask) = (true, false);
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// The gate is told to close, and to ignore what comes.
+    pub fn aborted(&mut self) {
+        if let Some(segment) = self.core_segment.and_then(|at| self.segments.get_mut(at)) {
+            segment.is_turned_away |= segment.taken == segment.start;
         }
     }
 
@@ -248,16 +256,14 @@ impl Watch {
             return;
         }
         let (now, from) = (self.now, self.newest_sent.unwrap_or(0));
-        let is_given_up = why.contains("limit is used up");
         let mut told = 0;
         for segment in self.segments.iter_mut().skip(from) {
             let is_old = segment.is_complete() && segment.is_wanted() && segment.spoken_at + KEPT_FOR <= now;
-            let is_due = (is_old || is_given_up) && !segment.is_turned_away;
+            let is_due = is_old && !segment.is_turned_away;
             let is_waiting = segment.windows == 0 || segment.is_to_ask;
             if is_due && is_waiting && !segment.is_answered && !segment.is_told_lost {
                 segment.is_told_lost = true;
-                let end = if is_given_up { segment.taken } else { segment.due_end() };
-                told += end - segment.begin;
+                told += segment.due_end() - segment.begin;
             }
         }
         self.must(told == hops, Rule::SpeechWhole, || format!("{hops} hops are told to be lost, {told} were due"));
