@@ -16,6 +16,8 @@ cargo test --locked
 say "the fuzz targets"
 cargo check --locked --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target
 [ "${1:-}" = --quick ] && exit 0
+say "simulation: 20,000 conversations"
+MYNAH_SEEDS=20000 cargo test --locked --profile sim --test simulation every_rule_holds -- --nocapture
 
 say "bad networks, what takes longer"
 cargo test --locked --test network -- --ignored --nocapture half_a_minute a_reconnection

@@ -23,6 +23,7 @@ mod watch;
 #[path = "simulation/world.rs"]
 mod world;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -91,6 +92,8 @@ fn every_rule_holds_after_every_step() {
         began.elapsed().as_secs_f64(),
         sum.blurred
     );
+    let counts: Vec<String> = sum.counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    println!("simulation: {}", counts.join(", "));
     let mut text = String::new();
     for (seed, failure) in sum.failed.iter().skip(SHOWN_MAX).take(NAMED_MAX) {
         text += &format!("seed {seed} breaks {:?} at {}: {}\n", failure.rule, failure.at, failure.message);
@@ -113,7 +116,16 @@ struct Sum {
     exact: u64,
     blurred: u64,
     us: u64,
+    counts: BTreeMap<&'static str, u64>,
     failed: Vec<(u64, Failure)>,
+}
+
+impl Sum {
+    fn add(&mut self, counts: &BTreeMap<&'static str, u64>) {
+        for (what, count) in counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+    }
 }
 
 /// Runs the seeds, on as many threads as there are cores; no seed knows of another.
@@ -133,6 +145,7 @@ fn run_all(seeds: Range<u64>) -> Sum {
             sum.exact += world.watch.exact_replies;
             sum.blurred += u64::from(world.watch.blurred > 0);
             sum.us += world.now.as_us();
+            sum.add(&world.watch.counts);
             sum.failed.extend(world.watch.failure.map(|failure| (seed, failure)));
         }
     };
@@ -146,6 +159,7 @@ fn run_all(seeds: Range<u64>) -> Sum {
             all.exact += sum.exact;
             all.blurred += sum.blurred;
             all.us += sum.us;
+            all.add(&sum.counts);
             all.failed.extend(sum.failed);
         }
     });
@@ -169,7 +183,7 @@ fn a_seed_replays_exactly() {
 fn every_rule_can_fail() {
     for (mutation, rule) in MUTATIONS {
         let mut others = Vec::new();
-        let is_noticed = (0..150).any(|seed| {
+        let is_noticed = (0..600).any(|seed| {
             let mut world = World::new(seed, Some(mutation), None);
             world.run();
             let broken = world.watch.failure.map(|failure| failure.rule);

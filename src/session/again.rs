@@ -113,7 +113,7 @@ impl Session {
     /// The service ended the turn without a word because it went wrong there: asked again on the same connection,
     /// where that was done less than `tries_max` times (live-protocol.md 7.4).
     pub(super) fn reply_refused(&mut self, reason: &str, tries_max: u8, now: Time) {
-        if self.again.tries < tries_max && self.prepare_to_ask(now) {
+        if self.again.tries < tries_max && self.prepare_to_ask(false, now) {
             self.again.tries += 1;
             let why = format!("the service ended the turn without an answer ({reason})");
             self.event(What::ReplyLost { epoch: None, why, is_asked_again: true });
@@ -129,7 +129,7 @@ impl Session {
     pub(super) fn reply_lost(&mut self, epoch: Option<Epoch>, why: &str, now: Time) {
         self.history.reply_lost();
         let tries_max = if epoch.is_some() { BROKEN_OFF_MAX } else { UNANSWERED_MAX };
-        let is_asked_again = self.again.tries < tries_max && self.prepare_to_ask(now);
+        let is_asked_again = self.again.tries < tries_max && self.prepare_to_ask(epoch.is_some(), now);
         self.again.tries = self.again.tries.saturating_add(1);
         if !is_asked_again {
             self.uplink.answered();
@@ -149,12 +149,13 @@ impl Session {
     }
 
     /// The answer, or its rest, is to be asked for with the voice or in words. False where neither can be.
-    fn prepare_to_ask(&mut self, now: Time) -> bool {
+    fn prepare_to_ask(&mut self, is_begun: bool, now: Time) -> bool {
         if self.again.begun.is_empty() && self.uplink.ask_again(now) {
             return true;
         }
-        // Nobody knows any more what was asked, unless the service does or has told it.
-        let is_known = self.resume.has_handle(now) || !self.history.user_text().is_empty();
+        // Nobody knows any more what was asked, unless the service has told it, or has heard it: it began to answer.
+        let is_heard = is_begun || !self.again.begun.is_empty();
+        let is_known = (is_heard && self.resume.has_handle(now)) || !self.history.user_text().is_empty();
         self.again.words_since = is_known.then_some(now);
         is_known
     }

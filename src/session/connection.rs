@@ -231,7 +231,8 @@ impl Session {
         self.event(What::LinkLeaving { left_ms: left.as_millis() as u64 });
         self.leave.is_wanted = true;
         let margin = if left >= 2 * LEAVE_MARGIN { LEAVE_MARGIN } else { left / 2 };
-        self.timers.set(Reason::Leave, now + left.saturating_sub(margin));
+        // A later word does not give it more time than an earlier one left.
+        self.timers.sooner(Reason::Leave, now + left.saturating_sub(margin));
     }
 
     /// [`Reason::Leave`] passed.

@@ -227,6 +227,11 @@ impl Session {
             && !self.again.is_waiting()
     }
 
+    /// Whether there is a connection on which speech may be sent.
+    pub fn is_ready(&self) -> bool {
+        self.link.is_ready()
+    }
+
     /// Milliseconds of the user's speech that wait to be sent.
     pub fn kept_ms(&self) -> u64 {
         self.uplink.kept_ms()

@@ -1,7 +1,7 @@
 //! The core's thread: one input, and all that follows from it, told to the watch and passed on.
 
 use mynah::flow::{
-    CloseCause, GateEvent, LINK_ORDERS_MAX, LinkEvent, LinkOrder, LinkReport, SpeakerFact, SpeakerOrder,
+    CloseCause, GateEvent, GateNote, LINK_ORDERS_MAX, LinkEvent, LinkOrder, LinkReport, SpeakerFact, SpeakerOrder,
     TOOL_ORDERS_MAX, ToolOrder, ToolReply,
 };
 use mynah::live::client;
@@ -74,6 +74,9 @@ impl World {
             LinkEvent::Garbage(_) | LinkEvent::Alive => {}
             LinkEvent::Down(closing) => {
                 self.watch.note(|| format!("    core hears: down, {closing}"));
+                if attempt == self.session.attempt() {
+                    self.watch.setup_ended(Some(closing));
+                }
                 self.watch.core_lost(attempt);
             }
         }
@@ -106,7 +109,11 @@ impl World {
                     }
                     self.watch.event(&what);
                 }
+                Output::Gate(note) if self.mutation.is_some_and(|mutation| mutation.forgets_note(note)) => {}
                 Output::Gate(note) => {
+                    if note == GateNote::Abort {
+                        self.watch.aborted();
+                    }
                     self.watch.note(|| format!("    core to gate: {note:?}"));
                     self.push(Queue::CoreToGate, Due::ToGate, note);
                 }

@@ -155,6 +155,11 @@ impl Loudspeaker {
         !self.is_running && self.ring.is_empty() && self.speaker.queued_ms() == 0 && self.figures.is_empty()
     }
 
+    /// Whether a reply or a cue leaves the loudspeaker now.
+    pub fn is_sounding(&self) -> bool {
+        self.is_running && self.ring.front().is_some_and(|block| block.of.is_some() || block.cue > 0)
+    }
+
     pub fn queued_ms(&self) -> u64 {
         self.speaker.queued_ms()
     }

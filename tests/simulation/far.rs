@@ -6,10 +6,14 @@ use mynah::flow::{Cue, SPEAKER_QUEUE_MS, SpeakerFact, SpeakerOrder, ToolOrder, T
 use serde_json::json;
 
 use super::super::device::ReplyId;
+use super::super::watch::Rule;
 use super::{Due, Queue, ToCore, World};
 
 /// A cue comes beside so many of a hundred orders: before, in and after replies, flushes and gaps.
 const CUE_PERCENT: u64 = 3;
+
+/// Every queue between speaker and gate is late at once.
+const AUDIBLE_WITHIN: Duration = Duration::from_millis(250);
 
 impl World {
     pub(super) fn tools(&mut self, order: ToolOrder) {
@@ -38,10 +42,20 @@ impl World {
         if self.speaker.is_running() {
             self.speaker.tick(&mut self.watch);
         }
+        self.compare_audible();
         if self.dice.chance(self.story.late_percent) {
             self.speaker.asleep_until = self.now + self.dice.ms(5, 60);
         }
         self.settle_speaker();
+    }
+
+    /// What sounds for a while without the gate's knowledge it takes for the user.
+    fn compare_audible(&mut self) {
+        if !self.speaker.is_sounding() || self.is_told_audible {
+            self.misled_since = None;
+        } else if self.now.since(*self.misled_since.get_or_insert(self.now)) > AUDIBLE_WITHIN {
+            self.watch.fail(Rule::AudibleTold, || "the loudspeaker sounds, and the gate does not know".into());
+        }
     }
 
     pub(super) fn order_speaker(&mut self, order: SpeakerOrder, reply: ReplyId) {

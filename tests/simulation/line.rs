@@ -3,9 +3,10 @@
 use mynah::flow::{LINK_EVENTS_MAX, LinkEvent, LinkOrder, LinkReport};
 use mynah::live::client;
 use mynah::live::close::Closing;
+use mynah::units::Time;
 
 use super::super::device::ReplyId;
-use super::super::service::{Connection, Down, State};
+use super::super::service::{Down, Socket, State};
 use super::super::story::broken_setup;
 use super::{Due, Queue, ToCore, Up, World};
 
@@ -37,7 +38,7 @@ impl World {
 
     /// Something reaches the service.
     pub(super) fn up(&mut self, at: usize, up: Up) {
-        if self.connections[at].state != State::Open {
+        if self.connections[at].state != State::Open || self.connections[at].is_half_open {
             return;
         }
         match up {
@@ -49,7 +50,10 @@ impl World {
         }
     }
 
-    fn send_down(&mut self, at: usize, down: Down) {
+    pub(super) fn send_down(&mut self, at: usize, down: Down) {
+        if self.connections[at].is_half_open {
+            return;
+        }
         let (low, high) = self.story.down_ms;
         let due = (self.now + self.dice.ms(low, high)).max(self.connections[at].last_down).max(self.stalled_until);
         self.connections[at].last_down = due;
@@ -72,7 +76,13 @@ impl World {
             self.story.script.clone()
         };
         let at = self.connections.len();
-        self.connections.push(Connection::new(attempt, script, self.first_turn, self.sessions.clone()));
+        let mut socket = Socket::new(attempt, script, self.first_turn, self.sessions.clone());
+        socket.excused.clone_from(&self.story.excused);
+        if self.stalled_until > Time::ZERO {
+            socket.excused.push("Connection aborted because");
+        }
+        self.connections.push(socket);
+        self.watch.count("connections");
         self.current = Some(at);
         let is_made = !(is_troubled && self.dice.chance(self.story.connect_fails_percent));
         // In the end the network is healthy; before, it may take longer than the program waits.
@@ -91,9 +101,21 @@ impl World {
             LinkEvent::Connected
         } else {
             self.connections[at].state = State::Dead;
-            LinkEvent::Down(Closing::Network("nobody is there".into()))
+            LinkEvent::Down(self.no_connection())
         };
         self.report(LinkReport { attempt, event }, None);
+    }
+
+    /// Why no connection came about.
+    fn no_connection(&mut self) -> Closing {
+        self.watch.count("failed connections");
+        match self.dice.between(0, 6) {
+            0 => Closing::Clock("the clock is not set".into()),
+            1 => Closing::Portal("a portal answers".into()),
+            2 => Closing::Certificate("not the service's".into()),
+            3 => Closing::Http(503),
+            _ => Closing::Network("nobody is there".into()),
+        }
     }
 
     pub(super) fn report(&mut self, report: LinkReport, reply: Option<ReplyId>) {
@@ -104,7 +126,17 @@ impl World {
     pub(super) fn hear_service(&mut self, at: usize) {
         let downs = self.connections[at].drain(&self.story.turns, &mut self.watch);
         for down in downs {
+            let again = match &down {
+                Down::Message(text) if text.contains("turnComplete\":true") && !text.contains("inlineData") => {
+                    Some(Down::Message(text.clone()))
+                }
+                _ => None,
+            };
             self.send_down(at, down);
+            if let Some(again) = again.filter(|_| self.dice.chance(self.story.doubles_percent)) {
+                self.watch.count("ends told twice");
+                self.send_down(at, again);
+            }
         }
     }
 

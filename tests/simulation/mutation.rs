@@ -1,6 +1,6 @@
 //! Guards broken on purpose: each shows that a rule can fail.
 
-use mynah::flow::{Cue, GateEvent, LinkOrder, SpeakerFact, SpeakerOrder, What};
+use mynah::flow::{Closed, Cue, GateEvent, GateNote, LinkOrder, SpeakerFact, SpeakerOrder, What};
 use mynah::live::client::Message;
 
 use super::dice::Dice;
@@ -39,6 +39,14 @@ pub enum Mutation {
     KeepsTooMuch,
     /// The core never hears that the gate closed.
     ClosedForgotten,
+    /// The setup carries another handle than the newest.
+    HandleOld,
+    /// The old connection is not closed before the next is opened.
+    CloseForgotten,
+    /// The core takes any closed connection for one that rests until tomorrow.
+    RestForgotten,
+    /// The gate never hears that the loudspeaker sounds.
+    AudibleForgotten,
     /// The core does not sound that something is lost.
     LossUntold,
     /// The core says that it does not ask again, and does.
@@ -53,7 +61,7 @@ pub enum Mutation {
 }
 
 /// Each mutation, and the rule that must notice it.
-pub const MUTATIONS: [(Mutation, Rule); 25] = [
+pub const MUTATIONS: [(Mutation, Rule); 29] = [
     (Mutation::FlushIgnored, Rule::OldEpochSilent),
     (Mutation::MistakeTaken, Rule::CutStaysCut),
     (Mutation::GateRepeats, Rule::GateWhole),
@@ -72,6 +80,10 @@ pub const MUTATIONS: [(Mutation, Rule); 25] = [
     (Mutation::GateNeverWaits, Rule::QueueLimits),
     (Mutation::KeepsTooMuch, Rule::KeptLimit),
     (Mutation::ClosedForgotten, Rule::EndsIdle),
+    (Mutation::HandleOld, Rule::Handles),
+    (Mutation::CloseForgotten, Rule::Handles),
+    (Mutation::RestForgotten, Rule::SpentRests),
+    (Mutation::AudibleForgotten, Rule::AudibleTold),
     (Mutation::LossUntold, Rule::NobodyForgotten),
     (Mutation::AsksAfterAll, Rule::AskedAgain),
     (Mutation::HeardTooMuch, Rule::HeardCount),
@@ -115,10 +127,17 @@ impl Mutation {
         self == Mutation::LossUntold && matches!(order, SpeakerOrder::Cue(Cue::Lost))
     }
 
+    /// Whether the gate never gets this note.
+    pub fn forgets_note(self, note: GateNote) -> bool {
+        self == Mutation::AudibleForgotten && note == GateNote::SpeakerAudible(true)
+    }
+
     /// Changes what the core reports.
     pub fn of_event(self, what: &mut What) {
-        if let (Mutation::AsksAfterAll, What::ReplyLost { is_asked_again, .. }) = (self, what) {
-            *is_asked_again = false;
+        match (self, what) {
+            (Mutation::AsksAfterAll, What::ReplyLost { is_asked_again, .. }) => *is_asked_again = false,
+            (Mutation::RestForgotten, What::LinkClosed { cause }) => *cause = Closed::Spent,
+            _ => {}
         }
     }
 
@@ -132,11 +151,18 @@ impl Mutation {
     /// What the core says to the link in place of this.
     pub fn of_link_order(self, order: LinkOrder, turns: u64) -> Vec<LinkOrder> {
         let again = order.clone();
+        let mut order = order;
+        if let (Mutation::HandleOld, LinkOrder::Send(Message::Setup(setup))) = (self, &mut order)
+            && let Some(handle) = setup.pointer_mut("/sessionResumption/handle")
+        {
+            *handle = "an-older-one".into();
+        }
         match (self, &order) {
             (Mutation::SendsEarly, LinkOrder::Send(Message::Setup(_))) => {
                 vec![order, LinkOrder::Send(Message::ActivityStart)]
             }
             (Mutation::SendsLate, LinkOrder::Open { .. }) => vec![LinkOrder::Send(Message::ActivityEnd), order],
+            (Mutation::CloseForgotten, LinkOrder::Close) => vec![],
             (Mutation::WindowNested, LinkOrder::Send(Message::ActivityStart)) => vec![order, again],
             (Mutation::WindowEmptied, LinkOrder::Send(Message::Audio(_))) if turns == 1 => vec![],
             (Mutation::EndForgotten, LinkOrder::Send(Message::ActivityEnd)) => vec![],

@@ -7,11 +7,8 @@ use mynah::config::agent::VoiceBargeIn;
 use mynah::flow::{EDGES_MAX, GATE_EVENTS_MAX, GateEvent, GateNote, MIC_RING_HOPS, OpenCause};
 use mynah::gate::vad::VOICED_FROM;
 use mynah::hw::Edge;
-use mynah::live::close::Closing;
 
 use super::super::mutation::Mutation;
-use super::super::service::{Down, State};
-use super::super::story::Fault;
 use super::super::user::{self, Act, Sound, Until};
 use super::super::watch::{number_of, put_number};
 use super::{AtGate, Due, Queue, ToCore, World};
@@ -62,32 +59,6 @@ impl World {
                 let edges = self.at_gate.iter().filter(|w| matches!(w, AtGate::Edge(_))).count();
                 self.watch.queue("button → gate", edges, EDGES_MAX);
                 self.pump_gate();
-            }
-        }
-    }
-
-    pub(super) fn fault(&mut self, fault: Fault) {
-        self.watch.note(|| format!("fault: {fault:?}"));
-        self.last_input = self.last_input.max(self.now);
-        match fault {
-            Fault::Cut(noticed_after) => {
-                if let Some(at) = self.current.filter(|at| self.connections[*at].state != State::Dead) {
-                    self.connections[at].end(self.now);
-                    let closing = Closing::Network("the line was cut".into());
-                    self.at(self.now + noticed_after, Due::Down(at, Down::Closed(closing)));
-                }
-            }
-            Fault::Stall(length) => {
-                self.stalled_until = self.now + length;
-                self.watch.stalled();
-            }
-            Fault::MicGone(length) => {
-                self.mic_gone_until = self.now + length;
-                let mut at = self.now;
-                while at < self.mic_gone_until {
-                    self.at(at, Due::GateClock);
-                    at += Duration::from_millis(100);
-                }
             }
         }
     }

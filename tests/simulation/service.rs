@@ -1,4 +1,4 @@
-//! The network and the emulated service behind it: one [`Connection`] for each attempt.
+//! The network and the emulated service behind it: one [`Socket`] for each attempt.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub enum State {
 }
 
 /// One connection.
-pub struct Connection {
+pub struct Socket {
     pub attempt: u32,
     pub state: State,
     pub emulator: Emulator,
@@ -48,14 +48,18 @@ pub struct Connection {
     pub unread: VecDeque<Down>,
     pub last_up: Time,
     pub last_down: Time,
+    /// Nothing passes either way, and nobody knows.
+    pub is_half_open: bool,
+    /// Reasons for a close that are not the device's fault.
+    pub excused: Vec<&'static str>,
     is_continued: bool,
     is_asked_in_words: bool,
     turn_before: usize,
     note: String,
 }
 
-impl Connection {
-    pub fn new(attempt: u32, script: Arc<Script>, first_turn: usize, sessions: Sessions) -> Connection {
+impl Socket {
+    pub fn new(attempt: u32, script: Arc<Script>, first_turn: usize, sessions: Sessions) -> Socket {
         let is_continued = script.continues();
         let options = Options {
             key: Some("a-key".into()),
@@ -63,7 +67,7 @@ impl Connection {
             session: u64::from(attempt),
             first_turn: if is_continued { first_turn } else { 0 },
         };
-        Connection {
+        Socket {
             attempt,
             state: State::Opening,
             emulator: Emulator::new(script, options, sessions),
@@ -73,6 +77,8 @@ impl Connection {
             unread: VecDeque::new(),
             last_up: Time::ZERO,
             last_down: Time::ZERO,
+            is_half_open: false,
+            excused: Vec::new(),
             is_continued,
             is_asked_in_words: false,
             turn_before: 0,
@@ -128,7 +134,9 @@ impl Connection {
                     }
                 }
                 Output::Close { code, reason } => {
-                    let is_scripted = reason.starts_with("scripted") || code == 1006;
+                    let is_scripted = reason.starts_with("scripted")
+                        || code == 1006
+                        || self.excused.iter().any(|excused| reason.starts_with(excused));
                     if !is_scripted {
                         let why = self.note.clone();
                         watch.fail(Rule::NotRefused, || format!("the service closes: {code} {reason} ({why})"));

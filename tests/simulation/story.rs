@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mynah::config::agent::{
-    Action, Agent, Behavior, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, Tool, VoiceBargeIn,
+    Action, Agent, Behavior, ButtonStyle, Connection, Cues, Keep, Keeping, Limits, Listen, ListenMode, Speak, Tool,
+    VoiceBargeIn,
 };
 use mynah::emulator::{Script, Sound, Sounds};
 use mynah::units::{Hertz, Time};
@@ -38,6 +39,30 @@ pub struct Story {
     pub pipe_blocks: usize,
     /// Things the user does.
     pub deeds: u32,
+    /// Reasons with which the service may close that are not the device's fault.
+    pub excused: Vec<&'static str>,
+    /// How many of a hundred ends of turns come twice.
+    pub doubles_percent: u64,
+}
+
+/// How long connections and handles live.
+struct Lives {
+    is_short: bool,
+    handles_end: bool,
+}
+
+impl Lives {
+    fn excused(&self, forgets: bool, way_ms: u64) -> Vec<&'static str> {
+        let mut excused = vec!["Deadline expired"];
+        if forgets || self.handles_end {
+            excused.push("BidiGenerateContent session not found");
+        }
+        // It cannot leave in time if it hears of it too late.
+        if self.is_short && way_ms > 1000 {
+            excused.push("Connection aborted because");
+        }
+        excused
+    }
 }
 
 /// What happens to the line.
@@ -49,7 +74,68 @@ pub enum Fault {
     Stall(Duration),
     /// The microphone gives nothing for so long.
     MicGone(Duration),
+    /// Nothing passes any more, and nobody is told.
+    HalfOpen,
+    /// The service closes with this row of [`CLOSES`]; what it said before arrives after it.
+    Closes(usize),
+    /// The service says something that nobody waits for: a row of [`STRAYS`].
+    Stray(usize),
+    /// The service forgets every conversation.
+    Forgets,
+    /// The day is over.
+    NextDay,
 }
+
+impl Fault {
+    /// For the count.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Cut(_) => "cuts",
+            Fault::Stall(_) => "stalls",
+            Fault::MicGone(_) => "lost microphones",
+            Fault::HalfOpen => "half-open connections",
+            Fault::Closes(_) => "closes",
+            Fault::Stray(_) => "stray messages",
+            Fault::Forgets => "forgotten conversations",
+            Fault::NextDay => "days",
+        }
+    }
+}
+
+/// Closes of a connection that was ready (live-protocol.md 7.1), all that do not end the program.
+pub const CLOSES: [(u16, &str); 17] = [
+    (1000, ""),
+    (1001, ""),
+    (1005, ""),
+    (1007, "Request contains an invalid argument."),
+    (1007, "Precondition check failed."),
+    (1007, "Invalid JSON payload received. Unknown name \"x\""),
+    (1008, "Operation is not implemented, or supported, or enabled."),
+    (1008, "Requested entity was not found."),
+    (1008, "BidiGenerateContent session not found"),
+    (1008, "Connection aborted because the client failed to close after a GoAway signal"),
+    (1008, "The session durat"),
+    (1008, "models/x is not found for API version v1beta"),
+    (1008, "Something nobody has seen yet"),
+    (1011, "Internal error encountered."),
+    (1011, "The service is currently unavailable."),
+    (1011, "Deadline expired before operation could complete."),
+    (1011, "You exceeded your current quota, please check your plan"),
+];
+
+/// The last of [`CLOSES`]: a pause of five minutes follows, so it is rare.
+pub const QUOTA: usize = CLOSES.len() - 1;
+
+/// Messages that mean nothing where they come.
+pub const STRAYS: [&str; 7] = [
+    "{\"serverContent\": {}}",
+    "{\"toolCallCancellation\": {\"ids\": [\"never-made\"]}}",
+    "{\"sessionResumptionUpdate\": {\"newHandle\": \"\", \"resumable\": false}}",
+    "{\"sessionResumptionUpdate\": {}}",
+    "{\"setupComplete\": {}}",
+    "{\"novelty\": {\"level\": 3}}",
+    "]] what",
+];
 
 /// What one turn of the script says.
 #[derive(Clone)]
@@ -100,8 +186,11 @@ impl Story {
     /// The story of a seed.
     pub fn new(dice: &mut Dice) -> Story {
         let thinking = dice.chance(15);
-        let agent = agent(dice, thinking);
-        let (script, turns) = script(dice, thinking);
+        let mut agent = agent(dice, thinking);
+        let (script, turns, life) = script(dice, thinking);
+        if life.is_short {
+            agent.session.idle_close_s = 5; // else an idle connection would only ever be changed for another
+        }
         let way = |dice: &mut Dice| dice.pick(&[(0, 0), (0, 2), (15, 25), (15, 60), (80, 300), (0, 800), (1500, 2000)]);
         let (up_ms, down_ms) = (way(dice), way(dice));
         let mut faults = Vec::new();
@@ -118,6 +207,28 @@ impl Story {
         if dice.chance(8) {
             faults.push((at(dice), Fault::MicGone(dice.ms(300, 2500))));
         }
+        if dice.chance(10) {
+            faults.push((at(dice), Fault::HalfOpen));
+        }
+        if dice.chance(25) {
+            for _ in 0..dice.between(1, 3) {
+                let row = dice.between(0, QUOTA as u64 - 1) as usize;
+                faults.push((at(dice), Fault::Closes(if dice.chance(2) { QUOTA } else { row })));
+            }
+        }
+        if dice.chance(20) {
+            for _ in 0..dice.between(1, 4) {
+                faults.push((at(dice), Fault::Stray(dice.between(0, STRAYS.len() as u64 - 1) as usize)));
+            }
+        }
+        let forgets = dice.chance(10);
+        if forgets {
+            faults.push((at(dice), Fault::Forgets));
+        }
+        if agent.limits.day_tokens.is_some() && dice.chance(50) {
+            faults.push((at(dice), Fault::NextDay));
+        }
+        faults.sort_by_key(|(at, _)| *at);
         Story {
             agent,
             script,
@@ -133,6 +244,8 @@ impl Story {
             ring_blocks: dice.between(3, 8) as usize,
             pipe_blocks: dice.pick(&[0, 0, 1, 4, 12]),
             deeds: dice.between(2, 7) as u32,
+            excused: life.excused(forgets, up_ms.1 + down_ms.1),
+            doubles_percent: dice.pick(&[0, 0, 0, 15]),
         }
     }
 }
@@ -175,7 +288,15 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
             setup_timeout_ms: dice.pick(&[5000, 10_000]),
             answer_timeout_ms: 8000,
             tool_timeout_ms: 2000,
+            day_tokens: dice.pick(&[None, None, None, None, None, None, Some(300), Some(700)]),
             ..Agent::default().limits
+        },
+        session: Keeping {
+            connection: dice.pick(&[Connection::OnDemand, Connection::OnDemand, Connection::KeepOpen]),
+            idle_close_s: dice.pick(&[5, 5, 9]),
+            keep: dice.pick(&[Keep::Nothing, Keep::Handle, Keep::HandleAndWords]),
+            history_turns: dice.pick(&[0, 2, 8]),
+            ..Agent::default().session
         },
         tools: vec![tool("lamp", Behavior::Blocking, 1000), tool("news", Behavior::NonBlocking, 2000)],
         listen,
@@ -184,7 +305,7 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
 }
 
 /// The service's script, and what each of its turns says.
-fn script(dice: &mut Dice, thinking: bool) -> (Arc<Script>, Vec<TurnTruth>) {
+fn script(dice: &mut Dice, thinking: bool) -> (Arc<Script>, Vec<TurnTruth>, Lives) {
     let mut text = format!("setup delay {}ms\n", dice.pick(&[0, 120, 120, 900]));
     let _ = writeln!(text, "latency {}ms", dice.pick(&[0, 50, 200, 900]));
     let _ = writeln!(text, "pieces {}", dice.pick(&["8ms 60ms", "20ms 20ms", "1ms 40ms", "100ms 400ms"]));
@@ -194,6 +315,13 @@ fn script(dice: &mut Dice, thinking: bool) -> (Arc<Script>, Vec<TurnTruth>) {
     if dice.chance(50) {
         text.push_str("connections continue\n");
     }
+    let handles = dice.pick(&["2h", "2h", "2h", "off", "late 300ms", "early", "withheld", "1s"]);
+    let _ = writeln!(text, "handles {handles}");
+    let life = dice.pick(&["", "", "", "20s away 12s", "14s away 4s", "12s silent"]);
+    if !life.is_empty() {
+        let _ = writeln!(text, "lives {life}");
+    }
+    let lives = Lives { is_short: !life.is_empty(), handles_end: handles == "1s" };
     let mut turns = Vec::new();
     for _ in 0..dice.between(2, 5) {
         text.push_str("turn \"what was asked\"\n");
@@ -202,7 +330,7 @@ fn script(dice: &mut Dice, thinking: bool) -> (Arc<Script>, Vec<TurnTruth>) {
         turns.push(TurnTruth { frames: turn.frames.into(), breaks_off: turn.breaks_off });
     }
     let script = Script::parse(&text, sounds()).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    (Arc::new(script), turns)
+    (Arc::new(script), turns, lives)
 }
 
 fn on(dice: &mut Dice, percent: u64) -> &'static str {
@@ -243,7 +371,7 @@ impl TurnText<'_> {
                 self.calling(dice, "call lamp {\"on\": false}");
             }
             6 => {
-                for _ in 0..dice.pick(&[2, 4, 12]) {
+                for _ in 0..dice.pick(&[2, 4, 12, 40]) {
                     self.line("call lamp {\"on\": true}");
                 }
                 self.say(dice);

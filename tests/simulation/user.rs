@@ -48,7 +48,8 @@ pub fn deed(dice: &mut Dice, listen: &Listen, now: Time) -> (Vec<(Time, Act)>, U
     let end = deed.acts.iter().map(|(at, _)| *at).max().unwrap_or(now);
     deed.acts.sort_by_key(|(at, _)| *at);
     let acts = deed.acts;
-    let until = match dice.between(0, 9) {
+    let until = match dice.between(0, 10) {
+        10 => Until::Time(end + dice.ms(5000, 16_000)),
         0..=3 => Until::Idle(end + Duration::from_secs(25)),
         4..=6 => Until::Audible(dice.pick(&[0, 20, 90, 400, 1500]).into_ms(), end + Duration::from_secs(6)),
         7 => Until::Time(end),

@@ -11,11 +11,14 @@ use super::device::ReplyId;
 
 #[path = "watch_ear.rs"]
 mod ear;
+#[path = "watch_handles.rs"]
+mod handles;
 #[path = "watch_speech.rs"]
 mod speech;
 #[path = "watch_wire.rs"]
 mod wire;
 
+use handles::Handles;
 use speech::{Pending, Segment};
 
 /// The rules, by name.
@@ -42,7 +45,14 @@ pub enum Rule {
     Windows,
     /// The strict service finds no reason to close.
     NotRefused,
-    /// Every call is answered once or cancelled once.
+    /// A setup carries the newest handle, none that was refused, and nothing that was refused twice in a row; the old
+    /// connection is closed before the next is opened.
+    Handles,
+    /// On a spent day nothing is sent.
+    SpentRests,
+    /// The gate knows whether anything can be heard.
+    AudibleTold,
+    /// Every call is answered once, cancelled once or reported lost once.
     CallsOnce,
     /// After a drain the next deadline lies ahead.
     DeadlineAhead,
@@ -111,6 +121,7 @@ struct CallRecord {
     answers: u32,
     /// Those on a later connection than the one that called.
     answers_later: u32,
+    later_on: Option<u32>,
     cancels: u32,
     /// Reported lost with its connection; and whether as told to the service.
     losses: u32,
@@ -156,6 +167,13 @@ pub struct Watch {
     pub log: Option<VecDeque<(Time, String, u32)>>,
     /// What happens after this is not noted.
     log_until: Time,
+    /// What happened how often.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// When a connection was last ready.
+    pub ready_at: Time,
+    handles: Handles,
+    /// The day's limit is used up, and the connection was closed for it.
+    is_spent: bool,
     pub turns: u64,
     pub exact_replies: u64,
     /// Chunks of unwanted replies that were played because nothing told whose they were.
@@ -200,6 +218,10 @@ impl Watch {
             failure: None,
             log: log_until.map(|_| VecDeque::new()),
             log_until: log_until.unwrap_or_default(),
+            counts: BTreeMap::new(),
+            ready_at: Time::ZERO,
+            handles: Handles::default(),
+            is_spent: false,
             turns: 0,
             exact_replies: 0,
             blurred: 0,
@@ -215,6 +237,16 @@ impl Watch {
             calls: BTreeMap::new(),
             counted: BTreeMap::new(),
         }
+    }
+
+    /// Counts what happened.
+    pub fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// The calendar turns.
+    pub fn new_day(&mut self) {
+        self.is_spent = false;
     }
 
     /// Notes a broken rule; the first stays.
@@ -283,23 +315,23 @@ impl Watch {
 
     // The end.
 
-    /// The run is over and idle. `alive`: the connection that is up.
-    pub fn finish(&mut self, alive: Option<u32>) {
+    /// The run is over and idle. `alive`: the connection that is up; `is_awaited`: the next one is tried in time.
+    pub fn finish(&mut self, alive: Option<u32>, is_awaited: bool) {
         self.must(self.wire.window.is_none(), Rule::Windows, || "a window is left open".into());
         self.finish_speech(alive);
-        self.finish_calls();
+        self.finish_calls(is_awaited);
         self.finish_replies();
     }
 
-    fn finish_calls(&mut self) {
+    fn finish_calls(&mut self, is_awaited: bool) {
         let mut wrong = None;
         for (id, call) in &self.calls {
-            let is_closed = call.answers > 0 || call.cancels > 0 || call.losses > 0;
+            let is_closed = call.answers > 0 || call.cancels > 0 || call.losses > 0 || is_awaited || self.is_spent;
             let is_gone = call.taken_back || call.attempt != self.wire.attempt || !self.wire.is_ready;
             if (call.runs > 0 && !is_closed) || (call.runs == 0 && call.answers == 0 && !is_gone) {
                 wrong = Some(format!("{id} was run {} times and not answered, cancelled or reported lost", call.runs));
             }
-            if call.answers_later > 0 && !call.is_told {
+            if call.answers_later > 0 && call.answers == 0 && !call.is_told {
                 wrong = Some(format!("{id} was answered on another connection, and nothing tells it"));
             }
         }

@@ -30,8 +30,11 @@ pub struct Segment {
     is_overfull: bool,
     /// Nothing of it was taken: the day's limit is used up.
     is_turned_away: bool,
-    /// When the core heard of its last hop, or of the need to ask again.
+    /// When the last hop that the core took was said, or it was to be asked again; and that of the piece before.
     spoken_at: Time,
+    spoken_before: Time,
+    /// It waits to be asked again.
+    is_to_ask: bool,
     /// Where a window with it must begin; later than its start only where the loss was told.
     pub begin: u32,
     /// The newest connection that it was sent on.
@@ -141,7 +144,7 @@ impl Watch {
                 self.core_segment = Some(segment);
                 self.core_opened += 1;
                 for older in self.segments.iter_mut().take(segment) {
-                    older.is_superseded = true;
+                    (older.is_superseded, older.is_to_ask) = (true, false);
                 }
                 self.pending = Some(Pending { segment, is_sent: false, is_reply_lost: false });
             }
@@ -149,6 +152,7 @@ impl Watch {
                 let last = speech.frames().chunks_exact(HOP_FRAMES).next_back().map(number_of);
                 let segment = self.core_segment.and_then(|at| self.segments.get_mut(at));
                 if let (Some(segment), Some(last)) = (segment.filter(|s| !s.is_overfull), last) {
+                    segment.spoken_before = segment.spoken_at;
                     (segment.taken, segment.spoken_at) = (last + 1, speech.at);
                 }
             }
@@ -161,13 +165,11 @@ impl Watch {
     pub(super) fn speech_event(&mut self, what: &What) {
         match what {
             What::SpeechLost { ms, why } => self.speech_lost((*ms / 10) as u32, why),
-            What::DaySpent { .. } => {
-                if let Some(segment) = self.core_segment.and_then(|at| self.segments.get_mut(at)) {
-                    segment.is_turned_away |= segment.taken == segment.start;
-                }
-            }
             What::ReplyLost { epoch, is_asked_again, .. } => self.reply_lost(epoch.is_some(), *is_asked_again),
-            What::TurnOver { .. } => {
+            What::TurnOver { reason } => {
+                if let Some(last) = self.exchanges.last_mut().filter(|_| reason.is_some()) {
+                    last.disturbed.get_or_insert("its end was not waited for");
+                }
                 if let Some(segment) = self.asked_segment() {
                     segment.is_answered = true;
                 }
@@ -181,8 +183,21 @@ impl Watch {
             What::ReplyDrained { .. } => {
                 self.pending.take_if(|pending| pending.is_sent && !pending.is_reply_lost);
             }
-            What::ReplyCut { .. } => drop(self.pending.take_if(|pending| pending.is_sent)),
+            What::ReplyCut { by_user, .. } => {
+                self.pending.take_if(|pending| pending.is_sent);
+                // Who wants it to stop does not want it twice.
+                if let Some(segment) = self.asked_segment().filter(|_| *by_user) {
+                    (segment.is_superseded, segment.is_to_ask) = (true, false);
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// The gate is told to close, and to ignore what comes.
+    pub fn aborted(&mut self) {
+        if let Some(segment) = self.core_segment.and_then(|at| self.segments.get_mut(at)) {
+            segment.is_turned_away |= segment.taken == segment.start;
         }
     }
 
@@ -209,6 +224,7 @@ impl Watch {
             return;
         }
         segment.spoken_at = now;
+        segment.is_to_ask = true;
         segment.asked_again += 1;
         segment.broken_off += u32::from(is_broken_off);
         let (asked, broken) = (segment.asked_again, segment.broken_off);
@@ -225,7 +241,9 @@ impl Watch {
         if why.contains("are kept already") {
             if let Some(segment) = self.core_segment.and_then(|at| self.segments.get_mut(at)) {
                 segment.taken -= hops;
+                segment.spoken_at = segment.spoken_before;
                 segment.is_overfull = true;
+                segment.is_told_lost |= segment.taken == segment.start;
             }
             return;
         }
@@ -240,8 +258,10 @@ impl Watch {
         let (now, from) = (self.now, self.newest_sent.unwrap_or(0));
         let mut told = 0;
         for segment in self.segments.iter_mut().skip(from) {
-            let is_due = segment.is_complete() && segment.is_wanted() && segment.spoken_at + KEPT_FOR <= now;
-            if is_due && !segment.is_answered && !segment.is_told_lost {
+            let is_old = segment.is_complete() && segment.is_wanted() && segment.spoken_at + KEPT_FOR <= now;
+            let is_due = is_old && !segment.is_turned_away;
+            let is_waiting = segment.windows == 0 || segment.is_to_ask;
+            if is_due && is_waiting && !segment.is_answered && !segment.is_told_lost {
                 segment.is_told_lost = true;
                 told += segment.due_end() - segment.begin;
             }
@@ -266,7 +286,7 @@ impl Watch {
         let is_here = is_again && s.sent_on == attempt && !may_ask_again;
         let (is_old, is_over) = (newest.is_some_and(|newest| newest > at), s.is_answered || s.is_told_lost);
         let begin = s.begin;
-        s.sent_on = attempt;
+        (s.sent_on, s.is_to_ask) = (attempt, false);
         self.newest_sent = self.newest_sent.max(Some(at));
         self.must(!is_old, Rule::SpeechWhole, || format!("hop {number} is sent after a newer segment"));
         self.must(!is_here, Rule::SpeechWhole, || format!("hop {number} is sent again on the same connection"));

@@ -17,7 +17,10 @@ impl Watch {
 
     /// The core sees `setupComplete`, on the connection that it holds for the present one.
     pub fn core_ready(&mut self, attempt: u32) {
-        self.wire.is_ready |= attempt == self.wire.attempt && self.wire.is_setup_sent;
+        let is_ready = attempt == self.wire.attempt && self.wire.is_setup_sent;
+        if is_ready && !std::mem::replace(&mut self.wire.is_ready, true) {
+            self.setup_taken();
+        }
     }
 
     /// The core sees the end of the present connection, or ends it.
@@ -37,12 +40,20 @@ impl Watch {
                 self.must(*attempt != self.wire.attempt, Rule::SentInTime, || {
                     "a connection's number is used twice".into()
                 });
-                self.core_lost(self.wire.attempt);
+                let is_closed = !self.wire.is_connected;
+                self.must(is_closed, Rule::Handles, || "a connection is opened beside a living one".into());
+                self.must(!self.is_spent, Rule::SpentRests, || "a connection is opened on a spent day".into());
                 self.wire = Wire { attempt: *attempt, ..Wire::default() };
             }
             LinkOrder::Ping => {}
-            LinkOrder::Close => self.core_lost(self.wire.attempt),
-            LinkOrder::Send(message) => self.sent(message),
+            LinkOrder::Close => {
+                self.setup_ended(None);
+                self.core_lost(self.wire.attempt);
+            }
+            LinkOrder::Send(message) => {
+                self.must(!self.is_spent, Rule::SpentRests, || format!("{} on a spent day", name_of(message)));
+                self.sent(message);
+            }
         }
     }
 
@@ -53,7 +64,7 @@ impl Watch {
         wire.is_setup_sent |= is_setup;
         self.must(may, Rule::SentInTime, || format!("{} is sent where it may not be", name_of(message)));
         match message {
-            client::Message::Setup(_) => {}
+            client::Message::Setup(setup) => self.setup_sent(setup),
             client::Message::ActivityStart => self.window_started(),
             client::Message::Audio(speech) => self.speech_sent(speech.frames()),
             client::Message::ActivityEnd => self.window_ended(),
@@ -196,6 +207,7 @@ impl Watch {
         if attempt != self.wire.attempt || !self.wire.is_ready {
             return;
         }
+        self.handle_heard(message);
         for call in &message.calls {
             self.calls.entry(call.id.clone()).or_default().attempt = attempt;
         }
@@ -209,7 +221,11 @@ impl Watch {
                 self.exchange_of(reply).disturbed.get_or_insert("the service was interrupted");
             }
             self.exchange_of(reply).shows_life |= message.has_content() || message.turn_complete;
+            let was_complete = self.replies[reply].is_complete;
             self.replies[reply].is_complete |= is_over;
+            if let Some(last) = self.exchanges.last_mut().filter(|_| was_complete && is_over) {
+                last.is_blurred = true; // nothing tells that this end was told before
+            }
             self.replies[reply].last_at = self.now;
         }
     }

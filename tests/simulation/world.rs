@@ -8,6 +8,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use mynah::audio::Hop;
+use mynah::config::agent::Connection;
 use mynah::emulator::Sessions;
 use mynah::flow::{
     GATE_EVENTS_MAX, GateEvent, GateNote, LINK_EVENTS_MAX, LINK_ORDERS_MAX, LinkOrder, LinkReport, NOTES_MAX,
@@ -16,6 +17,7 @@ use mynah::flow::{
 use mynah::gate::Gate;
 use mynah::gate::vad::Scripted;
 use mynah::hw::Edge;
+use mynah::session::timers::Reason;
 use mynah::session::{Input, Session};
 use mynah::speaker::Speaker;
 use mynah::units::{CallId, Time};
@@ -23,7 +25,7 @@ use mynah::units::{CallId, Time};
 use super::device::{Loudspeaker, ReplyId};
 use super::dice::Dice;
 use super::mutation::Mutation;
-use super::service::{Connection, Down, State};
+use super::service::{Down, Socket, State};
 use super::story::{Fault, Story};
 use super::user::{Act, Sound, Until};
 use super::watch::{Rule, Watch};
@@ -32,14 +34,20 @@ use super::watch::{Rule, Watch};
 mod core;
 #[path = "far.rs"]
 mod far;
+#[path = "faults.rs"]
+mod faults;
 #[path = "line.rs"]
 mod line;
 #[path = "near.rs"]
 mod near;
 
 /// After the last input all must be quiet within this: every time-out of the program, one after the other
-/// (reconnecting 36 s, setup 10 s, answer 8 s, progress 15 s), the longest window and the longest reply.
-const QUIET_WITHIN: Duration = Duration::from_secs(180);
+/// (reconnecting 36 s, setup 10 s, answer 8 s, progress 15 s) for each time that a question is asked again, the
+/// longest window and the longest reply.
+const QUIET_WITHIN: Duration = Duration::from_secs(260);
+
+/// How long the end of all is watched.
+const IDLE_GRACE: Duration = Duration::from_secs(5);
 
 /// What is due.
 enum Due {
@@ -153,7 +161,7 @@ pub struct World {
     /// Orders that wait while the speaker's thread is late.
     at_speaker: VecDeque<(SpeakerOrder, ReplyId)>,
     is_ticking: bool,
-    connections: Vec<Connection>,
+    connections: Vec<Socket>,
     /// The link's present connection.
     current: Option<usize>,
     stalled_until: Time,
@@ -178,6 +186,11 @@ pub struct World {
     echo_until: Time,
     is_told_audible: bool,
     idle_since: Option<Time>,
+    /// What the calendar says.
+    day: u32,
+    quiet_within: Duration,
+    /// Since when the gate does not know what can be heard.
+    misled_since: Option<Time>,
 }
 
 impl World {
@@ -220,6 +233,9 @@ impl World {
             echo_until: Time::ZERO,
             is_told_audible: false,
             idle_since: None,
+            day: 20_000,
+            quiet_within: QUIET_WITHIN,
+            misled_since: None,
             heap: BinaryHeap::new(),
             serial: 0,
             queues: [(0, Time::ZERO); 8],
@@ -234,6 +250,7 @@ impl World {
         for (at, fault) in world.story.faults.clone() {
             world.at(at, Due::Fault(fault));
         }
+        world.core(Input::Today(world.day), None);
         world.core(Input::Start, None);
         world
     }
@@ -255,7 +272,8 @@ impl World {
         if self.watch.failure.is_none() {
             let alive = self.current.map(|at| &self.connections[at]).filter(|c| c.state == State::Open);
             let alive = alive.map(|c| c.attempt);
-            self.watch.finish(alive);
+            let is_awaited = self.session.deadlines().any(|(_, reason)| reason == Reason::Reconnect);
+            self.watch.finish(alive, is_awaited);
         }
     }
 
@@ -372,11 +390,25 @@ impl World {
         let faults_over = self.story.faults.iter().all(|(at, _)| *at < self.now) && self.now >= self.stalled_until;
         if is_idle && faults_over {
             let since = *self.idle_since.get_or_insert(self.now);
-            if self.now.since(since) > Duration::from_secs(5) {
+            let idle_close = match self.story.agent.session.connection {
+                Connection::OnDemand => Duration::from_secs(u64::from(self.story.agent.session.idle_close_s)),
+                Connection::KeepOpen => Duration::ZERO,
+            };
+            let since = since.max(self.watch.ready_at);
+            let (for_so_long, is_on_demand) = (self.now.since(since), !idle_close.is_zero());
+            if is_on_demand && for_so_long > idle_close + IDLE_GRACE && self.session.is_ready() {
+                let text = || format!("a connection on demand is open {} s after it is idle", for_so_long.as_secs());
+                self.watch.fail(Rule::EndsIdle, text);
+            }
+            if for_so_long > idle_close + IDLE_GRACE {
+                if self.is_told_audible {
+                    self.watch.fail(Rule::AudibleTold, || "the gate waits for silence for ever".into());
+                }
                 return true;
             }
         }
-        if self.now.since(self.last_input) > QUIET_WITHIN {
+        if self.now.since(self.last_input) > self.quiet_within {
+            let within = self.quiet_within;
             let state = format!(
                 "session idle {}, gate open {}, speaker silent {}, kept {} ms",
                 self.session.is_idle(),
@@ -384,7 +416,7 @@ impl World {
                 self.speaker.is_silent(),
                 self.session.kept_ms()
             );
-            self.watch.fail(Rule::EndsIdle, || format!("not quiet after {} s: {state}", QUIET_WITHIN.as_secs()));
+            self.watch.fail(Rule::EndsIdle, || format!("not quiet after {} s: {state}", within.as_secs()));
         }
         false
     }
