@@ -36,7 +36,7 @@ use watch::Failure;
 use world::World;
 
 /// Seeds of a normal run.
-const SEEDS: u64 = 500;
+const SEEDS: u64 = 300;
 /// Failing seeds that are shown before the run gives up.
 const SHOWN_MAX: usize = 3;
 /// Further ones that are named.

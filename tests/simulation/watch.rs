@@ -174,6 +174,8 @@ pub struct Watch {
     handles: Handles,
     /// The day's limit is used up, and the connection was closed for it.
     is_spent: bool,
+    /// It was said that the limit is used up: what was lost with a connection is told tomorrow.
+    is_day_spent: bool,
     pub turns: u64,
     pub exact_replies: u64,
     /// Chunks of unwanted replies that were played because nothing told whose they were.
@@ -222,6 +224,7 @@ impl Watch {
             ready_at: Time::ZERO,
             handles: Handles::default(),
             is_spent: false,
+            is_day_spent: false,
             turns: 0,
             exact_replies: 0,
             blurred: 0,
@@ -246,7 +249,7 @@ impl Watch {
 
     /// The calendar turns.
     pub fn new_day(&mut self) {
-        self.is_spent = false;
+        (self.is_spent, self.is_day_spent) = (false, false);
     }
 
     /// Notes a broken rule; the first stays.
@@ -326,7 +329,7 @@ impl Watch {
     fn finish_calls(&mut self, is_awaited: bool) {
         let mut wrong = None;
         for (id, call) in &self.calls {
-            let is_closed = call.answers > 0 || call.cancels > 0 || call.losses > 0 || is_awaited || self.is_spent;
+            let is_closed = call.answers > 0 || call.cancels > 0 || call.losses > 0 || is_awaited || self.is_day_spent;
             let is_gone = call.taken_back || call.attempt != self.wire.attempt || !self.wire.is_ready;
             if (call.runs > 0 && !is_closed) || (call.runs == 0 && call.answers == 0 && !is_gone) {
                 wrong = Some(format!("{id} was run {} times and not answered, cancelled or reported lost", call.runs));

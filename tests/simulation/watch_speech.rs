@@ -172,6 +172,8 @@ impl Watch {
                 }
                 if let Some(segment) = self.asked_segment() {
                     segment.is_answered = true;
+                    // What the model says after it, of a late result or because its end was told twice, counts anew.
+                    (segment.asked_again, segment.broken_off) = (0, 0);
                 }
                 let is_ignored = self.exchanges.last().is_some_and(|last| last.is_ignored);
                 self.pending.take_if(|pending| pending.is_sent && !is_ignored);
