@@ -234,6 +234,9 @@ impl Turn {
     pub fn interrupted(&mut self, now: Time, timers: &mut Timers) -> Interrupted {
         self.is_boundary_next = true;
         if self.stale_sure > 0 {
+            if timers.is_set(Reason::Stale) {
+                timers.set(Reason::Stale, now + STALE_TIMEOUT); // its end is sure to follow
+            }
             return Interrupted::Stale;
         }
         // Its `turnComplete` follows; an `interrupted` with no reply under way is the tail of an older turn, and

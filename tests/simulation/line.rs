@@ -69,8 +69,10 @@ impl World {
 
     pub(super) fn open(&mut self, attempt: u32) {
         self.hang_up();
-        let is_troubled = self.now < self.last_input;
+        // While the user is not done the network may be bad; in the end it is healthy.
+        let is_troubled = self.deeds_left > 0 || self.acts_left > 0;
         let script = if is_troubled && self.dice.chance(self.story.setup_fails_percent) {
+            self.watch.count("failed setups");
             broken_setup(&mut self.dice)
         } else {
             self.story.script.clone()
@@ -85,7 +87,7 @@ impl World {
         self.watch.count("connections");
         self.current = Some(at);
         let is_made = !(is_troubled && self.dice.chance(self.story.connect_fails_percent));
-        // In the end the network is healthy; before, it may take longer than the program waits.
+        // It may take longer than the program waits.
         let (low, high) = if is_troubled { self.story.connect_ms } else { (5, 200) };
         let due = (self.now + self.dice.ms(low, high)).max(self.stalled_until);
         self.at(due, Due::Connects(at, is_made));

@@ -143,15 +143,18 @@ impl Watch {
                 let segment = self.core_opened;
                 self.core_segment = Some(segment);
                 self.core_opened += 1;
-                for older in self.segments.iter_mut().take(segment) {
-                    (older.is_superseded, older.is_to_ask) = (true, false);
-                }
                 self.pending = Some(Pending { segment, is_sent: false, is_reply_lost: false });
             }
             GateEvent::Speech(speech) => {
                 let last = speech.frames().chunks_exact(HOP_FRAMES).next_back().map(number_of);
-                let segment = self.core_segment.and_then(|at| self.segments.get_mut(at));
-                if let (Some(segment), Some(last)) = (segment.filter(|s| !s.is_overfull), last) {
+                let at = self.core_segment.unwrap_or(0);
+                let (older, newer) = self.segments.split_at_mut(at);
+                let taken = newer.first_mut().filter(|s| !s.is_overfull && !s.is_turned_away);
+                if let (Some(segment), Some(last)) = (taken, last) {
+                    // What only waited to be asked again is worth nothing any more.
+                    for older in older.iter_mut().filter(|_| segment.taken == segment.start) {
+                        (older.is_superseded, older.is_to_ask) = (true, false);
+                    }
                     segment.spoken_before = segment.spoken_at;
                     (segment.taken, segment.spoken_at) = (last + 1, speech.at);
                 }
