@@ -22,7 +22,7 @@
 //! | `usage off` | no `usageMetadata` |
 //!
 //! A connection without a handle begins a session at the first turn. A handle brings its session back where it stood
-//! ([`super::sessions`]): turns of the user that have ended count, a reply in flight does not, and calls without an
+//! (`sessions.rs`): turns of the user that have ended count, a reply in flight does not, and calls without an
 //! answer want one before anything else.
 //!
 //! | style, anywhere (within a turn: from there to its end) | meaning |
