@@ -13,8 +13,12 @@ say "building"
 cargo build --locked --all-targets
 say "tiers without devices: unit, tidy, boards, wire, scripts, simulation"
 cargo test --locked
-say "the fuzz targets"
-cargo check --locked --manifest-path fuzz/Cargo.toml --no-default-features --target-dir target
+say "the fuzz targets: built, and each plays its seeds"
+need_packages g++
+cargo build --locked --manifest-path fuzz/Cargo.toml --target-dir target
+for seeds in fuzz/seeds/*; do
+    "target/debug/${seeds##*/}" -runs=0 "$seeds"
+done
 [ "${1:-}" = --quick ] && exit 0
 say "simulation: 20,000 conversations"
 MYNAH_SEEDS=20000 cargo test --locked --profile sim --test simulation every_rule_holds -- --nocapture

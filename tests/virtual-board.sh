@@ -9,9 +9,7 @@ cd "$(dirname "$0")/.."
 parts="${*:-gpio-test demo lines refusals plug chip check service}"
 
 vboard=${VBOARD_SH:-}
-for place in ../shared/virtual-board /work/shared/virtual-board; do
-  [ -n "$vboard" ] || [ ! -e "$place/vboard.sh" ] || vboard=$place/vboard.sh
-done
+[ -n "$vboard" ] || [ ! -e ../shared/virtual-board/vboard.sh ] || vboard=../shared/virtual-board/vboard.sh
 [ -n "$vboard" ] || { echo "vboard.sh is not there: VBOARD_SH=/path/to/vboard.sh names it"; exit 1; }
 
 echo "== building"
