@@ -10,9 +10,23 @@ use crate::config::agent::{self, Agent, endpoint};
 use crate::config::board::{self, Board};
 use crate::config::problem::Problem;
 use crate::hw::key::{KeyTrouble, load_key};
+use crate::hw::process;
 
 /// Where the agent file is looked for when none is named.
-pub const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
+const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
+
+/// The agent file to read: the one that is named, else the usual one where there is one.
+pub fn config_path(named: Option<&Path>) -> Option<&Path> {
+    let usual = Path::new(CONFIG_PATH);
+    named.or_else(|| usual.exists().then_some(usual))
+}
+
+/// Keeps keys and speech out of core files. Before a key is read; where it cannot be, the owner is told and it goes on.
+pub fn guard_memory() {
+    if let Err(why) = process::forbid_core_files() {
+        tracing::warn!("a crash may leave a core file with what is in memory ({why})");
+    }
+}
 
 /// The agent file, or built-in settings where there is none; whatever needs no board.
 ///

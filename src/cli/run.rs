@@ -51,18 +51,14 @@ pub struct Args {
 /// # Errors
 /// With the exit codes of [`exit`].
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    if let Err(why) = hw::process::forbid_core_files() {
-        tracing::warn!("a crash may leave a core file with what is in memory ({why})");
-    }
+    load::guard_memory();
     let signals = hw::signals::hold().context("signals cannot be held back")?;
-    let default_path = Path::new(load::CONFIG_PATH);
-    let path = args.config.as_deref().or_else(|| default_path.exists().then_some(default_path));
+    let path = load::config_path(args.config.as_deref());
     let (mut agent, profile) = load::both(path, &args.board)?;
     if let Some(url) = &args.endpoint {
         endpoint::check(url).map_err(|why| exit::config(format!("--endpoint {why}")))?;
         agent.endpoint.clone_from(url);
     }
-    hw::key::keep_out_of_core_files();
     let key = load::key(&agent)?;
     let extra_ca_pem = load::extra_ca(&agent)?;
     let (board, clock, hand) = open(&profile)?;

@@ -1,14 +1,13 @@
 //! `mynah token`: mints an ephemeral token with the long-lived key, for a device that holds none.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde_json::json;
 
 use super::{exit, load};
 use crate::config::agent::endpoint;
-use crate::hw::key::keep_out_of_core_files;
 use crate::live::credential::Secret;
 use crate::live::rfc3339;
 use crate::live::run::mint::{self, MintTrouble};
@@ -63,9 +62,8 @@ pub struct Args {
 /// # Errors
 /// With the exit codes of [`exit`]; the key is in none of them.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    keep_out_of_core_files();
-    let default_path = Path::new(load::CONFIG_PATH);
-    let path = args.config.as_deref().or_else(|| default_path.exists().then_some(default_path));
+    load::guard_memory();
+    let path = load::config_path(args.config.as_deref());
     let mut agent = load::agent(path)?;
     if let Some(url) = &args.endpoint {
         agent.endpoint.clone_from(url);

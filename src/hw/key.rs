@@ -98,13 +98,6 @@ pub fn load_key(agent: &Agent, env: impl Fn(&str) -> Option<String>) -> Result<K
     }
 }
 
-/// Has the kernel write no core file of this process: the key, the token and what was said stand in its memory.
-pub fn keep_out_of_core_files() {
-    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: a valid limit, which is only read. Lowering one's own limit is always allowed.
-    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
-}
-
 /// Reads a key file; [`KeyTrouble::Absent`] where there is none.
 fn read(file: &Path, must_be_private: bool) -> Result<Key, KeyTrouble> {
     let unreadable = |why: String| KeyTrouble::Unreadable { file: file.to_path_buf(), why };

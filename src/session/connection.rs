@@ -8,7 +8,7 @@ use super::turn::Missing;
 use super::{Output, Session};
 use crate::config::agent::Connection;
 use crate::flow::{Closed, Cue, LinkEvent, LinkOrder, SPEECH_KEPT_MS, Start, What};
-use crate::live::client::{self, Message};
+use crate::live::client::Message;
 use crate::live::close::{Part, Refusal};
 use crate::live::setup::{self, Begin};
 use crate::units::Time;
@@ -201,8 +201,7 @@ impl Session {
     fn tell_lost_calls(&mut self, is_resumed: bool, now: Time) {
         for reply in self.calls.take_unsure().into_iter().filter(|_| is_resumed) {
             self.calls.answered(&reply);
-            let response = client::response_of(&reply.result);
-            self.send(Message::ToolResponse { id: reply.id, name: reply.name, response });
+            self.respond(reply.id, reply.name, &reply.result);
         }
         let lost = self.calls.take_lost(&mut self.timers);
         // Its turn was over, and somebody waits for what it promised; where it was not, they know already.
@@ -219,8 +218,7 @@ impl Session {
             self.again.done(&id, &name, &outcome);
             if is_resumed {
                 let why = format!("the connection broke before this could be answered; what became of it: {outcome}");
-                let response = client::response_of(&Err(why));
-                self.send(Message::ToolResponse { id: id.clone(), name: name.clone(), response });
+                self.respond(id.clone(), name.clone(), &Err(why));
             }
             self.event(What::ToolLost { id, name, is_told: is_resumed });
         }

@@ -3,7 +3,6 @@
 use super::timers::Reason;
 use super::{Output, Session, again, calls};
 use crate::flow::{GateNote, MicFact, SpeakerFact, SpeakerOrder, ToolReply, What};
-use crate::live::client::{self, Message};
 use crate::units::{Epoch, Time};
 
 impl Session {
@@ -95,8 +94,7 @@ impl Session {
         self.calls.answered(&answer.reply);
         let ToolReply { id, name, result } = answer.reply;
         self.again.done(&id, &name, &again::outcome(Some(&result)));
-        let response = client::response_of(&result);
-        self.send(Message::ToolResponse { id: id.clone(), name: name.clone(), response });
+        self.respond(id.clone(), name.clone(), &result);
         self.event(What::ToolAnswered { id, name, result, took_ms: answer.took_ms });
         if !self.calls.is_any_open() {
             self.turn.worked(now, &mut self.timers);

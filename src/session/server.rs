@@ -5,13 +5,15 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::Session;
 use super::again::UNANSWERED_MAX;
 use super::calls::Admission;
 use super::playback::Offer;
 use super::turn::{Completed, Content, Interrupted, Model, User};
 use crate::audio::Chunk;
-use crate::flow::{Call, LinkOrder, SPEAKER_QUEUE_MS, SpeakerOrder, ToolOrder, ToolReply, Usage, What};
+use crate::flow::{Call, LinkOrder, SPEAKER_QUEUE_MS, SpeakerOrder, ToolOrder, Usage, What};
 use crate::live::client;
 use crate::live::close::Closing;
 use crate::live::server::{Interaction, Message};
@@ -154,13 +156,14 @@ impl Session {
     fn refuse_calls(&mut self, message: &mut Message) {
         for call in message.calls.drain(..).filter(|call| !self.calls.is_open(&call.id)).collect::<Vec<_>>() {
             let why = "not done: the user interrupted before it".to_string();
-            self.refuse(ToolReply { id: call.id, name: call.name, result: Err(why) });
+            self.respond(call.id, call.name, &Err(why));
         }
     }
 
-    fn refuse(&mut self, reply: ToolReply) {
-        let response = client::response_of(&reply.result);
-        self.send(client::Message::ToolResponse { id: reply.id, name: reply.name, response });
+    /// Gives the model the result of a call.
+    pub(super) fn respond(&mut self, id: CallId, name: String, result: &Result<Value, String>) {
+        let response = client::response_of(result);
+        self.send(client::Message::ToolResponse { id, name, response });
     }
 
     fn play(&mut self, epoch: Epoch, chunk: Chunk) {
@@ -188,7 +191,7 @@ impl Session {
 
     fn call(&mut self, call: Call, now: Time) {
         let (id, name) = (call.id.clone(), call.name.clone());
-        let args = serde_json::Value::Object(call.args.clone());
+        let args = Value::Object(call.args.clone());
         match self.calls.called(call, now, &mut self.timers) {
             Admission::Run(call) => {
                 self.again.begun(id.clone());
@@ -196,7 +199,7 @@ impl Session {
                 self.out.push_back(super::Output::Tool(ToolOrder::Run(call)));
             }
             Admission::Known => {}
-            Admission::Refuse(reply) => self.refuse(reply),
+            Admission::Refuse(reply) => self.respond(reply.id, reply.name, &reply.result),
         }
     }
 
