@@ -5,6 +5,8 @@
 //! | mic → gate | [`Hop`](crate::audio::Hop) | [`MIC_RING_HOPS`] | the oldest are discarded and counted |
 //! | button → gate | [`Edge`](crate::hw::Edge) | [`EDGES_MAX`] | the edge is counted as lost; the level is read again |
 //! | core → gate | [`GateNote`] | [`NOTES_MAX`] | the newest of each kind is kept and tried again |
+//! | speaker → gate, the far-end copy | [`Hop`](crate::audio::Hop) | [`FAR_RING_HOPS`] | the oldest are discarded: the canceller finds the way anew |
+//! | panel, buttons → core | [`Control`] | [`CONTROLS_MAX`] | the newest is left out, and whoever gave it is told |
 //! | gate → core | [`GateEvent`] | [`GATE_EVENTS_MAX`] | the gate waits; the mic ring behind it takes up the slack |
 //! | core → link | [`LinkOrder`] | [`LINK_ORDERS_MAX`] | the link is dead: close it and open another |
 //! | link → core | [`LinkReport`] | [`LINK_EVENTS_MAX`] | the link stops reading; TCP holds the server back |
@@ -27,6 +29,10 @@ use crate::units::{CallId, Epoch};
 
 /// Hops between mic and gate: 500 ms, enough for a gate that was not scheduled while the other core compiled.
 pub const MIC_RING_HOPS: usize = 50;
+/// Hops of the far-end copy between speaker and gate: 500 ms.
+pub const FAR_RING_HOPS: usize = 50;
+/// Orders of people between whoever takes them and the core.
+pub const CONTROLS_MAX: usize = 16;
 /// Edges between button and gate.
 pub const EDGES_MAX: usize = 64;
 /// Notes between core and gate.
@@ -84,6 +90,45 @@ pub enum DropCause {
     OnlySilence,
 }
 
+/// What the talk button says beside talking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gesture {
+    /// Two taps: say the last reply once more.
+    Repeat,
+    /// A long press without a word: mute, or unmute.
+    Mute,
+    /// A very long one: begin a new conversation.
+    Reset,
+}
+
+/// What a person wants of the device, by whatever way it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Loudness, percent, 0–100.
+    Volume(u8),
+    /// Louder (positive) or softer by so many percent.
+    VolumeBy(i8),
+    /// Close the microphone, or open it again.
+    Mute(bool),
+    /// Silence now: the reply that plays is over.
+    Stop,
+    /// Say the last reply once more.
+    Repeat,
+    /// Begin a new conversation.
+    Reset,
+}
+
+/// Whether a voice may cut a reply now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplex {
+    /// It may: the canceller does its work.
+    Full,
+    /// The microphone is closed while the loudspeaker is audible; the button still cuts.
+    Half,
+}
+
 /// What the gate tells the core. [`GateEvent::Speech`] is *kept*, the others are ordered with it.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::large_enum_variant, reason = "by value, so that the gate need not allocate")]
@@ -102,6 +147,22 @@ pub enum GateEvent {
     Dropped(DropCause),
     /// Hops that were lost between microphone and gate since the last event (count).
     Lost(u32),
+    /// The button said something beside talking.
+    Gesture(Gesture),
+    /// Somebody may have begun to speak over a reply (true); the reply is ducked until it is decided. False: it was
+    /// nothing. A window that opens decides it too.
+    Suspect(bool),
+    /// The echo canceller does its work, or does not, with the ERLE it measured last, dB.
+    Echo {
+        /// Whether a voice may cut a reply.
+        duplex: Duplex,
+        /// ERLE, dB.
+        erle_db: f32,
+    },
+    /// The wake word was heard: what is said next is meant for the device.
+    Woken,
+    /// A time in which a voice alone may open the gate began (true) or ended.
+    FollowUp(bool),
 }
 
 /// What the core tells the gate.
@@ -111,6 +172,10 @@ pub enum GateNote {
     SpeakerAudible(bool),
     /// Close an open window now and ignore the current press (an error the user was told of).
     Abort,
+    /// Open no window (true) until told otherwise; one that is open is closed as a mistake. Gestures go on.
+    Mute(bool),
+    /// A reply was heard to its end: a voice alone may open the gate for `follow_up_s`, once the echo has died away.
+    FollowUp,
 }
 
 /// What the core tells the link, in order; where there is no room for one, the connection is ended at once.
@@ -180,6 +245,10 @@ pub enum SpeakerOrder {
     Volume(u8),
     /// A short sound of the device itself, at once, whatever else is playing; no flush cuts it.
     Cue(Cue),
+    /// A reply is to be expected: play silence from now on, so that the converter is awake when it comes.
+    Wake,
+    /// Lower the reply (true) while it is decided whether somebody speaks over it.
+    Duck(bool),
 }
 
 /// What the device says by a sound of its own, shorter than half a second.
@@ -194,6 +263,20 @@ pub enum Cue {
     Offline,
     /// Today's limit is used up.
     Spent,
+    /// The microphone is open: speak.
+    Listening,
+    /// What was said has been taken.
+    Heard,
+    /// An answer is being thought of and takes longer than usual.
+    Thinking,
+    /// Something is wrong with the device itself: a microphone that gives nothing, a tool that failed.
+    Error,
+    /// The microphone is closed.
+    Muted,
+    /// The microphone may be opened again.
+    Unmuted,
+    /// A new conversation has begun.
+    Reset,
 }
 
 /// What the speaker tells the core.
@@ -256,6 +339,8 @@ pub enum MicFact {
     Trouble(String),
     /// The device works (again).
     Running,
+    /// The hardware's mute line became active (true) or inactive: while it is, no hop leaves the microphone's thread.
+    Muted(bool),
 }
 
 mod event;

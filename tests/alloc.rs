@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mynah::audio::trouble::PcmTrouble;
 use mynah::audio::{Chunk, DOWNLINK_RATE};
 use mynah::bell::Bell;
-use mynah::config::agent::{Cues, Speak};
+use mynah::config::agent::{Agent, Cues, Speak};
 use mynah::config::board::Pick;
 use mynah::flow::{Cue, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SpeakerFact, SpeakerOrder};
 use mynah::hw::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback};
@@ -229,7 +229,7 @@ fn loudspeaker() -> (Vec<SpeakerFact>, usize) {
     let thread = speaker::run::spawn(speaker::run::Parts {
         board: Arc::new(FakeBoard(rest.clone())),
         clock: Arc::new(Wall(Instant::now())),
-        speak: Speak { volume_percent: 80, prebuffer_ms: 0, cues: Cues::On },
+        speak: Speak { volume_percent: 80, prebuffer_ms: 0, cues: Cues::On, ..Agent::default().speak },
         orders: taken,
         returns,
         facts,

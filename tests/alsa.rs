@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use mynah::audio::trouble::PcmTrouble;
 use mynah::audio::{Chunk, DOWNLINK_RATE, Hop};
 use mynah::bell::Bell;
-use mynah::config::agent::{Cues, Speak};
+use mynah::config::agent::{Agent, Cues, Speak};
 use mynah::config::board::{Pcm, Pick};
 use mynah::flow::{MicFact, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SpeakerFact, SpeakerOrder};
 use mynah::hw::{Board, Button, Capture, Clock, Input, LineTrouble, Output, Playback, alsa};
@@ -103,7 +103,7 @@ fn start_voice() -> Voice {
     let thread = speaker::run::spawn(speaker::run::Parts {
         board: Arc::new(RealBoard),
         clock: Arc::new(Wall(Instant::now())),
-        speak: Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::On },
+        speak: Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::On, ..Agent::default().speak },
         orders: taken,
         returns: back,
         facts,

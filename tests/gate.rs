@@ -50,6 +50,7 @@ fn defaults() -> Listen {
         echo_tail_ms: 300,
         message_ms: 20,
         turn_max_s: 60,
+        ..mynah::config::agent::Agent::default().listen
     }
 }
 

@@ -64,8 +64,9 @@ fn agent(model: &str, tools: Vec<Tool>) -> Agent {
             echo_tail_ms: 300,
             message_ms: 20,
             turn_max_s: 60,
+            ..Agent::default().listen
         },
-        speak: Speak { volume_percent: 80, prebuffer_ms: 60, cues: Cues::On },
+        speak: Speak { volume_percent: 80, prebuffer_ms: 60, cues: Cues::On, ..Agent::default().speak },
         limits: Limits {
             setup_timeout_ms: 15_000,
             answer_timeout_ms: 8_000,

@@ -2,6 +2,7 @@
 //!
 //! The types are here; `read.rs` holds the keys with their ranges and defaults, `tool.rs` those of `[[tools]]`.
 
+mod ears;
 pub mod endpoint;
 pub mod read;
 pub mod schema;
@@ -52,6 +53,12 @@ pub struct Agent {
     pub token_url: Option<String>,
     /// How to listen.
     pub listen: Listen,
+    /// What presses of the talk button mean beside talking.
+    pub gestures: Gestures,
+    /// What becomes of the loudspeaker's sound in the microphone, and of noise.
+    pub echo: Echo,
+    /// The wake word.
+    pub wake: Wake,
     /// How to speak.
     pub speak: Speak,
     /// How long a conversation holds, and what is kept of it.
@@ -71,6 +78,9 @@ pub enum ListenMode {
     PushToTalk,
     /// The voice detector; the button, where there is one, still cuts a reply and opens the gate.
     HandsFree,
+    /// A wake word, then the voice detector until nothing more is said; the button as in push-to-talk. Without a
+    /// usable model only the button.
+    WakeWord,
 }
 
 /// What a press means in [`ListenMode::PushToTalk`].
@@ -89,8 +99,20 @@ pub enum ButtonStyle {
 pub enum VoiceBargeIn {
     /// Nothing: the microphone is ignored until the reply is over and `echo_tail_ms` has passed.
     Off,
+    /// It cuts the reply where it is more than what is left of the echo; nothing while the canceller does not do
+    /// its work (half duplex).
+    Auto,
     /// It cuts the reply. For headsets and boards without echo.
     On,
+}
+
+/// The voice detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VadKind {
+    /// The WebRTC project's Gaussian mixture.
+    WebRtc,
+    /// A small neural network.
+    Neural,
 }
 
 /// `[listen]`.
@@ -116,7 +138,9 @@ pub struct Listen {
     pub tap_max_ms: u32,
     /// Below this level there is only silence, unless the detector hears a voice, dBFS, -90–-20.
     pub silence_db: f32,
-    /// The detector's mode: 0 lets most through, 3 least.
+    /// The voice detector.
+    pub vad: VadKind,
+    /// The WebRTC detector's mode: 0 lets most through, 3 least.
     pub vad_mode: u8,
     /// With barge-in off: how long after the reply sound is no sign that somebody speaks, ms, 0–2000. A hold that
     /// began before sends it all the same once there is one.
@@ -125,6 +149,96 @@ pub struct Listen {
     pub message_ms: u32,
     /// The longest turn, s, 5–600.
     pub turn_max_s: u32,
+    /// How long a voice may open the gate after a reply without button or wake word, s, 0–60; 0 for never.
+    pub follow_up_s: u32,
+    /// A microphone that gives only zeros or a flat line for so long is opened again, s, 2–600.
+    pub dead_mic_s: u32,
+}
+
+/// What a tap of the button opens until.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TapEnds {
+    /// Silence longer than the hangover, or the next tap.
+    Silence,
+    /// The next tap.
+    Tap,
+}
+
+/// Something that is on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+/// `[gestures]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gestures {
+    /// What ends a tap's window.
+    pub tap_ends: TapEnds,
+    /// Two taps say the last reply once more.
+    pub double_repeats: Switch,
+    /// A long press without a word mutes and unmutes.
+    pub long_mutes: Switch,
+    /// A very long one without a word begins a new conversation.
+    pub very_long_resets: Switch,
+    /// From the first tap's release to the second tap's press at most, ms, 100–1000.
+    pub double_ms: u32,
+    /// A press is long from here, ms, 1000–10000.
+    pub long_ms: u32,
+    /// … and very long from here, ms, 3000–30000; more than `long_ms`.
+    pub very_long_ms: u32,
+}
+
+/// When the echo canceller works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Canceller {
+    /// On 64-bit boards; a 32-bit one cannot afford it (dependencies.md 3).
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// How strongly noise is suppressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoiseSuppression {
+    /// Not at all.
+    Off,
+    /// 6 dB.
+    Low,
+    /// 12 dB.
+    Moderate,
+    /// 18 dB.
+    High,
+}
+
+/// `[echo]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Echo {
+    /// Whether there is a canceller.
+    pub canceller: Canceller,
+    /// How strongly noise is suppressed in what is sent.
+    pub noise_suppression: NoiseSuppression,
+    /// Whether soft speech is made louder in what is sent.
+    pub gain_control: Switch,
+    /// Below this ERLE a voice does not cut a reply (half duplex), dB, 0–40.
+    pub full_duplex_db: f32,
+    /// What the sound takes from the loudspeaker's converter to the microphone's beyond what ALSA says, ms,
+    /// 0–500; `mynah doctor` measures it. The canceller finds it by itself where it is less than 250 ms.
+    pub delay_ms: u32,
+}
+
+/// `[wake]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wake {
+    /// What `mynah wake record` made; without it there is only the button.
+    pub model: Option<std::path::PathBuf>,
+    /// How easily it is heard, percent, 0–100; more finds more and errs more.
+    pub sensitivity_percent: u32,
 }
 
 /// `[speak]`.
@@ -136,6 +250,10 @@ pub struct Speak {
     pub prebuffer_ms: u32,
     /// The device's own sounds.
     pub cues: Cues,
+    /// Folder whose `NAME.wav` replace the device's own sounds.
+    pub sounds: Option<std::path::PathBuf>,
+    /// How long the loudspeaker's converter is kept awake after a reply, s, 0–600.
+    pub stay_awake_s: u32,
 }
 
 /// Whether the device says by short sounds of its own what it has no other way to say.
@@ -143,6 +261,8 @@ pub struct Speak {
 pub enum Cues {
     /// It does.
     On,
+    /// Only what is wrong and what was changed, not every step of a conversation.
+    Few,
     /// It is silent but for replies: for places where a screen or a light says the same.
     Off,
 }

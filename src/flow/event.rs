@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CloseCause, Cue, DropCause, OpenCause};
+use super::{CloseCause, Cue, DropCause, Duplex, OpenCause};
 use crate::live::usage::Usage;
 use crate::units::{CallId, Epoch, Time};
 
@@ -238,6 +238,44 @@ pub enum What {
         name: String,
         /// Whether the model was told what became of it.
         is_told: bool,
+    },
+    /// The microphone was closed, or may be opened again; `by_line` where the hardware's own switch says so.
+    Muted {
+        /// Whether it is closed.
+        is_muted: bool,
+        /// Whether the hardware's mute line says so, not a person by a gesture.
+        by_line: bool,
+    },
+    /// The loudness was changed.
+    VolumeSet {
+        /// Percent.
+        percent: u8,
+    },
+    /// A person wanted a new conversation: the old one is forgotten.
+    ConversationReset,
+    /// The last reply is said once more.
+    ReplyRepeated {
+        /// The turn under which it sounds now.
+        epoch: Epoch,
+    },
+    /// The reply is lowered while it is decided whether somebody speaks over it, or is as loud as before.
+    Ducked {
+        /// Whether it is lowered.
+        is_ducked: bool,
+    },
+    /// Whether a voice may cut a reply has changed, with the measured ERLE.
+    EchoState {
+        /// Whether it may.
+        duplex: Duplex,
+        /// ERLE, dB.
+        erle_db: f32,
+    },
+    /// The wake word was heard.
+    Woken,
+    /// A voice alone may open the gate after a reply, or may no more.
+    FollowUp {
+        /// Whether it may.
+        is_open: bool,
     },
     /// The device says something by a sound.
     Cue {

@@ -166,6 +166,7 @@ impl Gate {
                 }
                 self.speaker_audible = audible;
             }
+            GateNote::Mute(_) | GateNote::FollowUp => {}
             GateNote::Abort => {
                 self.close(CloseCause::Mistake);
                 self.preroll.forget();

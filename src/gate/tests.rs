@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::vad::{Scripted, VOICED_FROM};
 use super::*;
 use crate::audio::{HOP_FRAMES, Speech};
-use crate::config::agent::ButtonStyle;
+use crate::config::agent::{Agent, ButtonStyle};
 
 /// Pre-roll 5 hops, onset 3, hangover 10, tail 20, echo tail 10; messages of 1 hop; turns of 5 s.
 pub(crate) fn listen() -> Listen {
@@ -25,6 +25,7 @@ pub(crate) fn listen() -> Listen {
         echo_tail_ms: 100,
         message_ms: 10,
         turn_max_s: 5,
+        ..Agent::default().listen
     }
 }
 
@@ -134,6 +135,13 @@ fn words(said: &[GateEvent]) -> String {
             GateEvent::Closed(cause) => format!("close:{cause:?}"),
             GateEvent::Dropped(cause) => format!("drop:{cause:?}"),
             GateEvent::Lost(hops) => format!("lost:{hops}"),
+            GateEvent::Gesture(gesture) => format!("{gesture:?}").to_lowercase(),
+            GateEvent::Suspect(true) => "suspect".into(),
+            GateEvent::Suspect(false) => "cleared".into(),
+            GateEvent::Echo { duplex, .. } => format!("echo:{duplex:?}"),
+            GateEvent::Woken => "woken".into(),
+            GateEvent::FollowUp(true) => "follow(".into(),
+            GateEvent::FollowUp(false) => ")follow".into(),
             GateEvent::Speech(_) => unreachable!(),
         });
     }
@@ -193,7 +201,7 @@ fn check_invariants(said: &[GateEvent], message_hops: usize) {
                 assert_ne!(down, matches!(event, GateEvent::Pressed), "presses and releases alternate");
                 down = !down;
             }
-            GateEvent::Dropped(_) | GateEvent::Lost(_) => {}
+            _ => {}
         }
     }
 }

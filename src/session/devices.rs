@@ -75,6 +75,7 @@ impl Session {
                 self.is_mic_in_trouble = true;
                 self.event(What::Trouble { part: "mic".into(), text });
             }
+            MicFact::Muted(is_muted) => self.event(What::Muted { is_muted, by_line: true }),
             // It also says so when it is opened for the first time, which is no news.
             MicFact::Running => {
                 if std::mem::take(&mut self.is_mic_in_trouble) {

@@ -21,6 +21,10 @@ pub struct Memory {
     pub spent: Spent,
     /// The last words, the oldest first; only where the owner allows it.
     pub said: Vec<Said>,
+    /// Loudness that was set by a person, percent; the configured one holds where there is none.
+    pub volume_percent: Option<u8>,
+    /// Whether a person has closed the microphone.
+    pub is_muted: bool,
 }
 
 /// A conversation that the service can go on with.

@@ -58,7 +58,8 @@ use uplink::Uplink;
 
 use crate::config::agent::{Agent, Behavior, Connection, Keep, Tool};
 use crate::flow::{
-    Cue, GateEvent, GateNote, LinkOrder, LinkReport, MicFact, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply, What,
+    Control, Cue, GateEvent, GateNote, LinkOrder, LinkReport, MicFact, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply,
+    What,
 };
 use crate::live::client::Message;
 use crate::live::close::Refusal;
@@ -82,6 +83,8 @@ pub enum Input {
     Mic(MicFact),
     /// From the tools.
     Tool(ToolReply),
+    /// From a person.
+    Control(Control),
     /// The calendar's day, counted from 1970 in local time: told at the start and when it changes.
     Today(u32),
     /// A deadline may have passed.
@@ -203,6 +206,7 @@ impl Session {
             Input::Speaker(fact) => self.handle_speaker(fact),
             Input::Mic(fact) => self.handle_mic(fact),
             Input::Tool(reply) => self.handle_tool(reply, now),
+            Input::Control(_) => {}
             Input::Today(day) => self.handle_day(day, now),
             Input::Timeout => {}
         }
@@ -294,7 +298,7 @@ impl Session {
             return;
         }
         let said = words.map(History::said).unwrap_or_default();
-        self.kept = Memory { resumable: resumable.cloned(), spent: self.account.day(), said };
+        self.kept = Memory { resumable: resumable.cloned(), spent: self.account.day(), said, ..self.kept };
         self.out.push_back(Output::Keep(Box::new(self.kept.clone())));
     }
 

@@ -46,6 +46,11 @@ impl Session {
                 let why = "the program was too late to take it from the microphone".to_string();
                 self.event(What::SpeechLost { ms: u64::from(hops) * u64::from(HOP_MS), why });
             }
+            GateEvent::Gesture(_) => {}
+            GateEvent::Suspect(is_suspect) => self.speak(SpeakerOrder::Duck(is_suspect)),
+            GateEvent::Echo { duplex, erle_db } => self.event(What::EchoState { duplex, erle_db }),
+            GateEvent::Woken => self.event(What::Woken),
+            GateEvent::FollowUp(is_open) => self.event(What::FollowUp { is_open }),
         }
     }
 

@@ -56,7 +56,8 @@ fn tones(cue: Cue) -> &'static [Tone] {
         Cue::Again => AGAIN,
         Cue::Lost => LOST,
         Cue::Offline => OFFLINE,
-        Cue::Spent => SPENT,
+        Cue::Spent | Cue::Error | Cue::Muted | Cue::Unmuted | Cue::Reset | Cue::Thinking => SPENT,
+        Cue::Listening | Cue::Heard => AGAIN,
     }
 }
 

@@ -137,8 +137,9 @@ impl Speaker {
             SpeakerOrder::End { epoch } => self.on_end(epoch),
             SpeakerOrder::Flush { epoch } => self.on_flush(epoch),
             SpeakerOrder::Volume(percent) => self.volume.set(percent),
+            SpeakerOrder::Wake | SpeakerOrder::Duck(_) => {}
             SpeakerOrder::Cue(cue) => {
-                if self.wants_cues == Cues::On {
+                if self.wants_cues != Cues::Off {
                     self.cues.order(cue);
                 }
             }

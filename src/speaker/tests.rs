@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::config::agent::Agent;
 
 mod cue_tests;
 
@@ -24,7 +25,12 @@ struct World {
 impl World {
     fn new(prebuffer_ms: u32) -> World {
         World {
-            speaker: Speaker::new(&Speak { volume_percent: 100, prebuffer_ms, cues: Cues::On }),
+            speaker: Speaker::new(&Speak {
+                volume_percent: 100,
+                prebuffer_ms,
+                cues: Cues::On,
+                ..Agent::default().speak
+            }),
             now_ms: 1000,
             ring: VecDeque::new(),
             is_running: false,

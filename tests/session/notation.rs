@@ -88,8 +88,9 @@ pub fn agent() -> Agent {
             echo_tail_ms: 300,
             message_ms: 20,
             turn_max_s: 60,
+            ..Agent::default().listen
         },
-        speak: Speak { volume_percent: 80, prebuffer_ms: 60, cues: Cues::On },
+        speak: Speak { volume_percent: 80, prebuffer_ms: 60, cues: Cues::Few, ..Agent::default().speak },
         limits: Limits {
             setup_timeout_ms: 15_000,
             answer_timeout_ms: 8_000,
@@ -355,6 +356,12 @@ pub fn line(output: &Output) -> Option<String> {
         Output::Tool(ToolOrder::Cancel(id)) => format!("tool cancel {id}"),
         Output::Gate(GateNote::SpeakerAudible(true)) => "gate audible".into(),
         Output::Gate(GateNote::SpeakerAudible(false)) => "gate silent".into(),
+        Output::Speaker(SpeakerOrder::Wake) => "speaker wake".into(),
+        Output::Speaker(SpeakerOrder::Duck(true)) => "speaker duck".into(),
+        Output::Speaker(SpeakerOrder::Duck(false)) => "speaker unduck".into(),
+        Output::Gate(GateNote::Mute(true)) => "gate mute".into(),
+        Output::Gate(GateNote::Mute(false)) => "gate unmute".into(),
+        Output::Gate(GateNote::FollowUp) => "gate follow-up".into(),
         Output::Gate(GateNote::Abort) => "gate abort".into(),
         Output::Refused(Refusal::Key(_)) => "refused key".into(),
         Output::Refused(Refusal::Model(_)) => "refused model".into(),

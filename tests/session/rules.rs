@@ -176,7 +176,7 @@ impl Rules {
                 self.check(epoch.0 > self.flushed, "a turn was flushed twice");
                 self.flushed = epoch.0;
             }
-            SpeakerOrder::Volume(_) | SpeakerOrder::Cue(_) => {}
+            SpeakerOrder::Volume(_) | SpeakerOrder::Cue(_) | SpeakerOrder::Wake | SpeakerOrder::Duck(_) => {}
         }
     }
 

@@ -198,7 +198,9 @@ impl Loudspeaker {
                     self.speaker.handle(order, now);
                 }
             }
-            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) => self.speaker.handle(order, now),
+            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) | SpeakerOrder::Wake | SpeakerOrder::Duck(_) => {
+                self.speaker.handle(order, now);
+            }
         }
     }
 

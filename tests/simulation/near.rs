@@ -110,7 +110,8 @@ impl World {
                 let tail = u64::from(self.story.agent.listen.echo_tail_ms);
                 self.echo_until = self.now + Duration::from_millis(tail);
             }
-            GateNote::Abort => self.gate_floor = self.voiced.len(),
+            GateNote::Abort | GateNote::Mute(true) => self.gate_floor = self.voiced.len(),
+            GateNote::Mute(false) | GateNote::FollowUp => {}
         }
         self.gate.handle_note(note);
     }

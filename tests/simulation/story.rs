@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mynah::config::agent::{
     Action, Agent, Behavior, ButtonStyle, Connection, Cues, Keep, Keeping, Limits, Listen, ListenMode, Speak, Tool,
-    VoiceBargeIn,
+    VadKind, VoiceBargeIn,
 };
 use mynah::emulator::{Script, Sound, Sounds};
 use mynah::units::{Hertz, Time};
@@ -262,10 +262,13 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
         min_press_ms: dice.pick(&[0, 80, 150]),
         tap_max_ms: dice.pick(&[200, 400]),
         silence_db: -45.0,
+        vad: VadKind::WebRtc,
         vad_mode: 2,
         echo_tail_ms: dice.pick(&[0, 100, 300]),
         message_ms: dice.pick(&[20, 40]),
         turn_max_s: dice.pick(&[5, 20, 40]),
+        follow_up_s: 0,
+        dead_mic_s: 10,
     };
     let tool = |name: &str, behavior, timeout_ms| Tool {
         name: name.into(),
@@ -283,7 +286,12 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
         endpoint: "ws://127.0.0.1:1/".into(),
         extra_ca: None,
         key_file: None,
-        speak: Speak { volume_percent: 100, prebuffer_ms: dice.pick(&[0, 60, 200]), cues: Cues::On },
+        speak: Speak {
+            volume_percent: 100,
+            prebuffer_ms: dice.pick(&[0, 60, 200]),
+            cues: Cues::On,
+            ..Agent::default().speak
+        },
         limits: Limits {
             setup_timeout_ms: dice.pick(&[5000, 10_000]),
             answer_timeout_ms: 8000,

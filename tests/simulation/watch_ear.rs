@@ -19,7 +19,7 @@ impl Watch {
                 }
             }
             SpeakerOrder::Cue(cue) => self.cue_ordered(*cue),
-            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) => {}
+            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) | SpeakerOrder::Wake | SpeakerOrder::Duck(_) => {}
         }
     }
 

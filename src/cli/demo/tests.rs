@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cli::sounds;
-use crate::config::agent::{Cues, Limits, Listen, ListenMode, Speak};
+use crate::config::agent::{Agent, Cues, Limits, Listen, ListenMode, Speak};
 use crate::config::board::{Bias, Line, Pcm, Pick, Polarity};
 use crate::flow::{CloseCause, OpenCause, Start, What};
 use crate::hw::Playback;
@@ -41,8 +41,9 @@ fn agent() -> Agent {
             echo_tail_ms: 200,
             message_ms: 20,
             turn_max_s: 60,
+            ..Agent::default().listen
         },
-        speak: Speak { volume_percent: 100, prebuffer_ms: 60, cues: Cues::On },
+        speak: Speak { volume_percent: 100, prebuffer_ms: 60, cues: Cues::On, ..Agent::default().speak },
         limits: Limits { setup_timeout_ms: 1, answer_timeout_ms: 1, tool_timeout_ms: 1, ..Agent::default().limits },
         tools: Vec::new(),
         ..Agent::default()

@@ -6,7 +6,8 @@ use super::super::key::{AnyKey, Choice, Key, Need, Number, Path, Text, Whole, an
 use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
-    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VoiceBargeIn, endpoint, session, tool,
+    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, ears, endpoint,
+    session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -94,11 +95,15 @@ const TOKEN_URL: Key<Text> = Key {
 const MODE: Key<Choice<ListenMode>> = Key {
     name: "mode",
     kind: Choice {
-        options: &[("push_to_talk", ListenMode::PushToTalk), ("hands_free", ListenMode::HandsFree)],
+        options: &[
+            ("push_to_talk", ListenMode::PushToTalk),
+            ("hands_free", ListenMode::HandsFree),
+            ("wake_word", ListenMode::WakeWord),
+        ],
         default: ListenMode::PushToTalk, // works without an echo canceller on every board
     },
     need: Need::Defaults,
-    doc: "What opens the microphone: the talk button, or a voice.",
+    doc: "What opens the microphone: the talk button, a voice, or a wake word before it ([wake]).",
 };
 const BUTTON: Key<Choice<ButtonStyle>> = Key {
     name: "button",
@@ -112,11 +117,11 @@ const BUTTON: Key<Choice<ButtonStyle>> = Key {
 const VOICE_BARGE_IN: Key<Choice<VoiceBargeIn>> = Key {
     name: "voice_barge_in",
     kind: Choice {
-        options: &[("off", VoiceBargeIn::Off), ("on", VoiceBargeIn::On)],
-        default: VoiceBargeIn::Off, // a raw microphone takes 92 % of echo for a voice (dependencies.md 3)
+        options: &[("off", VoiceBargeIn::Off), ("auto", VoiceBargeIn::Auto), ("on", VoiceBargeIn::On)],
+        default: VoiceBargeIn::Auto, // a raw microphone takes 92 % of echo for a voice (dependencies.md 3)
     },
     need: Need::Defaults,
-    doc: "Hands-free: whether a voice cuts a reply; only for headsets and boards without echo.",
+    doc: "Hands-free: whether a voice cuts a reply: as far as the echo canceller allows, never, or always (headsets).",
 };
 const ONSET_MS: Key<Whole> = Key {
     name: "onset_ms",
@@ -160,17 +165,23 @@ const SILENCE_DB: Key<Number> = Key {
     need: Need::Defaults,
     doc: "A hold without a voice in which nothing is louder is dropped.",
 };
+const VAD: Key<Choice<VadKind>> = Key {
+    name: "vad",
+    kind: Choice { options: &[("webrtc", VadKind::WebRtc), ("neural", VadKind::Neural)], default: VadKind::WebRtc },
+    need: Need::Defaults,
+    doc: "The voice detector: the WebRTC project's, or a small neural network.",
+};
 const VAD_MODE: Key<Whole> = Key {
     name: "vad_mode",
     kind: Whole { unit: "", min: 0, max: 3, step: 1, default: 3 }, // finds all clean speech, fewest false alarms (dependencies.md 4)
     need: Need::Defaults,
-    doc: "The voice detector's mode: 0 lets most through, 3 least.",
+    doc: "The WebRTC detector's mode: 0 lets most through, 3 least.",
 };
 const ECHO_TAIL_MS: Key<Whole> = Key {
     name: "echo_tail_ms",
     kind: Whole { unit: "ms", min: 0, max: 2000, step: 1, default: 300 }, // a living room's reverberation
     need: Need::Defaults,
-    doc: "With voice_barge_in off: how long after a reply sound may be its echo and is no sign that somebody speaks.",
+    doc: "Where a voice does not cut a reply: how long after a reply sound may be its echo and is no sign that somebody speaks.",
 };
 const MESSAGE_MS: Key<Whole> = Key {
     name: "message_ms",
@@ -183,6 +194,18 @@ const TURN_MAX_S: Key<Whole> = Key {
     kind: Whole { unit: "s", min: 5, max: 600, step: 1, default: 120 }, // a stuck button must not talk for ever
     need: Need::Defaults,
     doc: "The longest turn of the user.",
+};
+const FOLLOW_UP_S: Key<Whole> = Key {
+    name: "follow_up_s",
+    kind: Whole { unit: "s", min: 0, max: 60, step: 1, default: 0 }, // an open microphone is asked for, not given
+    need: Need::Defaults,
+    doc: "How long after a reply a voice alone opens the microphone, without button or wake word; 0 for never.",
+};
+const DEAD_MIC_S: Key<Whole> = Key {
+    name: "dead_mic_s",
+    kind: Whole { unit: "s", min: 2, max: 600, step: 1, default: 10 }, // a live one has noise in its last bit at all times
+    need: Need::Defaults,
+    doc: "A microphone that gives only zeros or a flat line for so long is opened again, and reported.",
 };
 
 const VOLUME_PERCENT: Key<Whole> = Key {
@@ -200,11 +223,23 @@ const PREBUFFER_MS: Key<Whole> = Key {
 const CUES: Key<Choice<Cues>> = Key {
     name: "cues",
     kind: Choice {
-        options: &[("on", Cues::On), ("off", Cues::Off)],
+        options: &[("on", Cues::On), ("few", Cues::Few), ("off", Cues::Off)],
         default: Cues::On, // silence would be taken for an answer that is still coming
     },
     need: Need::Defaults,
-    doc: "Short sounds of the device itself: one moment, say it again, no connection, the day's limit.",
+    doc: "Short sounds of the device itself: all, only few (what is wrong, what was changed), or none.",
+};
+const SOUNDS: Key<Path> = Key {
+    name: "sounds",
+    kind: Path { what: "a folder of WAV files" },
+    need: Need::Optional,
+    doc: "Folder whose listening.wav, heard.wav, … replace the device's own sounds.",
+};
+const STAY_AWAKE_S: Key<Whole> = Key {
+    name: "stay_awake_s",
+    kind: Whole { unit: "s", min: 0, max: 600, step: 1, default: 10 }, // spans the pauses of a conversation
+    need: Need::Defaults,
+    doc: "How long the loudspeaker's converter is kept awake after a reply, so that the next word is not clipped.",
 };
 
 const SETUP_TIMEOUT_MS: Key<Whole> = Key {
@@ -247,7 +282,7 @@ pub const TOP: Sheet = Sheet {
         &KEY_FILE,
         &TOKEN_URL,
     ],
-    tables: &["listen", "speak", "session", "limits", "prices", "tools"],
+    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "tools"],
 };
 /// `[listen]`.
 pub const LISTEN: Sheet = Sheet {
@@ -263,15 +298,19 @@ pub const LISTEN: Sheet = Sheet {
         &MIN_PRESS_MS,
         &TAP_MAX_MS,
         &SILENCE_DB,
+        &VAD,
         &VAD_MODE,
         &ECHO_TAIL_MS,
         &MESSAGE_MS,
         &TURN_MAX_S,
+        &FOLLOW_UP_S,
+        &DEAD_MIC_S,
     ],
     tables: &[],
 };
 /// `[speak]`.
-pub const SPEAK: Sheet = Sheet { name: "speak", keys: &[&VOLUME_PERCENT, &PREBUFFER_MS, &CUES], tables: &[] };
+pub const SPEAK: Sheet =
+    Sheet { name: "speak", keys: &[&VOLUME_PERCENT, &PREBUFFER_MS, &CUES, &SOUNDS, &STAY_AWAKE_S], tables: &[] };
 /// `[limits]`.
 pub const LIMITS: Sheet = Sheet {
     name: "limits",
@@ -287,7 +326,18 @@ pub const LIMITS: Sheet = Sheet {
 };
 
 /// All sheets of the agent file, in the order in which they are best explained.
-pub const SHEETS: &[&Sheet] = &[&TOP, &LISTEN, &SPEAK, &session::SESSION, &LIMITS, &session::PRICES, &tool::TOOL];
+pub const SHEETS: &[&Sheet] = &[
+    &TOP,
+    &LISTEN,
+    &ears::GESTURES,
+    &ears::ECHO,
+    &ears::WAKE,
+    &SPEAK,
+    &session::SESSION,
+    &LIMITS,
+    &session::PRICES,
+    &tool::TOOL,
+];
 
 /// All keys with their sections, for those who print the table.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static dyn AnyKey)> {
@@ -322,6 +372,9 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         key_file: reader.find(&top, &KEY_FILE),
         token_url: reader.find(&top, &TOKEN_URL),
         listen: listen(reader, &top),
+        gestures: ears::gestures(reader, &top),
+        echo: ears::echo(reader, &top),
+        wake: ears::wake(reader, &top),
         speak: speak(reader, &top),
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
@@ -344,10 +397,13 @@ fn listen(reader: &mut Reader<'_>, top: &Section<'_>) -> Listen {
         min_press_ms: reader.get(at, &MIN_PRESS_MS),
         tap_max_ms: reader.get(at, &TAP_MAX_MS),
         silence_db: reader.get(at, &SILENCE_DB),
+        vad: reader.get(at, &VAD),
         vad_mode: u8::try_from(reader.get(at, &VAD_MODE)).unwrap_or(u8::MAX),
         echo_tail_ms: reader.get(at, &ECHO_TAIL_MS),
         message_ms: reader.get(at, &MESSAGE_MS),
         turn_max_s: reader.get(at, &TURN_MAX_S),
+        follow_up_s: reader.get(at, &FOLLOW_UP_S),
+        dead_mic_s: reader.get(at, &DEAD_MIC_S),
     };
     if listen.button == ButtonStyle::HoldOrTap && listen.min_press_ms >= listen.tap_max_ms {
         let message = format!(
@@ -365,6 +421,8 @@ fn speak(reader: &mut Reader<'_>, top: &Section<'_>) -> Speak {
         volume_percent: u8::try_from(reader.get(&at, &VOLUME_PERCENT)).unwrap_or(u8::MAX),
         prebuffer_ms: reader.get(&at, &PREBUFFER_MS),
         cues: reader.get(&at, &CUES),
+        sounds: reader.find(&at, &SOUNDS),
+        stay_awake_s: reader.get(&at, &STAY_AWAKE_S),
     }
 }
 

@@ -41,6 +41,8 @@ fn memory() -> Memory {
         resumable: Some(Resumable { handle: "the-handle".into(), setup: u64::MAX }),
         spent: Spent { day: 20_778, tokens: 4711, microusd: 99 },
         said: vec![Said { by_user: true, text: "the-words".into() }],
+        volume_percent: Some(35),
+        is_muted: true,
     }
 }
 

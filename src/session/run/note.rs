@@ -1,7 +1,7 @@
 //! The words that the flight recorder shows for causes and reasons that have a name.
 
 use super::cause::cause;
-use crate::flow::{CloseCause, Closed, Cue, DropCause, OpenCause, Start};
+use crate::flow::{CloseCause, Closed, Cue, DropCause, Duplex, Gesture, OpenCause, Start};
 use crate::live::close::Refusal;
 use crate::session::timers::Reason;
 
@@ -64,12 +64,34 @@ pub fn closed_note(cause: Closed) -> &'static str {
     }
 }
 
+pub fn gesture_note(gesture: Gesture) -> &'static str {
+    match gesture {
+        Gesture::Repeat => "repeat",
+        Gesture::Mute => "mute",
+        Gesture::Reset => "reset",
+    }
+}
+
+pub fn duplex_what(duplex: Duplex) -> &'static str {
+    match duplex {
+        Duplex::Full => "full duplex",
+        Duplex::Half => "half duplex",
+    }
+}
+
 pub fn cue_note(cue: Cue) -> &'static str {
     match cue {
         Cue::Again => "again",
         Cue::Lost => "lost",
         Cue::Offline => "offline",
         Cue::Spent => "spent",
+        Cue::Listening => "listening",
+        Cue::Heard => "heard",
+        Cue::Thinking => "thinking",
+        Cue::Error => "error",
+        Cue::Muted => "muted",
+        Cue::Unmuted => "unmuted",
+        Cue::Reset => "reset",
     }
 }
 

@@ -5,11 +5,13 @@
 
 use super::cause::cause;
 use super::note::{
-    close_note, closed_note, cue_note, drop_note, open_note, refusal_note, start_note, timer_what, turn_note,
+    close_note, closed_note, cue_note, drop_note, duplex_what, gesture_note, open_note, refusal_note, start_note,
+    timer_what, turn_note,
 };
 use crate::audio::{Chunk, Speech, UPLINK_RATE};
 use crate::flow::{
-    GateEvent, GateNote, LinkEvent, LinkOrder, MicFact, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply, Usage, What,
+    Control, GateEvent, GateNote, LinkEvent, LinkOrder, MicFact, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply,
+    Usage, What,
 };
 use crate::live::client;
 use crate::live::close::Closing;
@@ -31,6 +33,7 @@ pub fn input(input: &Input, at: Time, to: &Recorder) {
         Input::Speaker(fact) => speaker_fact(fact),
         Input::Mic(fact) => mic_fact(fact),
         Input::Tool(reply) => tool_reply(reply, to),
+        Input::Control(control) => control_entry(*control),
         Input::Link(report) => {
             return match &report.event {
                 LinkEvent::Message(message) => server_message(message, at, to),
@@ -59,6 +62,9 @@ pub fn output(output: &Output, at: Time, to: &Recorder) {
         Output::Gate(GateNote::SpeakerAudible(true)) => Entry::new("-> gate", "speaker audible"),
         Output::Gate(GateNote::SpeakerAudible(false)) => Entry::new("-> gate", "speaker silent"),
         Output::Gate(GateNote::Abort) => Entry::new("-> gate", "abort"),
+        Output::Gate(GateNote::Mute(true)) => Entry::new("-> gate", "mute"),
+        Output::Gate(GateNote::Mute(false)) => Entry::new("-> gate", "unmute"),
+        Output::Gate(GateNote::FollowUp) => Entry::new("-> gate", "follow up"),
         Output::Keep(memory) => {
             let what = if memory.resumable.is_some() { "with a handle" } else { "without a handle" };
             Entry::new("-> disk", "keep").last("turns", memory.said.len() as u64).note(what)
@@ -79,6 +85,13 @@ fn gate_event(event: &GateEvent) -> Entry {
         GateEvent::Closed(cause) => entry("closed").note(close_note(*cause)),
         GateEvent::Dropped(cause) => entry("dropped").note(drop_note(*cause)),
         GateEvent::Lost(hops) => entry("lost").sum("hops", *hops),
+        GateEvent::Gesture(gesture) => entry("gesture").note(gesture_note(*gesture)),
+        GateEvent::Suspect(true) => entry("suspects speech"),
+        GateEvent::Suspect(false) => entry("suspects nothing"),
+        GateEvent::Echo { duplex, erle_db } => entry(duplex_what(*duplex)).last("ERLE dB", erle_db.max(0.0) as u64),
+        GateEvent::Woken => entry("woken"),
+        GateEvent::FollowUp(true) => entry("follow-up open"),
+        GateEvent::FollowUp(false) => entry("follow-up over"),
     }
 }
 
@@ -104,6 +117,22 @@ fn mic_fact(fact: &MicFact) -> Entry {
         MicFact::Xrun => Entry::new("<- mic", "xrun"),
         MicFact::Trouble(text) => Entry::new("<- mic", "trouble").note(cause(text)),
         MicFact::Running => Entry::new("<- mic", "running"),
+        MicFact::Muted(true) => Entry::new("<- mic", "muted"),
+        MicFact::Muted(false) => Entry::new("<- mic", "unmuted"),
+    }
+}
+
+fn control_entry(control: Control) -> Entry {
+    let entry = |what| Entry::new("<- person", what);
+    match control {
+        Control::Volume(percent) => entry("volume").of("percent", percent),
+        Control::VolumeBy(step) if step < 0 => entry("softer").of("percent", step.unsigned_abs()),
+        Control::VolumeBy(step) => entry("louder").of("percent", step.unsigned_abs()),
+        Control::Mute(true) => entry("mute"),
+        Control::Mute(false) => entry("unmute"),
+        Control::Stop => entry("stop"),
+        Control::Repeat => entry("repeat"),
+        Control::Reset => entry("reset"),
     }
 }
 
@@ -209,6 +238,9 @@ fn speaker_order(order: &SpeakerOrder) -> Entry {
         SpeakerOrder::Flush { epoch } => entry("flush").of("epoch", epoch.0),
         SpeakerOrder::Volume(percent) => entry("volume").of("percent", *percent),
         SpeakerOrder::Cue(cue) => entry("cue").note(cue_note(*cue)),
+        SpeakerOrder::Wake => entry("wake"),
+        SpeakerOrder::Duck(true) => entry("duck"),
+        SpeakerOrder::Duck(false) => entry("unduck"),
     }
 }
 
@@ -242,6 +274,17 @@ pub fn event(what: &What, to: &Recorder) -> Entry {
             .of("day's tokens", *day_tokens),
         What::DaySpent { why } => entry("day spent").note(cause(why)),
         What::Cue { cue } => entry("cue").note(cue_note(*cue)),
+        What::Muted { is_muted, by_line } => {
+            let who = if *by_line { "by the switch" } else { "by a person" };
+            entry(if *is_muted { "muted" } else { "unmuted" }).note(who)
+        }
+        What::VolumeSet { percent } => entry("volume set").of("percent", *percent),
+        What::ConversationReset => entry("conversation reset"),
+        What::ReplyRepeated { epoch } => entry("reply repeated").of("epoch", epoch.0),
+        What::Ducked { is_ducked } => entry(if *is_ducked { "ducked" } else { "unducked" }),
+        What::EchoState { duplex, erle_db } => entry(duplex_what(*duplex)).last("ERLE dB", erle_db.max(0.0) as u64),
+        What::Woken => entry("woken"),
+        What::FollowUp { is_open } => entry(if *is_open { "follow-up open" } else { "follow-up over" }),
         What::Xrun { part } => entry("xrun").name(to.name(part)),
         What::Trouble { part, text } => entry("trouble").name(to.name(part)).note(cause(text)),
         What::Recovered { part } => entry("recovered").name(to.name(part)),

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::audio::Chunk;
-use crate::config::agent::Cues;
+use crate::config::agent::{Agent, Cues};
 use crate::flow::{self, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX};
 use crate::hw::fault::{Cue, Fault, FaultBoard, On, When};
 use crate::hw::sim::{SimBoard, SimClock, SimSetup};
@@ -42,7 +42,7 @@ impl Bench {
         let shell = Shell::new(Parts {
             board: Arc::new(board),
             clock: Arc::new(clock.clone()),
-            speak: Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::On },
+            speak: Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::On, ..Agent::default().speak },
             orders: orders_out,
             returns,
             facts: facts_in,

@@ -205,7 +205,7 @@ fn the_volume_holds_for_cues_and_off_means_none() {
     quiet.run(500);
     assert_eq!((quiet.heard[10 * MS..].iter().all(|f| *f == 0), cue_facts(&quiet).len()), (true, 2));
 
-    let speak = Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::Off };
+    let speak = Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::Off, ..Agent::default().speak };
     let mut silent = World { speaker: Speaker::new(&speak), ..World::new(0) };
     order(&mut silent, Cue::Lost);
     silent.run(500);

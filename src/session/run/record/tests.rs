@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::audio::Hop;
-use crate::flow::{CloseCause, Closed, Cue, DropCause, LinkReport, OpenCause, Start};
+use crate::flow::{CloseCause, Closed, Cue, DropCause, Duplex, LinkReport, OpenCause, Start};
 use crate::live::client::Said;
 use crate::live::close::Refusal;
 use crate::live::server::{Call, Interaction};
@@ -76,7 +76,15 @@ fn after(what: Option<&What>) -> Option<What> {
         Some(What::DaySpent { .. }) => What::ReplyLost { epoch: Some(epoch), why: secret(), is_asked_again: true },
         Some(What::ReplyLost { .. }) => What::ToolLost { id: id(), name: secret(), is_told: false },
         Some(What::ToolLost { .. }) => What::Cue { cue: Cue::Again },
-        Some(What::Cue { .. }) => What::Trouble { part: secret(), text: secret() },
+        Some(What::Cue { .. }) => What::Muted { is_muted: true, by_line: false },
+        Some(What::Muted { .. }) => What::VolumeSet { percent: 30 },
+        Some(What::VolumeSet { .. }) => What::ConversationReset,
+        Some(What::ConversationReset) => What::ReplyRepeated { epoch },
+        Some(What::ReplyRepeated { .. }) => What::Ducked { is_ducked: true },
+        Some(What::Ducked { .. }) => What::EchoState { duplex: Duplex::Half, erle_db: 9.5 },
+        Some(What::EchoState { .. }) => What::Woken,
+        Some(What::Woken) => What::FollowUp { is_open: true },
+        Some(What::FollowUp { .. }) => What::Trouble { part: secret(), text: secret() },
         Some(What::Trouble { .. }) => What::Recovered { part: secret() },
         Some(What::Recovered { .. }) => return None,
     })
