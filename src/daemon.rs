@@ -183,6 +183,7 @@ impl Daemon {
             board: options.board.clone(),
             clock: options.clock.clone(),
             speak: options.agent.speak.clone(),
+            wake_ms: options.profile.wake_ms,
             orders,
             returns,
             facts: speaker_facts,

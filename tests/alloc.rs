@@ -233,6 +233,7 @@ fn loudspeaker() -> (Vec<SpeakerFact>, usize, usize) {
         board: Arc::new(FakeBoard(rest.clone())),
         clock: Arc::new(Wall(Instant::now())),
         speak: Speak { volume_percent: 80, prebuffer_ms: 0, cues: Cues::On, ..Agent::default().speak },
+        wake_ms: 30,
         orders: taken,
         returns,
         facts,

@@ -104,6 +104,7 @@ fn start_voice() -> Voice {
         board: Arc::new(RealBoard),
         clock: Arc::new(Wall(Instant::now())),
         speak: Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::On, ..Agent::default().speak },
+        wake_ms: 0,
         orders: taken,
         returns: back,
         facts,

@@ -40,6 +40,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Loudness and prebuffer.
     pub speak: Speak,
+    /// Silence that a sound needs before it where the device stood, ms: the board's `wake_ms`.
+    pub wake_ms: u32,
     /// From the core.
     pub orders: Consumer<SpeakerOrder>,
     /// Spent buffers on their way back to the core, which frees them: this thread frees nothing.
@@ -82,7 +84,7 @@ struct Shell {
 
 impl Shell {
     fn new(parts: Parts) -> Shell {
-        let speaker = Speaker::new(&parts.speak);
+        let speaker = Speaker::new(&parts.speak).with_wake_ms(parts.wake_ms);
         Shell {
             speaker,
             recovery: Recovery::new(),

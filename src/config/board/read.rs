@@ -69,6 +69,12 @@ const PERIOD_MS: Key<Whole> = Key {
     need: Need::Defaults,
     doc: "Period to ask for; shorter is quicker and costs more.",
 };
+const WAKE_MS: Key<Whole> = Key {
+    name: "wake_ms",
+    kind: Whole { unit: "ms", min: 0, max: 2000, step: 1, default: 0 }, // most converters and amplifiers need none
+    need: Need::Defaults,
+    doc: "Silence before a sound that finds the loudspeaker standing: what a sleeping converter or amplifier swallows.",
+};
 
 const DIRECTION: Key<Choice<Direction>> = Key {
     name: "direction",
@@ -137,7 +143,8 @@ pub const TOP: Sheet =
 pub const CAPTURE: Sheet =
     Sheet { name: "capture", keys: &[&PCM, &RATE_HZ, &CHANNELS, &PICK, &PERIOD_MS], tables: &[] };
 /// `[playback]`.
-pub const PLAYBACK: Sheet = Sheet { name: "playback", keys: &[&PCM, &RATE_HZ, &CHANNELS, &PERIOD_MS], tables: &[] };
+pub const PLAYBACK: Sheet =
+    Sheet { name: "playback", keys: &[&PCM, &RATE_HZ, &CHANNELS, &PERIOD_MS, &WAKE_MS], tables: &[] };
 /// `[lines.NAME]`.
 pub const LINES: Sheet =
     Sheet { name: "lines", keys: &[&DIRECTION, &LINE, &POLARITY, &BIAS, &DEBOUNCE_MS], tables: &[] };
@@ -187,11 +194,14 @@ pub(super) fn parse(text: &str, file: &str, name: &str) -> Result<Board, Vec<Pro
     let Some(document) = reader.document(text) else { return Err(reader.finish()) };
     let top = reader.open(&document, "", 1, &TOP);
     let driver = driver(&mut reader, &top);
+    let capture = reader.inner(&top, CAPTURE.name, &CAPTURE);
+    let playback = reader.inner(&top, PLAYBACK.name, &PLAYBACK);
     let board = Board {
         name: name.to_string(),
         description: reader.get(&top, &DESCRIPTION),
-        capture: pcm(&mut reader, &top, &CAPTURE),
-        playback: pcm(&mut reader, &top, &PLAYBACK),
+        capture: pcm(&mut reader, &capture, &CAPTURE),
+        playback: pcm(&mut reader, &playback, &PLAYBACK),
+        wake_ms: reader.get(&playback, &WAKE_MS),
         lines: lines(&mut reader, &top, &driver),
         camera: camera(&mut reader, &top),
         driver,
@@ -224,9 +234,7 @@ fn driver(reader: &mut Reader<'_>, top: &Section<'_>) -> LineDriver {
     }
 }
 
-fn pcm(reader: &mut Reader<'_>, top: &Section<'_>, sheet: &Sheet) -> Pcm {
-    let section = reader.inner(top, sheet.name, sheet);
-    let at = &section;
+fn pcm(reader: &mut Reader<'_>, at: &Section<'_>, sheet: &Sheet) -> Pcm {
     // In [playback] `pick` is unknown and was noted when the section was opened.
     let has_pick = sheet.keys.iter().any(|key| key.name() == PICK.name);
     let pcm = Pcm {

@@ -49,7 +49,14 @@ impl Bench {
         let shell = Shell::new(Parts {
             board: Arc::new(board),
             clock: Arc::new(clock.clone()),
-            speak: Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::On, ..Agent::default().speak },
+            speak: Speak {
+                volume_percent: 100,
+                prebuffer_ms: 0,
+                cues: Cues::On,
+                stay_awake_s: 0,
+                ..Agent::default().speak
+            },
+            wake_ms: 0,
             orders: orders_out,
             returns,
             facts: facts_in,
