@@ -147,6 +147,7 @@ impl Daemon {
         let (speaker_orders, orders) = RingBuffer::new(flow::SPEAKER_ORDERS_MAX);
         let (returns, spent) = RingBuffer::new(flow::SPEAKER_ORDERS_MAX);
         let (speaker_facts, speaker) = RingBuffer::new(flow::SPEAKER_FACTS_MAX);
+        let (far, _far_hops) = RingBuffer::new(2 * flow::FAR_RING_HOPS); // FAR: `_far_hops` goes to the gate's `far`
         let (mic_facts, mic) = RingBuffer::new(flow::SPEAKER_FACTS_MAX);
         let (gate_events, gate) = RingBuffer::new(flow::GATE_EVENTS_MAX);
         let (notes_in, notes) = RingBuffer::new(flow::NOTES_MAX);
@@ -185,6 +186,7 @@ impl Daemon {
             orders,
             returns,
             facts: speaker_facts,
+            far: Some(far),
             bell: speaker_bell,
             core_bell: self.core_bell.clone(),
             progress: self.progress.speaker.clone(),
@@ -207,6 +209,7 @@ impl Daemon {
         self.threads.push(gate::run::spawn(gate::run::Parts {
             clock: options.clock.clone(),
             listen: options.agent.listen.clone(),
+            gestures: options.agent.gestures.clone(),
             hops,
             edges,
             notes,

@@ -107,6 +107,7 @@ fn start_voice() -> Voice {
         orders: taken,
         returns: back,
         facts,
+        far: None,
         bell: bell.clone(),
         core_bell: Bell::new(),
         progress: Arc::default(),

@@ -6,6 +6,7 @@
 //! was rendered less the device's delay, without the silence. The device's own cues are laid over all that.
 
 pub mod cue;
+pub mod far;
 pub mod jitter;
 pub mod ledger;
 mod plan;
