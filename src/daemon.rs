@@ -210,6 +210,7 @@ impl Daemon {
         self.threads.push(gate::run::spawn(gate::run::Parts {
             clock: options.clock.clone(),
             listen: options.agent.listen.clone(),
+            gestures: options.agent.gestures.clone(),
             hops,
             edges,
             notes,

@@ -15,7 +15,7 @@ use super::Gate;
 use super::vad::WebRtc;
 use crate::audio::Hop;
 use crate::bell::Bell;
-use crate::config::agent::Listen;
+use crate::config::agent::{Gestures, Listen};
 use crate::flow::{GateEvent, GateNote, MIC_RING_HOPS};
 use crate::hw::{Board, Button, Clock, Edge, LineTrouble};
 use crate::units::Time;
@@ -38,6 +38,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// How to listen.
     pub listen: Listen,
+    /// What presses mean beside talking.
+    pub gestures: Gestures,
     /// From the microphone; at most [`MIC_RING_HOPS`] are kept, so make the ring twice as large.
     pub hops: Consumer<Hop>,
     /// From the button.
@@ -66,7 +68,8 @@ struct Stopped;
 
 fn run(mut parts: Parts) {
     parts.bell.answer();
-    let mut gate = Gate::new(&parts.listen, Box::new(WebRtc::new(parts.listen.vad_mode)));
+    let vad = Box::new(WebRtc::new(parts.listen.vad_mode));
+    let mut gate = Gate::new(&parts.listen, vad).with_gestures(&parts.gestures);
     while !parts.stop.load(Ordering::Relaxed) {
         parts.progress.fetch_add(1, Ordering::Relaxed);
         if parts.work(&mut gate).is_err() {
@@ -264,6 +267,7 @@ mod tests {
 
     use super::*;
     use crate::audio::trouble::PcmTrouble;
+    use crate::config::agent::Agent;
     use crate::flow::{DropCause, EDGES_MAX, GATE_EVENTS_MAX, NOTES_MAX};
     use crate::gate::tests::listen;
     use crate::hw::{Capture, Input, Output, Playback};
@@ -293,6 +297,7 @@ mod tests {
         let parts = Parts {
             clock: clock.clone(),
             listen: Listen { preroll_ms: 2000, turn_max_s: 60, ..listen() },
+            gestures: Agent::default().gestures,
             hops: hops_out,
             edges: edges_out,
             notes,
