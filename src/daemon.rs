@@ -238,6 +238,8 @@ impl Daemon {
             board: options.board.clone(),
             clock: options.clock.clone(),
             pick: options.profile.capture.pick,
+            dead_after: Duration::from_secs(options.agent.listen.dead_mic_s.into()),
+            mute: options.profile.lines.contains_key(board::MUTE).then(|| board::MUTE.to_string()),
             hops: hops_in,
             gate_bell,
             facts: mic_facts,
