@@ -203,11 +203,15 @@ impl Daemon {
         notes: rtrb::Consumer<flow::GateNote>,
     ) -> anyhow::Result<()> {
         let (hops_in, hops) = RingBuffer::new(2 * flow::MIC_RING_HOPS);
+        // To be joined: the speaker's `far` is to get this end of the far-end copy's ring. Until then nothing is copied.
+        let (_far_in, far) = RingBuffer::new(2 * flow::FAR_RING_HOPS);
         let (edges_in, edges) = RingBuffer::new(flow::EDGES_MAX);
         self.threads.push(gate::run::spawn(gate::run::Parts {
             clock: options.clock.clone(),
             listen: options.agent.listen.clone(),
+            echo: options.agent.echo.clone(),
             hops,
+            far,
             edges,
             notes,
             events: gate_events,

@@ -16,6 +16,7 @@
 //! - A hop is sent once. Pre-roll never reaches back into the window before.
 
 pub mod button;
+pub mod ears;
 pub mod endpoint;
 pub mod loudness;
 pub mod preroll;
@@ -26,6 +27,7 @@ pub mod window;
 use std::time::Duration;
 
 use self::button::{Button, Ending};
+use self::ears::{Heard, Room};
 use self::endpoint::Endpoint;
 use self::loudness::{Loudness, NoiseFloor};
 use self::preroll::{HopNumber, Kept, LOUD_AMONG, Preroll};
@@ -77,6 +79,8 @@ pub struct Gate {
     quiet_since: Time,
     speaker_audible: bool,
     echo_until: Time,
+    /// What the ears know of the newest hop.
+    room: Room,
     /// The first hop that is surely not the loudspeaker's.
     echo_free: HopNumber,
 }
@@ -93,7 +97,7 @@ impl Gate {
         let ring_hops = (preroll_hops + looked_at) as usize + 1;
         Gate {
             mode: listen.mode,
-            ignores_echo: listen.voice_barge_in == VoiceBargeIn::Off,
+            ignores_echo: listen.voice_barge_in != VoiceBargeIn::On,
             echo_tail: Duration::from_millis(u64::from(listen.echo_tail_ms)),
             preroll_hops,
             evidence_hops,
@@ -112,11 +116,19 @@ impl Gate {
             quiet_since: Time::ZERO,
             speaker_audible: false,
             echo_until: Time::ZERO,
+            room: Room::SILENT,
             echo_free: 0,
         }
     }
 
-    /// Takes the next hop from the microphone.
+    /// Takes the next hop from the ears.
+    pub fn handle_heard(&mut self, heard: &Heard) {
+        self.room = heard.room;
+        self.handle_hop(&heard.hop);
+    }
+
+    /// Takes the next hop from a microphone that hears no loudspeaker, or of which nothing else is known than
+    /// [`GateNote::SpeakerAudible`].
     pub fn handle_hop(&mut self, hop: &Hop) {
         self.handle_time(hop.at);
         self.hop_at = self.hop_at.max(hop.at);
