@@ -4,6 +4,7 @@
 
 mod keeper;
 mod light;
+mod sounds;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -185,6 +186,7 @@ impl Daemon {
             clock: options.clock.clone(),
             speak: options.agent.speak.clone(),
             wake_ms: options.profile.wake_ms,
+            sounds: sounds(options),
             orders,
             returns,
             facts: speaker_facts,
@@ -337,6 +339,15 @@ impl Daemon {
     }
 }
 
+/// The device's own sounds, the owner's where there are any.
+fn sounds(options: &Options) -> speaker::cue::sounds::Sounds {
+    let Some(folder) = &options.agent.speak.sounds else { return Default::default() };
+    let (sounds, troubles) = sounds::load(folder);
+    let tell = reporter(options, "sounds");
+    troubles.into_iter().for_each(|trouble| tell(Err(trouble)));
+    sounds
+}
+
 /// What the link shows: tokens of the broker where there is one, the key otherwise.
 fn access(options: &Options) -> live::run::Access {
     match &options.agent.token_url {
@@ -373,7 +384,7 @@ impl Progress {
 
 /// The names of a configuration that a dump may show: they are the owner's own.
 pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
-    let parts = ["mic", "speaker", "link", "tools", "line", "model", "state"].map(String::from);
+    let parts = ["mic", "speaker", "link", "tools", "line", "model", "state", "sounds"].map(String::from);
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
     parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
 }
