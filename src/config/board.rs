@@ -3,15 +3,18 @@
 //! The types are here; `read.rs` holds the keys with their ranges and defaults. The profiles of `board/` are
 //! built into the program, so that `--board NAME` needs no files.
 
+pub mod light;
 pub mod read;
 
 use std::collections::BTreeMap;
+
+pub use light::{ColourOrder, Light, PixelChip, PixelLight, PwmLight};
 
 use super::problem::Problem;
 
 /// The button that a person talks with: an input.
 pub const TALK: &str = "talk";
-/// The light that says "I listen": an output that mynah drives itself.
+/// The light that says what the device does, where it is a plain lamp: an output that mynah drives itself.
 pub const LED: &str = "led";
 
 /// Reads a board profile from its text; `file` is its name for the messages, `name` becomes [`Board::name`].
@@ -70,6 +73,8 @@ pub struct Board {
     pub driver: LineDriver,
     /// Lines by our name (`talk`, `lamp`).
     pub lines: BTreeMap<String, Line>,
+    /// The light by which the device shows what it does.
+    pub light: Option<Light>,
     /// The camera, as a fact about the board.
     pub camera: Option<Camera>,
 }

@@ -71,6 +71,7 @@ impl House for TestHouse {
             playback: pcm,
             driver: LineDriver::Sim,
             lines: [(TALK.into(), line(Direction::Input)), (LAMP.into(), line(Direction::Output))].into(),
+            light: None,
             camera: None,
         })
     }

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use super::super::key::{AnyKey, Choice, Key, Kind, Need, Path, Text, Whole, integer, one_line, wrong_type};
 use super::super::problem::{Problem, shown};
 use super::super::read::{Reader, Section, Sheet};
+use super::light::{LIGHT, light};
 use super::{Bias, Board, Camera, Direction, Line, LineDriver, Pcm, Pick, Polarity, line_name};
 
 /// Lines of one profile; a Pi's header has 28.
@@ -131,8 +132,11 @@ const SOURCE: Key<Text> = Key {
 };
 
 /// The top of the file.
-pub const TOP: Sheet =
-    Sheet { name: "", keys: &[&DESCRIPTION, &DRIVER, &FOLDER], tables: &["capture", "playback", "lines", "camera"] };
+pub const TOP: Sheet = Sheet {
+    name: "",
+    keys: &[&DESCRIPTION, &DRIVER, &FOLDER],
+    tables: &["capture", "playback", "lines", "light", "camera"],
+};
 /// `[capture]`.
 pub const CAPTURE: Sheet =
     Sheet { name: "capture", keys: &[&PCM, &RATE_HZ, &CHANNELS, &PICK, &PERIOD_MS], tables: &[] };
@@ -145,7 +149,7 @@ pub const LINES: Sheet =
 pub const CAMERA: Sheet = Sheet { name: "camera", keys: &[&SOURCE], tables: &[] };
 
 /// All sheets of a board profile.
-pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &CAMERA];
+pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &LIGHT, &CAMERA];
 
 /// All keys with their sections, for those who print the table.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static dyn AnyKey)> {
@@ -187,12 +191,14 @@ pub(super) fn parse(text: &str, file: &str, name: &str) -> Result<Board, Vec<Pro
     let Some(document) = reader.document(text) else { return Err(reader.finish()) };
     let top = reader.open(&document, "", 1, &TOP);
     let driver = driver(&mut reader, &top);
+    let lines = lines(&mut reader, &top, &driver);
     let board = Board {
         name: name.to_string(),
         description: reader.get(&top, &DESCRIPTION),
         capture: pcm(&mut reader, &top, &CAPTURE),
         playback: pcm(&mut reader, &top, &PLAYBACK),
-        lines: lines(&mut reader, &top, &driver),
+        light: light(&mut reader, &top, &driver, &lines),
+        lines,
         camera: camera(&mut reader, &top),
         driver,
     };
