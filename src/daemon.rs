@@ -35,7 +35,7 @@ use crate::live::credential::Secret;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
 use crate::trace::Recorder;
-use crate::{gate, mic, speaker, tools};
+use crate::{gate, mic, panel, speaker, tools};
 
 /// Everything the daemon is made from.
 pub struct Options {
@@ -107,11 +107,14 @@ impl Daemon {
             endings,
             ask,
         };
-        let watcher = daemon.with_light(&options)?;
         let (link_orders, orders) = tokio::sync::mpsc::channel(flow::LINK_ORDERS_MAX);
         let (events, link_reports) = tokio::sync::mpsc::channel(flow::LINK_EVENTS_MAX);
         let hang_up = Arc::new(Notify::new());
         let session = daemon.session(&options, &endpoint)?;
+        // From here on whoever tells something tells it to the light, too. The thread that writes down what is
+        // remembered does not: it ends after the light.
+        options.watcher = daemon.with_light(&options)?;
+        let watcher = options.watcher.clone();
         // The link first: its name look-up, TCP and TLS take longest, and go on while the devices are opened.
         let link = live::run::Parts {
             endpoint,
@@ -311,12 +314,14 @@ impl Daemon {
         Ok(orders_in)
     }
 
-    /// The watcher, with the listening light hung onto it where the board has one.
+    /// The watcher, with the light hung onto it where the board has one.
     fn with_light(&mut self, options: &Options) -> anyhow::Result<Watcher> {
-        if !options.profile.lines.contains_key(board::LED) {
+        if options.profile.light.is_none() {
             return Ok(options.watcher.clone());
         }
-        let (watcher, thread) = light::hang(options.watcher.clone(), options.board.clone(), reporter(options, "line"))?;
+        let state = panel::State::new(options.agent.session.connection);
+        let (watcher, tell) = (options.watcher.clone(), reporter(options, "light"));
+        let (watcher, thread) = light::hang(watcher, options.board.clone(), options.clock.clone(), state, tell)?;
         self.threads.push(thread);
         Ok(watcher)
     }
@@ -428,7 +433,7 @@ impl Progress {
 
 /// The names of a configuration that a dump may show: they are the owner's own.
 pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
-    let parts = ["mic", "speaker", "link", "tools", "line", "model", "state", "sounds"].map(String::from);
+    let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds"].map(String::from);
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
     parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
 }
