@@ -24,6 +24,8 @@ enum Command {
     Demo(cli::demo::Args),
     /// The stand-in Live server on a port, for anyone's client
     Emulator(cli::emulator::Args),
+    /// Which sound cards and GPIO chips there are, by the names that belong into a board profile
+    Devices(cli::devices::Args),
     /// What the running daemon did last: what came, what was sent, which deadline passed. No speech, no words in it
     Trace(cli::trace::Args),
     /// Mints a short-lived token with the API key, for a device that is not to hold the key itself
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => cli::demo::run(&args, &cli::house::Mynah, &mut std::io::stdout()),
         Command::Emulator(args) => emulate(&args),
+        Command::Devices(args) => cli::devices::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => cli::token::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => cli::trace::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
     };

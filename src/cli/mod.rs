@@ -1,6 +1,7 @@
 //! One file a subcommand.
 
 pub mod demo;
+pub mod devices;
 pub mod dump;
 pub mod emulator;
 pub mod events;
