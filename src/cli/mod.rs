@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod devices;
+pub mod doctor;
 pub mod dump;
 pub mod emulator;
 pub mod events;
