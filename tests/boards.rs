@@ -90,6 +90,8 @@ fn the_shipped_agent_file_shows_every_key_at_its_default() {
     // The optional ones have no default: what is written is an example.
     (all.limits.day_tokens, all.limits.day_usd) = (None, None);
     (all.session.compress_at_tokens, all.session.compress_to_tokens) = (None, None);
+    (all.speak.sounds, all.wake.word_file) = (None, None);
+    assert_eq!((all.gestures, all.echo, all.wake), (agent.gestures, agent.echo, agent.wake));
     assert_eq!((all.listen, all.speak, all.limits), (agent.listen, agent.speak, agent.limits));
     assert_eq!((all.session, all.prices), (agent.session, agent.prices));
 

@@ -160,7 +160,7 @@ fn a_wrong_configuration_is_told_with_file_line_and_what_is_right() {
         ("key.toml", &["key.toml:1: `volume` is not a key", "which knows model, "][..]),
         ("type.toml", &["type.toml:2: `listen.preroll_ms` is text", "0 to 2000 ms"]),
         ("range.toml", &["range.toml:3: `speak.volume_percent` is 101", "0 to 100"]),
-        ("word.toml", &["word.toml:2: `listen.mode` is \"ptt\"", "`push_to_talk` or `hands_free`"]),
+        ("word.toml", &["word.toml:2: `listen.mode` is \"ptt\"", "`push_to_talk`, `hands_free` or `wake_word`"]),
         ("many.toml", &["2 things to put right", "many.toml:1:", "many.toml:3:"]),
         ("tool.toml", &["tool.toml:4:", "\"attic\"", "which has door, door_contact, lamp"]),
         ("remote.toml", &["remote.toml:1: `endpoint`", "unencrypted", "wss://"]),

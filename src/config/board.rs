@@ -70,6 +70,9 @@ pub struct Board {
     pub capture: Pcm,
     /// The loudspeaker.
     pub playback: Pcm,
+    /// Silence that a sound needs before it where the loudspeaker stood, ms, 0–2000: what its converter swallows
+    /// while it wakes.
+    pub wake_ms: u32,
     /// Which driver the lines have.
     pub driver: LineDriver,
     /// Lines by our name (`talk`, `lamp`).

@@ -1,50 +1,55 @@
-//! How much of the echo the canceller takes away, on a recording of the test sound.
+//! How much of the echo the gate's own ears take away, on a recording of the test sound.
 
-use sonora::config::EchoCanceller;
-use sonora::{AudioProcessing, Config, StreamConfig};
+use std::time::Duration;
 
-use crate::audio::{HOP_FRAMES, UPLINK_RATE};
+use crate::audio::{HOP_FRAMES, HOP_MS, Hop};
+use crate::config::agent::Echo;
+use crate::flow::Duplex;
+use crate::gate::ears::{Ears, cancel};
+use crate::units::Time;
 
-/// What is played is given to the canceller so much earlier than it comes back: a cause before its effect.
-const LEAD_FRAMES: i64 = 320;
-/// Hops in which the loudspeaker is softer than this RMS (S16) say nothing about its echo.
-const AUDIBLE_RMS: f64 = 150.0;
+/// The first hop's time: there is something before it to be early by.
+const BEGAN: Time = Time::from_ms(1000);
 
-/// ERLE in dB over the second half of `near`, when the canceller has learnt.
+/// What the ears found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cancelled {
+    /// There is no canceller: switched off, or a board that cannot afford it.
+    Never,
+    /// The echo hardly stands out of the noise.
+    TooSoft,
+    /// So much, dB, and whether a voice may cut a reply.
+    By(f32, Duplex),
+}
+
+/// Plays both sides to ears like those of the daemon.
 ///
 /// Both are `[frames, 1 channel] S16 @ 16 kHz`. `near` holds the echo of `far` and nobody speaks in it; far frame `n`
-/// comes back at near frame `n + delay`. None where there is too little to judge by.
-pub fn measure(near: &[i16], far: &[i16], delay: i64) -> Option<f64> {
-    let stream = StreamConfig::new(UPLINK_RATE.0, 1);
-    // Without its high-pass: what lies below speech would count as cancelled.
-    let canceller = EchoCanceller { enforce_high_pass_filtering: false, ..EchoCanceller::default() };
-    let config = Config { echo_canceller: Some(canceller), ..Config::default() };
-    let mut processing = AudioProcessing::builder().config(config).capture_config(stream).render_config(stream).build();
-    let (mut before, mut after, mut hops) = (0.0, 0.0, 0);
-    for (number, heard) in near.chunks_exact(HOP_FRAMES).enumerate() {
-        let first = (number * HOP_FRAMES) as i64 - delay + LEAD_FRAMES;
-        let played: [i16; HOP_FRAMES] = std::array::from_fn(|n| frame_at(far, first + n as i64));
-        let own: [i16; HOP_FRAMES] = std::array::from_fn(|n| frame_at(far, first - LEAD_FRAMES + n as i64));
-        let (mut sink, mut clean) = ([0; HOP_FRAMES], [0; HOP_FRAMES]);
-        processing.process_render_i16(&played, &mut sink).ok()?;
-        processing.set_stream_delay_ms(0).ok()?;
-        processing.process_capture_i16(heard, &mut clean).ok()?;
-        if number * HOP_FRAMES > near.len() / 2 && (power(&own) / HOP_FRAMES as f64).sqrt() >= AUDIBLE_RMS {
-            before += power(heard);
-            after += power(&clean);
-            hops += 1;
-        }
+/// comes back at near frame `n + shift`, `delay_ms` after it left the loudspeaker by ALSA's word.
+pub fn measure(near: &[i16], far: &[i16], shift: i64, delay_ms: f64, echo: &Echo) -> Cancelled {
+    if !cancel::is_wanted(echo.canceller) {
+        return Cancelled::Never;
     }
-    // Half a second at least.
-    (hops >= 50 && before > 0.0).then(|| 10.0 * (before / after.max(1.0)).log10())
+    let mut ears = Ears::new(echo);
+    let delay_frames = shift - (delay_ms * 16.0).round() as i64;
+    let mut room = None;
+    for (number, frames) in near.chunks_exact(HOP_FRAMES).enumerate() {
+        let at = BEGAN + Duration::from_millis(number as u64 * u64::from(HOP_MS));
+        let first = (number * HOP_FRAMES) as i64 - delay_frames;
+        let played: [i16; HOP_FRAMES] = std::array::from_fn(|n| frame_at(far, first + n as i64));
+        ears.handle_far(&Hop { at, frames: played });
+        let mut heard = Hop { at, frames: [0; HOP_FRAMES] };
+        heard.frames.copy_from_slice(frames);
+        room = Some(ears.hear(&heard, false).room);
+    }
+    match room {
+        Some(room) if room.erle_db > 0.0 => Cancelled::By(room.erle_db, room.duplex.unwrap_or(Duplex::Half)),
+        _ => Cancelled::TooSoft,
+    }
 }
 
 fn frame_at(frames: &[i16], at: i64) -> i16 {
     usize::try_from(at).ok().and_then(|at| frames.get(at)).copied().unwrap_or(0)
-}
-
-fn power(frames: &[i16]) -> f64 {
-    frames.iter().map(|&frame| f64::from(frame).powi(2)).sum()
 }
 
 #[cfg(test)]
@@ -53,19 +58,22 @@ mod tests {
 
     use super::super::sound::Score;
     use super::*;
+    use crate::config::agent::{Agent, Canceller};
 
     #[test]
     fn an_echo_is_cancelled_and_a_stranger_is_not() {
         let score = Score::new(100).unwrap();
-        let far = &score.frames[score.speech.clone()];
-        let delay = 1000;
-        let echo: Vec<i16> =
-            (0..far.len() as i64).map(|n| frame_at(far, n - delay) / 8 + (n * 7919 % 7) as i16).collect();
-        let found = measure(&echo, far, delay).unwrap();
-        assert!(found > 15.0, "{found} dB");
+        let far = &score.frames[..score.speech.end];
+        let echo = Echo { canceller: Canceller::On, ..Agent::default().echo };
+        let noise = |n: i64| (n * 7919 % 7) as i16;
+        let near: Vec<i16> = (0..far.len() as i64).map(|n| frame_at(far, n - 1000) / 8 + noise(n)).collect();
+        let found = measure(&near, far, 1000, 40.0, &echo);
+        assert!(matches!(found, Cancelled::By(db, Duplex::Full) if db > 15.0), "{found:?}");
         let stranger: Vec<i16> = far.iter().rev().map(|frame| frame / 8).collect();
-        let found = measure(&stranger, far, delay).unwrap();
-        assert!(found < 8.0, "{found} dB");
-        assert_eq!(measure(&[0; 16_000], &[0; 16_000], 0), None, "nothing was played");
+        let found = measure(&stranger, far, 1000, 40.0, &echo);
+        assert!(!matches!(found, Cancelled::By(db, _) if db > 10.0), "{found:?}");
+        let soft: Vec<i16> = (0..far.len() as i64).map(noise).collect();
+        assert_eq!(measure(&soft, far, 0, 40.0, &echo), Cancelled::TooSoft);
+        assert_eq!(measure(&near, far, 1000, 40.0, &Echo { canceller: Canceller::Off, ..echo }), Cancelled::Never);
     }
 }

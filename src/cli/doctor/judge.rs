@@ -1,6 +1,6 @@
 //! What the figures of the test sound mean, and which line to change. Pure.
 
-use super::erle;
+use super::erle::{self, Cancelled};
 use super::report::Check;
 use super::sound::{Played, ROOM, Score, Session, Track, at_16_khz};
 use crate::audio::level::rms_dbfs;
@@ -9,6 +9,7 @@ use crate::audio::trouble::PcmTrouble;
 use crate::audio::{UPLINK_RATE, level};
 use crate::config::agent::Agent;
 use crate::config::board::{self, Pick};
+use crate::flow::Duplex;
 use crate::hw::PcmShape;
 use crate::mic::dead::Silence;
 
@@ -205,19 +206,27 @@ fn way(track: &Track, played: &Played, score: &Score, agent: &Agent) -> Option<V
     let first = near.get(from..until).and_then(|part| find(part, sweep))?;
     let first = Found { at_frames: first.at_frames + from as f64, ..first };
     let mut checks = Vec::new();
-    checks.extend(delay(track, played, score, first));
+    let delay_ms = delay_ms(track, played, score, first);
+    checks.extend(delay_ms.map(delay));
     checks.extend(drift(&near, score, first));
     checks.extend(echo(&near, score, first, agent));
+    let shift = first.at_frames as i64 - score.first.start as i64;
+    let heard = &near[..near.len().min((score.speech.end as i64 + shift).max(0) as usize)];
+    let found = erle::measure(heard, &score.frames, shift, delay_ms.unwrap_or_default(), &agent.echo);
+    checks.push(cancelled(found, agent.echo.full_duplex_db));
     Some(checks)
 }
 
-/// What the sound takes beyond what ALSA says of both sides.
-fn delay(track: &Track, played: &Played, score: &Score, first: Found) -> Option<Check> {
+/// What the sound takes beyond what ALSA says of both sides, ms.
+fn delay_ms(track: &Track, played: &Played, score: &Score, first: Found) -> Option<f64> {
     let (mic, speaker) = (track.line?, played.line?);
     let per = |shape: &PcmShape| f64::from(shape.rate.0) / f64::from(UPLINK_RATE.0);
     let left_s = speaker.at_s(score.first.start as f64 * per(&played.shape));
     let heard_s = mic.at_s(first.at_frames * per(&track.shape));
-    let delay_ms = (heard_s - left_s) * 1000.0;
+    Some((heard_s - left_s) * 1000.0)
+}
+
+fn delay(delay_ms: f64) -> Check {
     let figure = format!("{delay_ms:.1} ms from the loudspeaker to the microphone");
     let check = if delay_ms > DELAY_FOUND_MS {
         let advice = format!(
@@ -231,7 +240,7 @@ fn delay(track: &Track, played: &Played, score: &Score, first: Found) -> Option<
     } else {
         Check::ok("loop delay", figure)
     };
-    Some(check.with("delay_ms", delay_ms))
+    check.with("delay_ms", delay_ms)
 }
 
 fn drift(near: &[i16], score: &Score, first: Found) -> Option<Check> {
@@ -251,10 +260,10 @@ fn drift(near: &[i16], score: &Score, first: Found) -> Option<Check> {
     Some(check.with("drift_ppm", ppm))
 }
 
-fn echo(near: &[i16], score: &Score, first: Found, agent: &Agent) -> Vec<Check> {
+fn echo(near: &[i16], score: &Score, first: Found, agent: &Agent) -> Option<Check> {
     let delay = first.at_frames as i64 - score.first.start as i64;
     let from = (score.speech.start as i64 + delay).max(0) as usize;
-    let Some(heard) = near.get(from..(from + score.speech.len()).min(near.len())) else { return Vec::new() };
+    let heard = near.get(from..(from + score.speech.len()).min(near.len()))?;
     let echo_db = rms_dbfs(heard).0;
     let clipped = heard.iter().filter(|frame| frame.unsigned_abs() >= 32_700).count() * 100 / heard.len().max(1);
     let figure = format!("{echo_db:.0} dBFS at volume {} %", agent.speak.volume_percent);
@@ -265,19 +274,24 @@ fn echo(near: &[i16], score: &Score, first: Found, agent: &Agent) -> Vec<Check> 
     } else {
         Check::ok("echo", figure)
     };
-    let mut checks = vec![level.with("echo_db", echo_db)];
-    if let Some(erle_db) = erle::measure(heard, &score.frames[score.speech.clone()], 0) {
-        checks.push(erle_check(erle_db, agent.echo.full_duplex_db));
-    }
-    checks
+    Some(level.with("echo_db", echo_db))
 }
 
-fn erle_check(erle_db: f64, wanted_db: f32) -> Check {
+fn cancelled(found: Cancelled, wanted_db: f32) -> Check {
+    let (erle_db, duplex) = match found {
+        Cancelled::Never => {
+            let figure =
+                "no canceller (`[echo] canceller`, or a 32-bit board): the button cuts a reply, a voice does not";
+            return Check::ok("ERLE", figure);
+        }
+        Cancelled::TooSoft => return Check::ok("ERLE", "the echo is too soft to need a canceller"),
+        Cancelled::By(erle_db, duplex) => (erle_db, duplex),
+    };
     let figure = format!("{erle_db:.0} dB of the echo are cancelled");
-    let check = if erle_db < f64::from(wanted_db) {
+    let check = if duplex == Duplex::Half {
         let advice = format!(
-            "less than `[echo] full_duplex_db = {wanted_db}`: a voice will not cut a reply (the button does). Put \
-             loudspeaker and microphone further apart, or lower `[speak] volume_percent`"
+            "less than `[echo] full_duplex_db = {wanted_db}` for long enough: a voice will not cut a reply (the button does). \
+             Put loudspeaker and microphone further apart, or lower `[speak] volume_percent`"
         );
         Check::warn("ERLE", figure, advice)
     } else {

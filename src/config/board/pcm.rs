@@ -52,12 +52,19 @@ const PERIOD_MS: Key<Whole> = Key {
     doc: "Period to ask for; shorter is quicker and costs more.",
 };
 
+const WAKE_MS: Key<Whole> = Key {
+    name: "wake_ms",
+    kind: Whole { unit: "ms", min: 0, max: 2000, step: 1, default: 0 }, // most converters and amplifiers need none
+    need: Need::Defaults,
+    doc: "Silence before a sound that finds the loudspeaker standing: what a sleeping converter or amplifier swallows.",
+};
+
 /// `[capture]`.
 pub const CAPTURE: Sheet =
     Sheet { name: "capture", keys: &[&CARD, &DEVICE, &PCM, &RATE_HZ, &CHANNELS, &PICK, &PERIOD_MS], tables: &[] };
 /// `[playback]`.
 pub const PLAYBACK: Sheet =
-    Sheet { name: "playback", keys: &[&CARD, &DEVICE, &PCM, &RATE_HZ, &CHANNELS, &PERIOD_MS], tables: &[] };
+    Sheet { name: "playback", keys: &[&CARD, &DEVICE, &PCM, &RATE_HZ, &CHANNELS, &PERIOD_MS, &WAKE_MS], tables: &[] };
 
 /// ALSA's names whose first argument is a card.
 const OF_A_CARD: [&str; 16] = [
@@ -109,9 +116,12 @@ impl Kind for PickKind {
     }
 }
 
-pub(super) fn pcm(reader: &mut Reader<'_>, top: &Section<'_>, sheet: &Sheet) -> Pcm {
-    let section = reader.inner(top, sheet.name, sheet);
-    let at = &section;
+/// `wake_ms` of `[playback]`.
+pub(super) fn wake_ms(reader: &mut Reader<'_>, playback: &Section<'_>) -> u32 {
+    reader.get(playback, &WAKE_MS)
+}
+
+pub(super) fn pcm(reader: &mut Reader<'_>, at: &Section<'_>, sheet: &Sheet) -> Pcm {
     // In [playback] `pick` is unknown and was noted when the section was opened.
     let has_pick = sheet.keys.iter().any(|key| key.name() == "pick");
     let pcm = Pcm {

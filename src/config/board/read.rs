@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::key::{AnyKey, Choice, Key, Kind, Need, Path, Text, Whole, one_line, wrong_type};
 use super::super::problem::{Problem, shown};
 use super::super::read::{Reader, Section, Sheet};
-use super::pcm::pcm;
+use super::pcm::{pcm, wake_ms};
 use super::{Bias, Board, Camera, Direction, Line, LineDriver, Polarity, line_name};
 
 pub use super::pcm::{CAPTURE, PLAYBACK};
@@ -125,11 +125,14 @@ pub(super) fn parse(text: &str, file: &str, name: &str) -> Result<Board, Vec<Pro
     let Some(document) = reader.document(text) else { return Err(reader.finish()) };
     let top = reader.open(&document, "", 1, &TOP);
     let driver = driver(&mut reader, &top);
+    let capture = reader.inner(&top, CAPTURE.name, &CAPTURE);
+    let playback = reader.inner(&top, PLAYBACK.name, &PLAYBACK);
     let board = Board {
         name: name.to_string(),
         description: reader.get(&top, &DESCRIPTION),
-        capture: pcm(&mut reader, &top, &CAPTURE),
-        playback: pcm(&mut reader, &top, &PLAYBACK),
+        capture: pcm(&mut reader, &capture, &CAPTURE),
+        playback: pcm(&mut reader, &playback, &PLAYBACK),
+        wake_ms: wake_ms(&mut reader, &playback),
         lines: lines(&mut reader, &top, &driver),
         camera: camera(&mut reader, &top),
         driver,
