@@ -270,8 +270,8 @@ fn devices_that_are_unplugged_come_back() {
         thread::sleep(Duration::from_millis(absent_ms));
         while mic.hops.pop().is_ok() {}
         while voice.facts.pop().is_ok() {}
+        let (began, mut heard, mut played) = (Instant::now(), None, None); // with the command's own time
         sh("MYNAH_PLUG");
-        let (began, mut heard, mut played) = (Instant::now(), None, None);
         while heard.is_none() || played.is_none() {
             assert!(began.elapsed() < BACK_WITHIN, "heard again {heard:?}, playing again {played:?}");
             heard = heard.or_else(|| mic.hops.pop().ok().map(|_| began.elapsed()));

@@ -1,6 +1,8 @@
 //! One file a subcommand.
 
 pub mod demo;
+pub mod devices;
+pub mod doctor;
 pub mod dump;
 pub mod emulator;
 pub mod events;
