@@ -14,4 +14,5 @@ pub mod sounds;
 pub mod state;
 pub mod token;
 pub mod trace;
+pub mod wake;
 pub mod watch;

@@ -26,6 +26,9 @@ const RUN_HOPS: usize = 3;
 /// A silence within a word or between two is shorter than this; what follows a longer one is something else.
 const GAP_HOPS: usize = 45;
 
+/// The noise in a saying's second take lies so far below the word, dB: a fan, or a kitchen.
+const NOISE_BELOW_DB: f32 = 24.0;
+
 /// What is wrong with a recording: a sentence for whoever speaks.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum Flaw {
@@ -74,8 +77,8 @@ pub struct Cut {
 /// # Errors
 /// [`Flaw`]: what whoever speaks should do otherwise.
 pub fn cut(frames: &[i16]) -> Result<Cut, Flaw> {
-    let hops: Vec<&[i16; HOP_FRAMES]> = frames.as_chunks().0.iter().collect();
-    let levels: Vec<f32> = hops.iter().map(|hop| rms_dbfs(*hop).0).collect();
+    let hops = frames.as_chunks().0;
+    let levels: Vec<f32> = hops.iter().map(|hop| rms_dbfs(hop).0).collect();
     let word = find(&levels)?;
     let (from, to) = (word.start * HOP_FRAMES, word.end * HOP_FRAMES);
     let clipped = frames[from..to].iter().filter(|sample| sample.unsigned_abs() >= CLIPPED_FROM).count();
@@ -85,8 +88,24 @@ pub fn cut(frames: &[i16]) -> Result<Cut, Flaw> {
     let ms = word.len() as u32 * HOP_MS;
     let peak = Decibel(levels[word.clone()].iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let too_long = Flaw::TooLong { ms };
-    let saying = Saying::new(rows(&hops, &word)).ok_or(if word.len() < ROWS_MIN { Flaw::TooShort { ms } } else { too_long })?;
+    let noisy = with_noise(frames, rms_dbfs(&frames[from..to]).0 - NOISE_BELOW_DB);
+    let takes = [rows(hops, &word), rows(noisy.as_chunks().0, &word)];
+    let saying = Saying::new(takes).ok_or(if word.len() < ROWS_MIN { Flaw::TooShort { ms } } else { too_long })?;
     Ok(Cut { saying, peak, ms })
+}
+
+/// `frames` with white noise of `level_db`; the same each time.
+fn with_noise(frames: &[i16], level_db: f32) -> Vec<i16> {
+    // Twelve evenly spread draws have a variance of one (Irwin and Hall).
+    const DRAWS: usize = 12;
+    let amplitude = 32_768.0 * 10f32.powf(level_db / 20.0);
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    };
+    let noisy = |frame: &i16| (f32::from(*frame) + amplitude * (0..DRAWS).map(|_| draw()).sum::<f32>()) as i16;
+    frames.iter().map(noisy).collect()
 }
 
 /// The hops of the word: from the first sound that lasts to the last, around the loudest.
@@ -138,12 +157,12 @@ fn runs(levels: &[f32], limit: f32) -> Vec<Range<usize>> {
 }
 
 /// The rows of the hops of `word`, made with what stands around it, as they will be when listening.
-fn rows(hops: &[&[i16; HOP_FRAMES]], word: &Range<usize>) -> Vec<super::features::Row> {
+fn rows(hops: &[[i16; HOP_FRAMES]], word: &Range<usize>) -> Vec<super::features::Row> {
     const SILENCE: [i16; HOP_FRAMES] = [0; HOP_FRAMES];
     let mut front = FrontEnd::new();
     // So many before, that the first hop has a slope; so many after, that the last one has.
     let padding = || std::iter::repeat_n(&SILENCE, 2 * DELAY_HOPS);
-    let all = padding().chain(hops.iter().copied()).chain(padding());
+    let all = padding().chain(hops).chain(padding());
     let rows: Vec<_> = all.filter_map(|hop| front.push(hop)).collect();
     // The first row is that of the hop numbered DELAY_HOPS of the padding.
     rows.into_iter().skip(DELAY_HOPS + word.start).take(word.len()).collect()
@@ -179,7 +198,7 @@ mod tests {
         ] {
             let found = cut(&recording(pieces)).unwrap();
             assert!(found.ms.abs_diff(ms) <= 20, "{pieces:?}: {} ms", found.ms);
-            assert_eq!(found.saying.rows().len() as u32 * HOP_MS, found.ms);
+            assert_eq!(found.saying.takes()[0].len() as u32 * HOP_MS, found.ms);
         }
     }
 

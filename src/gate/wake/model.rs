@@ -21,49 +21,61 @@ pub const ROWS_MIN: usize = 30;
 const OWN_MAX: f32 = 48.0;
 /// Sayings that lie nearer than people's do (a synthetic voice, one recording copied) say nothing of how the next
 /// one will be.
-const OWN_MIN: f32 = 18.0;
+const OWN_MIN: f32 = 32.0;
 /// The same for the ratio to the sayings played backwards.
 const RIVAL_MIN: f32 = 0.5;
 /// A saying so much further from the others than these are from each other is not like them …
 const ODD_FACTOR: f32 = 1.35;
 /// … or than this.
-const ODD_MIN: f32 = 15.0;
+const ODD_MIN: f32 = 24.0;
 
-/// One saying: `[rows]`, its mean taken away. Its numbers are never printed.
+/// A word is learned in two takes: as it was recorded, and with some noise in it (`cut.rs`). What is heard is held
+/// against both, each with yardsticks of its own: with only the first a fan makes another word of it, with only the
+/// second a silent room does.
+pub const TAKES: usize = 2;
+
+/// One saying: each take `[rows]`, its mean taken away. Its numbers are never printed.
 #[derive(Clone, PartialEq)]
-pub struct Saying(Vec<Row>);
+pub struct Saying([Vec<Row>; TAKES]);
 
 impl std::fmt::Debug for Saying {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Saying({} rows)", self.0.len())
+        write!(f, "Saying({} rows)", self.0[0].len())
     }
 }
 
 impl Saying {
     /// A saying from the rows of the word, silence around it cut off. None where it is too short or too long.
-    pub fn new(mut rows: Vec<Row>) -> Option<Saying> {
-        if !(ROWS_MIN..=ROWS_MAX).contains(&rows.len()) || rows.iter().flatten().any(|number| !number.is_finite()) {
-            return None;
+    pub fn new(mut takes: [Vec<Row>; TAKES]) -> Option<Saying> {
+        for rows in &mut takes {
+            if !(ROWS_MIN..=ROWS_MAX).contains(&rows.len()) || rows.iter().flatten().any(|number| !number.is_finite()) {
+                return None;
+            }
+            let all = rows.len();
+            center(rows, all);
         }
-        let all = rows.len();
-        center(&mut rows, all);
-        Some(Saying(rows))
+        Some(Saying(takes))
     }
 
-    /// Its rows.
-    pub fn rows(&self) -> &[Row] {
+    /// Its rows, take by take.
+    pub fn takes(&self) -> &[Vec<Row>; TAKES] {
         &self.0
     }
+}
 
-    /// Backwards: the same sounds, their slopes turned round.
-    fn reversed(&self) -> Saying {
-        let turned = |row: &Row| {
-            let mut row = *row;
-            row[CEPSTRA..].iter_mut().for_each(|slope| *slope = -*slope);
-            row
-        };
-        Saying(self.0.iter().rev().map(turned).collect())
-    }
+/// Backwards: the same sounds, their slopes turned round.
+fn reversed(rows: &[Row]) -> Vec<Row> {
+    let turned = |row: &Row| {
+        let mut row = *row;
+        row[CEPSTRA..].iter_mut().for_each(|slope| *slope = -*slope);
+        row
+    };
+    rows.iter().rev().map(turned).collect()
+}
+
+/// Every second row, the newest among them.
+pub fn thin(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    rows.iter().skip((rows.len() + 1) % 2).step_by(2)
 }
 
 /// Why sayings make no model.
@@ -89,18 +101,25 @@ pub enum ModelTrouble {
 /// A wake word.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// The sayings; the first is the one that is most like the others.
     sayings: Vec<Saying>,
-    rivals: Vec<Saying>,
+    takes: [Take; TAKES],
+}
+
+/// One take of all sayings, and its yardsticks.
+#[derive(Clone, PartialEq)]
+struct Take {
+    sayings: Vec<Vec<Row>>,
+    rivals: Vec<Vec<Row>>,
+    /// The saying that is most like the others, every second row of it: most of what is heard is found out by this.
+    first: Vec<Row>,
     own: f32,
     rival: f32,
 }
 
-/// Distances of one piece of sound to the model.
-#[derive(Clone, Copy, Debug)]
-struct Distances {
-    word: f32,
-    rival: f32,
+impl std::fmt::Debug for Take {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Take").field("own", &self.own).field("rival", &self.rival).finish_non_exhaustive()
+    }
 }
 
 impl Model {
@@ -108,10 +127,42 @@ impl Model {
     ///
     /// # Errors
     /// [`ModelTrouble`], where they are too few, or not of one word.
-    pub fn new(mut sayings: Vec<Saying>) -> Result<Model, ModelTrouble> {
+    pub fn new(sayings: Vec<Saying>) -> Result<Model, ModelTrouble> {
         if !(SAYINGS_MIN..=SAYINGS_MAX).contains(&sayings.len()) {
             return Err(ModelTrouble::Count(sayings.len()));
         }
+        let take = |n: usize| Take::new(sayings.iter().map(|saying| saying.0[n].clone()).collect());
+        let takes = [take(0)?, take(1)?];
+        Ok(Model { sayings, takes })
+    }
+
+    /// The sayings.
+    pub fn sayings(&self) -> &[Saying] {
+        &self.sayings
+    }
+
+    /// Rows of a saying, as a rule (their median).
+    pub fn rows(&self) -> usize {
+        let mut lengths: Vec<usize> = self.sayings.iter().map(|saying| saying.0[0].len()).collect();
+        lengths.sort_unstable();
+        lengths[lengths.len() / 2]
+    }
+
+    /// Mean distance of the sayings from each other as they were recorded, the unit of scores.
+    pub fn own(&self) -> f32 {
+        self.takes[0].own
+    }
+
+    /// How `heard` (`[rows]`, centred, the word at its end) compares: 1 as the owner's sayings do with each other, more
+    /// is further away. None where it is not below `worst`. `thinned` is [`thin`] of `heard`.
+    pub fn score(&self, heard: &[Row], thinned: &[Row], aligner: &mut Aligner, worst: f32) -> Option<f32> {
+        let scores = self.takes.iter().filter_map(|take| take.score(heard, thinned, aligner, worst));
+        scores.min_by(f32::total_cmp)
+    }
+}
+
+impl Take {
+    fn new(sayings: Vec<Vec<Row>>) -> Result<Take, ModelTrouble> {
         let found: Vec<Distances> = (0..sayings.len()).map(|one| held_against_others(&sayings, one)).collect();
         let words: Vec<f32> = found.iter().map(|distances| distances.word).collect();
         if let Some(odd) = odd_one(&words) {
@@ -123,33 +174,13 @@ impl Model {
         }
         let ratios: Vec<f32> = found.iter().map(|distances| distances.word / distances.rival).collect();
         let most_like = (0..words.len()).min_by(|&a, &b| words[a].total_cmp(&words[b])).unwrap_or(0);
-        sayings.swap(0, most_like);
-        let rivals = sayings.iter().map(Saying::reversed).collect();
-        Ok(Model { sayings, rivals, own: own.max(OWN_MIN), rival: mean(&ratios).max(RIVAL_MIN) })
+        let first = thin(&sayings[most_like]).copied().collect();
+        let rivals = sayings.iter().map(|rows| reversed(rows)).collect();
+        Ok(Take { sayings, rivals, first, own: own.max(OWN_MIN), rival: mean(&ratios).max(RIVAL_MIN) })
     }
 
-    /// The sayings; the first is the one that is most like the others.
-    pub fn sayings(&self) -> &[Saying] {
-        &self.sayings
-    }
-
-    /// Rows of a saying, as a rule (their median).
-    pub fn rows(&self) -> usize {
-        let mut lengths: Vec<usize> = self.sayings.iter().map(|saying| saying.0.len()).collect();
-        lengths.sort_unstable();
-        lengths[lengths.len() / 2]
-    }
-
-    /// Mean distance of the sayings from each other, the unit of scores.
-    pub fn own(&self) -> f32 {
-        self.own
-    }
-
-    /// How `heard` (`[rows]`, centred, the word at its end) compares: 1 as the owner's sayings do with each other, more
-    /// is further away. None where it cannot be below `worst`; most of what is heard is found out by one comparison.
-    pub fn score(&self, heard: &[Row], aligner: &mut Aligner, worst: f32) -> Option<f32> {
-        let first = self.sayings.first()?;
-        aligner.compare(first.rows(), heard, FIRST_EASE * worst * self.own)?;
+    fn score(&self, heard: &[Row], thinned: &[Row], aligner: &mut Aligner, worst: f32) -> Option<f32> {
+        aligner.compare(&self.first, thinned, FIRST_EASE * worst * self.own)?;
         let word = nearer_half(&self.sayings, heard, aligner)?;
         let rival = nearer_half(&self.rivals, heard, aligner)?;
         let score = word / self.own * (word / rival / self.rival).sqrt();
@@ -157,38 +188,44 @@ impl Model {
     }
 }
 
+/// Distances of one saying to the others.
+#[derive(Clone, Copy, Debug)]
+struct Distances {
+    word: f32,
+    rival: f32,
+}
+
 /// The first comparison may be so much worse than the score is allowed to be: the other sayings may lie nearer.
-const FIRST_EASE: f32 = 1.2;
+const FIRST_EASE: f32 = 1.25;
 
 /// The score up to which a word is heard: at 50 % most of what the owner says in a quiet room (README, "The wake
 /// word").
 pub fn threshold(sensitivity_percent: u32) -> f32 {
     const STRICT: f32 = 1.0;
-    const EASY: f32 = 1.3;
+    const EASY: f32 = 1.25;
     STRICT + (EASY - STRICT) * sensitivity_percent.min(100) as f32 / 100.0
 }
 
 /// Mean distance of `heard` to those sayings that lie nearer than the rest; none where it is too short for them.
-fn nearer_half(sayings: &[Saying], heard: &[Row], aligner: &mut Aligner) -> Option<f32> {
+fn nearer_half(sayings: &[Vec<Row>], heard: &[Row], aligner: &mut Aligner) -> Option<f32> {
     let mut distances = [f32::INFINITY; SAYINGS_MAX];
     for (distance, saying) in distances.iter_mut().zip(sayings) {
-        *distance = aligner.compare(saying.rows(), heard, f32::INFINITY)?.distance;
+        *distance = aligner.compare(saying, heard, f32::INFINITY)?.distance;
     }
     let distances = &mut distances[..sayings.len().min(SAYINGS_MAX)];
     distances.sort_unstable_by(f32::total_cmp);
     Some(mean(&distances[..distances.len().div_ceil(2)]))
 }
 
-fn held_against_others(sayings: &[Saying], one: usize) -> Distances {
-    let others: Vec<Saying> =
+fn held_against_others(sayings: &[Vec<Row>], one: usize) -> Distances {
+    let others: Vec<Vec<Row>> =
         sayings.iter().enumerate().filter(|(n, _)| *n != one).map(|(_, other)| other.clone()).collect();
-    let rivals: Vec<Saying> = others.iter().map(Saying::reversed).collect();
+    let rivals: Vec<Vec<Row>> = others.iter().map(|rows| reversed(rows)).collect();
     let mut aligner = Aligner::new();
-    let heard = sayings[one].rows();
     // One that is twice as long as another cannot be laid over it at all.
     Distances {
-        word: nearer_half(&others, heard, &mut aligner).unwrap_or(f32::INFINITY),
-        rival: nearer_half(&rivals, heard, &mut aligner).unwrap_or(f32::INFINITY),
+        word: nearer_half(&others, &sayings[one], &mut aligner).unwrap_or(f32::INFINITY),
+        rival: nearer_half(&rivals, &sayings[one], &mut aligner).unwrap_or(f32::INFINITY),
     }
 }
 

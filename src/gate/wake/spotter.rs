@@ -3,11 +3,11 @@
 use super::align::{Aligner, HEARD_ROWS_MAX};
 use super::features::{DIMS, FrontEnd, Row};
 use super::history::{History, center};
-use super::model::Model;
+use super::model::{Model, thin};
 use crate::audio::HOP_FRAMES;
 
-/// A comparison every so many hops: a word's end is not sharper than 30 ms.
-const EVERY_HOPS: u32 = 3;
+/// A comparison every so many hops: a word's end is not sharper than 40 ms.
+const EVERY_HOPS: u32 = 4;
 /// Of the rows of a word at least so large a part (1 of 2) is voiced …
 const VOICED_PART: usize = 2;
 /// … and the last voiced one is no longer ago than this, or nothing new has been said: what sounds without voice at
@@ -24,6 +24,8 @@ pub struct Spotter {
     word_rows: usize,
     /// The newest rows less their mean.
     centred: Vec<Row>,
+    /// Every second of them.
+    thinned: Vec<Row>,
     until_next: u32,
     score: Option<f32>,
 }
@@ -39,6 +41,7 @@ impl Spotter {
             model: model.clone(),
             threshold,
             centred: vec![[0.0; DIMS]; HEARD_ROWS_MAX],
+            thinned: Vec::with_capacity(HEARD_ROWS_MAX),
             until_next: EVERY_HOPS,
             score: None,
         }
@@ -79,6 +82,8 @@ impl Spotter {
         let centred = &mut self.centred[..heard.len()];
         centred.copy_from_slice(heard);
         center(centred, self.word_rows);
-        self.model.score(centred, &mut self.aligner, self.threshold)
+        self.thinned.clear();
+        self.thinned.extend(thin(centred));
+        self.model.score(centred, &self.thinned, &mut self.aligner, self.threshold)
     }
 }
