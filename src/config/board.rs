@@ -13,6 +13,10 @@ use super::problem::Problem;
 
 /// The button that a person talks with: an input.
 pub const TALK: &str = "talk";
+/// The button that makes replies louder: an input.
+pub const VOLUME_UP: &str = "volume_up";
+/// The button that makes them softer: an input.
+pub const VOLUME_DOWN: &str = "volume_down";
 /// The light that says "I listen": an output that mynah drives itself.
 pub const LED: &str = "led";
 /// The hardware's own switch for the microphone: an input. While it is active nothing that was heard is used.

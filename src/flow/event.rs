@@ -318,4 +318,6 @@ pub enum Closed {
     Rotation,
     /// Today's limit is used up.
     Spent,
+    /// A person wants a new conversation.
+    Reset,
 }
