@@ -16,6 +16,7 @@ use keeper::{Keeper, Pauses};
 use rtrb::RingBuffer;
 use tokio::sync::Notify;
 
+use crate::audio::Hop;
 use crate::bell::Bell;
 use crate::config::agent::Agent;
 use crate::config::agent::endpoint::Endpoint;
@@ -150,6 +151,7 @@ impl Daemon {
         let (speaker_orders, orders) = RingBuffer::new(flow::SPEAKER_ORDERS_MAX);
         let (returns, spent) = RingBuffer::new(flow::SPEAKER_ORDERS_MAX);
         let (speaker_facts, speaker) = RingBuffer::new(flow::SPEAKER_FACTS_MAX);
+        let (far_in, far) = RingBuffer::new(2 * flow::FAR_RING_HOPS);
         let (mic_facts, mic) = RingBuffer::new(flow::SPEAKER_FACTS_MAX);
         let (gate_events, gate) = RingBuffer::new(flow::GATE_EVENTS_MAX);
         let (notes_in, notes) = RingBuffer::new(flow::NOTES_MAX);
@@ -185,15 +187,17 @@ impl Daemon {
             board: options.board.clone(),
             clock: options.clock.clone(),
             speak: options.agent.speak.clone(),
+            wake_ms: options.profile.wake_ms,
             orders,
             returns,
             facts: speaker_facts,
+            far: Some(far_in),
             bell: speaker_bell,
             core_bell: self.core_bell.clone(),
             progress: self.progress.speaker.clone(),
             stop: self.stop.clone(),
         })?);
-        self.start_ears(options, gate_bell, mic_facts, gate_events, notes)
+        self.start_ears(options, gate_bell, mic_facts, gate_events, (notes, far))
     }
 
     /// Microphone, button, gate.
@@ -203,14 +207,17 @@ impl Daemon {
         gate_bell: Bell,
         mic_facts: rtrb::Producer<flow::MicFact>,
         gate_events: rtrb::Producer<flow::GateEvent>,
-        notes: rtrb::Consumer<flow::GateNote>,
+        (notes, far): (rtrb::Consumer<flow::GateNote>, rtrb::Consumer<Hop>),
     ) -> anyhow::Result<()> {
         let (hops_in, hops) = RingBuffer::new(2 * flow::MIC_RING_HOPS);
         let (edges_in, edges) = RingBuffer::new(flow::EDGES_MAX);
         self.threads.push(gate::run::spawn(gate::run::Parts {
             clock: options.clock.clone(),
             listen: options.agent.listen.clone(),
+            gestures: options.agent.gestures.clone(),
+            echo: options.agent.echo.clone(),
             hops,
+            far,
             edges,
             notes,
             events: gate_events,
@@ -234,6 +241,8 @@ impl Daemon {
             board: options.board.clone(),
             clock: options.clock.clone(),
             pick: options.profile.capture.pick,
+            dead_after: Duration::from_secs(options.agent.listen.dead_mic_s.into()),
+            mute: options.profile.lines.contains_key(board::MUTE).then(|| board::MUTE.to_string()),
             hops: hops_in,
             gate_bell,
             facts: mic_facts,

@@ -113,8 +113,8 @@ impl Cues {
         let now = self.clock.now();
         for cue in self.lock().iter().filter(|cue| cue.on == on && cue.holds(now)) {
             match cue.fault {
-                Fault::Gone(_) | Fault::Missing => return Err(PcmTrouble::Missing { pcm: "fault".into() }),
-                Fault::Busy(_) => return Err(PcmTrouble::Busy { pcm: "fault".into() }),
+                Fault::Gone(_) | Fault::Missing => return Err(PcmTrouble::missing("fault")),
+                Fault::Busy(_) => return Err(PcmTrouble::busy("fault")),
                 Fault::Zeros(_) | Fault::Xrun | Fault::Suspended => {}
             }
         }

@@ -4,6 +4,7 @@
 //! decides. Threads belong to the rooms' `run.rs`.
 
 pub mod alsa;
+pub mod cards;
 pub mod clock;
 pub mod fault;
 pub mod files;

@@ -75,6 +75,8 @@ impl Session {
                 self.is_mic_in_trouble = true;
                 self.event(What::Trouble { part: "mic".into(), text });
             }
+            // For the record only.
+            MicFact::Reopened => {}
             MicFact::Muted(is_muted) => self.event(What::Muted { is_muted, by_line: true }),
             // It also says so when it is opened for the first time, which is no news.
             MicFact::Running => {

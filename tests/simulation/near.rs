@@ -111,7 +111,7 @@ impl World {
                 self.echo_until = self.now + Duration::from_millis(tail);
             }
             GateNote::Abort | GateNote::Mute(true) => self.gate_floor = self.voiced.len(),
-            GateNote::Mute(false) | GateNote::FollowUp => {}
+            GateNote::Mute(false) | GateNote::FollowUp(_) => {}
         }
         self.gate.handle_note(note);
     }

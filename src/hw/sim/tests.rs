@@ -243,6 +243,7 @@ fn a_profile_the_simulated_board_cannot_follow_is_refused_by_key() {
         description: String::new(),
         capture: good.clone(),
         playback: good.clone(),
+        wake_ms: 0,
         driver: LineDriver::Sim,
         lines: Default::default(),
         light: None,

@@ -45,6 +45,8 @@ pub fn drop_note(cause: DropCause) -> &'static str {
     match cause {
         DropCause::TooShort => "too short",
         DropCause::OnlySilence => "only silence",
+        DropCause::Gesture => "a gesture",
+        DropCause::Muted => "muted",
     }
 }
 
