@@ -6,7 +6,7 @@
 //!
 //! 1. [`Look::MutedByLine`]: the hardware's switch, above everything; no sound leaves the microphone's thread then.
 //! 2. [`Look::Muted`]: nothing of what is said leaves the device, whatever else goes on.
-//! 3. [`Look::Listening`]: from the press or the opening of the gate until it is closed again. This is a promise: while
+//! 3. [`Look::Listening`]: from the press, the wake word or the opening of the gate until it is closed again. This is a promise: while
 //!    speech may leave the device, that is to be seen. So trouble does not hide it but changes it, to
 //!    [`Look::ListeningInTrouble`].
 //! 4. [`Look::Trouble`]: microphone, loudspeaker or a line cannot be used.
@@ -30,11 +30,9 @@ use crate::units::Time;
 /// A connection that is away for less is not shown as lost: as long as the session waits with its cue.
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(2);
 
-/// A tap that nothing follows is forgotten after this: a little later than the gate does (10 s), which says so.
+/// A tap or a wake word that nothing follows is forgotten after this: a little later than the gate does (10 s), which
+/// says so.
 pub const TAP_MAX: Duration = Duration::from_secs(11);
-
-/// After the wake word somebody is expected to speak for so long.
-pub const WOKEN_MAX: Duration = Duration::from_secs(8);
 
 /// What a person sees of the device: one at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,8 +150,8 @@ impl State {
             Press::Tapped { until } => now < until && !self.has_mic_trouble,
             Press::None => false,
         };
-        let is_listening = self.is_window_open || is_pressed;
-        let is_woken = self.woken_until.is_some_and(|until| now < until);
+        let is_woken = self.woken_until.is_some_and(|until| now < until) && !self.has_mic_trouble;
+        let is_listening = self.is_window_open || is_pressed || is_woken;
         match () {
             () if self.is_muted_by_line => Look::MutedByLine,
             () if self.is_muted => Look::Muted,
@@ -164,7 +162,7 @@ impl State {
             () if self.is_spent => Look::Spent,
             () if self.wants_link() && self.offline_from.is_some_and(|from| from <= now) => Look::Offline,
             () if self.is_awaited => Look::Thinking,
-            () if self.may_follow_up || is_woken => Look::FollowUp,
+            () if self.may_follow_up => Look::FollowUp,
             () if !self.has_started => Look::Starting,
             () => Look::Idle,
         }
@@ -203,9 +201,9 @@ impl State {
                 self.offline_from.get_or_insert(at + OFFLINE_AFTER);
             }
             What::LinkClosed { .. } => self.offline_from = None,
-            What::Pressed => self.press = Press::Down,
+            What::Pressed => (self.press, self.woken_until) = (Press::Down, None),
             What::Released if self.press == Press::Down => self.press = Press::Tapped { until: at + TAP_MAX },
-            What::PressDropped { .. } | What::ConversationReset => self.press = Press::None,
+            What::PressDropped { .. } | What::ConversationReset => (self.press, self.woken_until) = (Press::None, None),
             What::GateOpened { .. } => {
                 self.is_window_open = true;
                 (self.is_awaited, self.woken_until) = (false, None);
@@ -219,7 +217,7 @@ impl State {
             What::Trouble { part, .. } => self.trouble(part, true),
             What::Recovered { part } => self.trouble(part, false),
             What::EchoState { duplex, .. } => self.duplex = *duplex,
-            What::Woken => self.woken_until = Some(at + WOKEN_MAX),
+            What::Woken => self.woken_until = Some(at + TAP_MAX),
             What::FollowUp { is_open } => self.may_follow_up = *is_open,
             What::DaySpent { .. } => (self.is_spent, self.is_awaited) = (true, false),
             What::Cue { cue } => self.cue(*cue, at),

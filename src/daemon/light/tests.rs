@@ -64,10 +64,10 @@ fn no_line() -> LineTrouble {
 
 impl Board for Lamp {
     fn open_capture(&self) -> Result<Box<dyn Capture>, PcmTrouble> {
-        Err(PcmTrouble::Missing { pcm: "none".into(), there: String::new() })
+        Err(PcmTrouble::missing("none"))
     }
     fn open_playback(&self) -> Result<Box<dyn Playback>, PcmTrouble> {
-        Err(PcmTrouble::Missing { pcm: "none".into(), there: String::new() })
+        Err(PcmTrouble::missing("none"))
     }
     fn open_button(&self, _: &str) -> Result<Box<dyn Button>, LineTrouble> {
         Err(no_line())

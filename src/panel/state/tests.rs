@@ -101,8 +101,10 @@ fn conversations_are_shown_as_they_go() {
         // Voice alone.
         "ready drained follow =FollowUp open =Listening close unfollow =Thinking",
         "ready follow =FollowUp unfollow =Idle",
-        "ready woken =FollowUp open =Listening mistake =Idle",
-        "ready woken 7999 =FollowUp 2 =Idle",
+        "ready woken =Listening open =Listening mistake =Idle",
+        "ready woken =Listening drop =Idle",
+        "ready woken press =Listening drop =Idle",
+        "ready woken 10999 =Listening 2 =Idle",
         "ready follow heard =Speaking",
     ] {
         play(Connection::OnDemand, story);
