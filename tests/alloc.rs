@@ -200,6 +200,8 @@ fn microphone() -> u64 {
         board: Arc::new(FakeBoard(done.clone())),
         clock: Arc::new(Wall(Instant::now())),
         pick: Pick::Average,
+        dead_after: Duration::from_secs(10),
+        mute: None,
         hops,
         gate_bell: Bell::new(),
         facts,
