@@ -21,6 +21,11 @@ pub fn sample(cue: Cue, at: usize, begun: usize, rate: Hertz) -> i16 {
     swelled(figure::sample(cue, at, rate), at, begun, rate)
 }
 
+/// Whether a cue only says how far a conversation is.
+pub fn is_step(cue: Cue) -> bool {
+    matches!(cue, Cue::Listening | Cue::Heard | Cue::Thinking)
+}
+
 /// A frame `at` of a sound that was taken up anew at the frame `begun`: it swells from there.
 fn swelled(frame: i16, at: usize, begun: usize, rate: Hertz) -> i16 {
     if begun == 0 {
@@ -58,7 +63,8 @@ pub enum Change {
 }
 
 /// The cue that sounds and the one that waits for it. Of several that come while one sounds only the newest waits:
-/// it is the one that is still true. A cue is not cut: half of a figure means nothing, or another one.
+/// it is the one that is still true; but a step of the conversation does not push out what is wrong or was changed. A cue
+/// is not cut: half of a figure means nothing, or another one.
 #[derive(Debug, Default)]
 pub struct CuePlayer {
     sounds: Sounds,
@@ -78,6 +84,7 @@ impl CuePlayer {
         match self.now {
             None => self.now = Some(Sounding::new(cue)),
             Some(now) if now.cue == cue && self.next.is_none() => {}
+            Some(_) if is_step(cue) && self.next.is_some_and(|next| !is_step(next)) => {}
             Some(_) => self.next = Some(cue),
         }
     }

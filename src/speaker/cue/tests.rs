@@ -54,6 +54,21 @@ fn the_newest_of_those_that_wait_is_heard_next_and_no_cue_twice_in_a_row() {
 }
 
 #[test]
+fn a_step_waits_but_never_in_the_place_of_what_is_wrong() {
+    let heard_second = |cues: [Cue; 3]| {
+        let mut player = CuePlayer::default();
+        cues.into_iter().for_each(|cue| player.order(cue));
+        mixed(&mut player, length(cues[0], RATE), 0);
+        player.on_running();
+        player.on_position(length(cues[0], RATE) as u64, RATE);
+        player.now.unwrap().cue
+    };
+    assert_eq!(heard_second([Cue::Again, Cue::Offline, Cue::Listening]), Cue::Offline);
+    assert_eq!(heard_second([Cue::Again, Cue::Listening, Cue::Heard]), Cue::Heard);
+    assert_eq!(heard_second([Cue::Listening, Cue::Heard, Cue::Error]), Cue::Error);
+}
+
+#[test]
 fn a_cue_nobody_heard_of_needs_no_end() {
     let mut player = CuePlayer::default();
     player.order(Cue::Spent);
