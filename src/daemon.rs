@@ -6,6 +6,7 @@ mod controls;
 mod keeper;
 mod knobs;
 mod light;
+mod sounds;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use keeper::{Keeper, Pauses};
 use rtrb::RingBuffer;
 use tokio::sync::Notify;
 
+use crate::audio::Hop;
 use crate::bell::Bell;
 use crate::config::agent::Agent;
 use crate::config::agent::endpoint::Endpoint;
@@ -33,7 +35,7 @@ use crate::live::credential::Secret;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
 use crate::trace::Recorder;
-use crate::{gate, mic, speaker, tools};
+use crate::{gate, mic, panel, speaker, tools};
 
 /// Everything the daemon is made from.
 pub struct Options {
@@ -105,11 +107,14 @@ impl Daemon {
             endings,
             ask,
         };
-        let watcher = daemon.with_light(&options)?;
         let (link_orders, orders) = tokio::sync::mpsc::channel(flow::LINK_ORDERS_MAX);
         let (events, link_reports) = tokio::sync::mpsc::channel(flow::LINK_EVENTS_MAX);
         let hang_up = Arc::new(Notify::new());
         let session = daemon.session(&options, &endpoint)?;
+        // From here on whoever tells something tells it to the light, too. The thread that writes down what is
+        // remembered does not: it ends after the light.
+        options.watcher = daemon.with_light(&options)?;
+        let watcher = options.watcher.clone();
         // The link first: its name look-up, TCP and TLS take longest, and go on while the devices are opened.
         let link = live::run::Parts {
             endpoint,
@@ -155,6 +160,7 @@ impl Daemon {
         let (speaker_orders, orders) = RingBuffer::new(flow::SPEAKER_ORDERS_MAX);
         let (returns, spent) = RingBuffer::new(flow::SPEAKER_ORDERS_MAX);
         let (speaker_facts, speaker) = RingBuffer::new(flow::SPEAKER_FACTS_MAX);
+        let (far_in, far) = RingBuffer::new(2 * flow::FAR_RING_HOPS);
         let (mic_facts, mic) = RingBuffer::new(flow::SPEAKER_FACTS_MAX);
         let (gate_events, gate) = RingBuffer::new(flow::GATE_EVENTS_MAX);
         let (notes_in, notes) = RingBuffer::new(flow::NOTES_MAX);
@@ -190,15 +196,18 @@ impl Daemon {
             board: options.board.clone(),
             clock: options.clock.clone(),
             speak: options.agent.speak.clone(),
+            wake_ms: options.profile.wake_ms,
+            sounds: sounds(options),
             orders,
             returns,
             facts: speaker_facts,
+            far: Some(far_in),
             bell: speaker_bell,
             core_bell: self.core_bell.clone(),
             progress: self.progress.speaker.clone(),
             stop: self.stop.clone(),
         })?);
-        self.start_ears(options, gate_bell, mic_facts, gate_events, notes)
+        self.start_ears(options, gate_bell, mic_facts, gate_events, (notes, far))
     }
 
     /// Microphone, button, gate.
@@ -208,7 +217,7 @@ impl Daemon {
         gate_bell: Bell,
         mic_facts: rtrb::Producer<flow::MicFact>,
         gate_events: rtrb::Producer<flow::GateEvent>,
-        notes: rtrb::Consumer<flow::GateNote>,
+        (notes, far): (rtrb::Consumer<flow::GateNote>, rtrb::Consumer<Hop>),
     ) -> anyhow::Result<()> {
         let (hops_in, hops) = RingBuffer::new(2 * flow::MIC_RING_HOPS);
         let (edges_in, edges) = RingBuffer::new(flow::EDGES_MAX);
@@ -216,7 +225,9 @@ impl Daemon {
             clock: options.clock.clone(),
             listen: options.agent.listen.clone(),
             gestures: options.agent.gestures.clone(),
+            echo: options.agent.echo.clone(),
             hops,
+            far,
             edges,
             notes,
             events: gate_events,
@@ -240,6 +251,8 @@ impl Daemon {
             board: options.board.clone(),
             clock: options.clock.clone(),
             pick: options.profile.capture.pick,
+            dead_after: Duration::from_secs(options.agent.listen.dead_mic_s.into()),
+            mute: options.profile.lines.contains_key(board::MUTE).then(|| board::MUTE.to_string()),
             hops: hops_in,
             gate_bell,
             facts: mic_facts,
@@ -301,12 +314,14 @@ impl Daemon {
         Ok(orders_in)
     }
 
-    /// The watcher, with the listening light hung onto it where the board has one.
+    /// The watcher, with the light hung onto it where the board has one.
     fn with_light(&mut self, options: &Options) -> anyhow::Result<Watcher> {
-        if !options.profile.lines.contains_key(board::LED) {
+        if options.profile.light.is_none() {
             return Ok(options.watcher.clone());
         }
-        let (watcher, thread) = light::hang(options.watcher.clone(), options.board.clone(), reporter(options, "line"))?;
+        let state = panel::State::new(options.agent.session.connection);
+        let (watcher, tell) = (options.watcher.clone(), reporter(options, "light"));
+        let (watcher, thread) = light::hang(watcher, options.board.clone(), options.clock.clone(), state, tell)?;
         self.threads.push(thread);
         Ok(watcher)
     }
@@ -366,6 +381,15 @@ impl Daemon {
     }
 }
 
+/// The device's own sounds, the owner's where there are any.
+fn sounds(options: &Options) -> speaker::cue::sounds::Sounds {
+    let Some(folder) = &options.agent.speak.sounds else { return Default::default() };
+    let (sounds, troubles) = sounds::load(folder);
+    let tell = reporter(options, "sounds");
+    troubles.into_iter().for_each(|trouble| tell(Err(trouble)));
+    sounds
+}
+
 /// The core's ends of what leads to the link and back.
 struct LinkEnds {
     orders: tokio::sync::mpsc::Sender<flow::LinkOrder>,
@@ -409,7 +433,7 @@ impl Progress {
 
 /// The names of a configuration that a dump may show: they are the owner's own.
 pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
-    let parts = ["mic", "speaker", "link", "tools", "line", "model", "state"].map(String::from);
+    let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds"].map(String::from);
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
     parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
 }

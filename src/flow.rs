@@ -345,6 +345,8 @@ pub enum MicFact {
     Trouble(String),
     /// The device works (again).
     Running,
+    /// It was closed because it was lost or dead, and could be opened again.
+    Reopened,
     /// The hardware's mute line became active (true) or inactive: while it is, no hop leaves the microphone's thread.
     Muted(bool),
 }

@@ -98,10 +98,10 @@ fn watcher(path: Option<&Path>) -> anyhow::Result<(Watcher, Option<EventFile>)> 
     Ok((Arc::new(watcher), Some(file)))
 }
 
-type Opened = (Arc<dyn Board>, Arc<dyn Clock>, Option<SimHandle>);
+pub(super) type Opened = (Arc<dyn Board>, Arc<dyn Clock>, Option<SimHandle>);
 
 /// The board that the profile describes, and the clock that goes with it.
-fn open(profile: &Profile) -> anyhow::Result<Opened> {
+pub(super) fn open(profile: &Profile) -> anyhow::Result<Opened> {
     if profile.driver == LineDriver::Sim {
         let clock = SimClock::paced();
         let sim =

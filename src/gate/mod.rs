@@ -20,17 +20,20 @@
 
 pub mod button;
 pub mod door;
+pub mod ears;
 pub mod endpoint;
 pub mod loudness;
 pub mod preroll;
 pub mod run;
 pub mod vad;
+pub mod wake;
 pub mod window;
 
 use std::time::Duration;
 
 use self::button::{Button, Ending, Told};
 use self::door::Door;
+use self::ears::{Heard, Room};
 use self::endpoint::Endpoint;
 use self::loudness::{Loudness, NoiseFloor};
 use self::preroll::{HopNumber, Kept, LOUD_AMONG, Preroll};
@@ -94,6 +97,8 @@ pub struct Gate {
     awaits_silence: bool,
     speaker_audible: bool,
     echo_until: Time,
+    /// What the ears know of the newest hop.
+    room: Room,
     /// The first hop that is surely not the loudspeaker's.
     echo_free: HopNumber,
 }
@@ -115,7 +120,7 @@ impl Gate {
         let echo_tail = Duration::from_millis(u64::from(listen.echo_tail_ms));
         Gate {
             mode: listen.mode,
-            ignores_echo: listen.voice_barge_in == VoiceBargeIn::Off,
+            ignores_echo: listen.voice_barge_in != VoiceBargeIn::On,
             echo_tail,
             preroll_hops,
             evidence_hops,
@@ -139,6 +144,7 @@ impl Gate {
             awaits_silence: false,
             speaker_audible: false,
             echo_until: Time::ZERO,
+            room: Room::SILENT,
             echo_free: 0,
         }
     }
@@ -149,7 +155,14 @@ impl Gate {
         self
     }
 
-    /// Takes the next hop from the microphone.
+    /// Takes the next hop from the ears.
+    pub fn handle_heard(&mut self, heard: &Heard) {
+        self.room = heard.room;
+        self.handle_hop(&heard.hop);
+    }
+
+    /// Takes the next hop from a microphone that hears no loudspeaker, or of which nothing else is known than
+    /// [`GateNote::SpeakerAudible`].
     pub fn handle_hop(&mut self, hop: &Hop) {
         self.handle_time(hop.at);
         self.hop_at = self.hop_at.max(hop.at);

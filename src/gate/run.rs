@@ -1,7 +1,9 @@
 //! The threads of the gate: one that owns the gate, one that waits for the talk button's edges.
 //!
 //! The gate's thread takes hops and edges in the order in which they happened, so that a press finds the
-//! sound from before it in the pre-roll. Neither thread allocates, locks or logs per hop.
+//! sound from before it in the pre-roll. While the loudspeaker plays, a hop of the microphone waits a moment for the
+//! far-end copy that belongs to it: the speaker gives its own once it was heard. A press does not wait for that.
+//! Neither thread allocates, locks or logs per hop (but for the canceller's library, see `ears/cancel.rs`).
 
 use std::io;
 use std::sync::Arc;
@@ -12,10 +14,11 @@ use std::time::Duration;
 use rtrb::{Consumer, Producer, PushError};
 
 use super::Gate;
-use super::vad::WebRtc;
+use super::ears::Ears;
+use super::vad;
 use crate::audio::Hop;
 use crate::bell::Bell;
-use crate::config::agent::{Gestures, Listen};
+use crate::config::agent::{Echo, Gestures, Listen};
 use crate::flow::{GateEvent, GateNote, MIC_RING_HOPS};
 use crate::hw::{Board, Button, Clock, Edge, LineTrouble};
 use crate::units::Time;
@@ -29,6 +32,10 @@ const FULL_WAIT: Duration = Duration::from_millis(2);
 /// How long a wait for an edge may take before the thread looks at `stop` and at a level it missed.
 const EDGE_WAIT: Duration = Duration::from_millis(500);
 
+/// How long a hop of the microphone waits for the far-end copy that belongs to it: four periods of the speaker's
+/// thread. What comes later is missing to the canceller in that hop.
+const FAR_WAIT: Duration = Duration::from_millis(40);
+
 /// How long to leave a line alone that could not be opened or read.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -40,8 +47,13 @@ pub struct Parts {
     pub listen: Listen,
     /// What presses mean beside talking.
     pub gestures: Gestures,
+    /// What to do about echo and noise.
+    pub echo: Echo,
     /// From the microphone; at most [`MIC_RING_HOPS`] are kept, so make the ring twice as large.
     pub hops: Consumer<Hop>,
+    /// The far-end copy, from the speaker; taken as it comes. Make the ring twice as large as
+    /// [`FAR_RING_HOPS`](crate::flow::FAR_RING_HOPS).
+    pub far: Consumer<Hop>,
     /// From the button.
     pub edges: Consumer<Edge>,
     /// From the core.
@@ -68,20 +80,28 @@ struct Stopped;
 
 fn run(mut parts: Parts) {
     parts.bell.answer();
-    let vad = Box::new(WebRtc::new(parts.listen.vad_mode));
-    let mut gate = Gate::new(&parts.listen, vad).with_gestures(&parts.gestures);
+    let mut rooms = Rooms {
+        gate: Gate::new(&parts.listen, vad::of(&parts.listen)).with_gestures(&parts.gestures),
+        ears: Ears::new(&parts.echo),
+    };
     while !parts.stop.load(Ordering::Relaxed) {
         parts.progress.fetch_add(1, Ordering::Relaxed);
-        if parts.work(&mut gate).is_err() {
+        if parts.work(&mut rooms).is_err() {
             return;
         }
         parts.bell.wait(WAIT_MAX);
     }
 }
 
+/// What a hop passes through.
+struct Rooms {
+    ears: Ears,
+    gate: Gate,
+}
+
 impl Parts {
     /// Does all that is waiting.
-    fn work(&mut self, gate: &mut Gate) -> Result<(), Stopped> {
+    fn work(&mut self, Rooms { ears, gate }: &mut Rooms) -> Result<(), Stopped> {
         while let Ok(note) = self.notes.pop() {
             gate.handle_note(note);
             self.deliver(gate)?;
@@ -90,22 +110,30 @@ impl Parts {
         while let Ok(edge) = self.edges.pop() {
             // A stamp from a clock that is not ours would hold a tail open for ever.
             let edge = Edge { at: edge.at.min(self.clock.now()), ..edge };
-            self.hear(gate, Some(edge.at))?;
+            self.hear(ears, gate, Some(edge.at))?;
             gate.handle_edge(edge);
             self.deliver(gate)?;
         }
-        self.hear(gate, None)?;
+        self.hear(ears, gate, None)?;
         gate.handle_time(self.clock.now());
         self.deliver(gate)
     }
 
-    /// Takes hops, up to those captured at `until` where it is given.
-    fn hear(&mut self, gate: &mut Gate, until: Option<Time>) -> Result<(), Stopped> {
+    /// Takes hops, up to those captured at `until` where it is given; without it only those whose far-end copy is
+    /// there, or will not come.
+    fn hear(&mut self, ears: &mut Ears, gate: &mut Gate, until: Option<Time>) -> Result<(), Stopped> {
+        while let Ok(far) = self.far.pop() {
+            ears.handle_far(&far);
+        }
         while let Ok(hop) = self.hops.peek() {
-            if until.is_some_and(|until| hop.at > until) {
+            let is_to_wait = match until {
+                Some(until) => hop.at > until,
+                None => ears.wants_far(hop.at) && self.clock.now().since(hop.at) < FAR_WAIT,
+            };
+            if is_to_wait {
                 break;
             }
-            gate.handle_hop(hop);
+            gate.handle_heard(&ears.hear(hop, gate.is_open()));
             let _ = self.hops.pop();
             self.deliver(gate)?;
         }
@@ -258,237 +286,4 @@ impl Waiter {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::collections::VecDeque;
-    use std::sync::Mutex;
-    use std::sync::mpsc;
-
-    use super::*;
-    use crate::audio::trouble::PcmTrouble;
-    use crate::config::agent::Agent;
-    use crate::flow::{DropCause, EDGES_MAX, GATE_EVENTS_MAX, NOTES_MAX};
-    use crate::gate::tests::listen;
-    use crate::hw::{Capture, Input, Output, Playback};
-
-    struct SetClock(AtomicU64);
-
-    impl Clock for SetClock {
-        fn now(&self) -> Time {
-            Time::from_ms(self.0.load(Ordering::Relaxed))
-        }
-    }
-
-    struct Ends {
-        parts: Parts,
-        clock: Arc<SetClock>,
-        hops: Producer<Hop>,
-        edges: Producer<Edge>,
-        events: Consumer<GateEvent>,
-    }
-
-    fn ends() -> Ends {
-        let clock = Arc::new(SetClock(AtomicU64::new(0)));
-        let (hops, hops_out) = rtrb::RingBuffer::new(2 * MIC_RING_HOPS);
-        let (edges, edges_out) = rtrb::RingBuffer::new(EDGES_MAX);
-        let (_, notes) = rtrb::RingBuffer::new(NOTES_MAX);
-        let (events_in, events) = rtrb::RingBuffer::new(GATE_EVENTS_MAX);
-        let parts = Parts {
-            clock: clock.clone(),
-            listen: Listen { preroll_ms: 2000, turn_max_s: 60, ..listen() },
-            gestures: Agent::default().gestures,
-            hops: hops_out,
-            edges: edges_out,
-            notes,
-            events: events_in,
-            bell: Bell::new(),
-            core_bell: Bell::new(),
-            progress: Arc::default(),
-            stop: Arc::new(AtomicBool::new(false)),
-        };
-        Ends { parts, clock, hops, edges, events }
-    }
-
-    fn loud(at_ms: u64) -> Hop {
-        let frames = std::array::from_fn(|i| if i % 2 == 0 { 3000 } else { -3000 });
-        Hop { at: Time::from_ms(at_ms), frames }
-    }
-
-    fn drain(events: &mut Consumer<GateEvent>) -> Vec<GateEvent> {
-        std::iter::from_fn(|| events.pop().ok()).collect()
-    }
-
-    #[test]
-    fn hops_and_edges_are_taken_in_the_order_they_happened() {
-        let mut ends = ends();
-        let mut gate = Gate::new(&ends.parts.listen, Box::new(WebRtc::new(2)));
-        ends.clock.0.store(300, Ordering::Relaxed);
-        for hop in 1..=30 {
-            ends.hops.push(loud(10 * hop)).ok().unwrap();
-        }
-        ends.edges.push(Edge { at: Time::from_ms(205), active: true }).unwrap();
-        assert!(ends.parts.work(&mut gate).is_ok());
-        let said = drain(&mut ends.events);
-        assert!(matches!(said[0], GateEvent::Pressed), "{said:?}");
-        assert!(matches!(said[1], GateEvent::Opened(_)), "{said:?}");
-        let Some(GateEvent::Speech(speech)) = said.get(2 + 19) else { panic!("{said:?}") };
-        assert_eq!(speech.at, Time::from_ms(200), "20 hops were heard before the press");
-    }
-
-    #[test]
-    fn the_oldest_hops_beyond_the_limit_are_counted_as_lost() {
-        let mut ends = ends();
-        let mut gate = Gate::new(&ends.parts.listen, Box::new(WebRtc::new(2)));
-        for hop in 0..MIC_RING_HOPS as u64 + 7 {
-            ends.hops.push(loud(10 * hop)).ok().unwrap();
-        }
-        assert!(ends.parts.work(&mut gate).is_ok());
-        assert!(matches!(drain(&mut ends.events)[..], [GateEvent::Lost(7)]));
-    }
-
-    #[test]
-    fn an_edge_from_the_future_does_not_hold_the_gate_open() {
-        let mut ends = ends();
-        let mut gate = Gate::new(&ends.parts.listen, Box::new(WebRtc::new(2)));
-        ends.edges.push(Edge { at: Time::from_ms(10), active: true }).unwrap();
-        ends.clock.0.store(500, Ordering::Relaxed);
-        assert!(ends.parts.work(&mut gate).is_ok());
-        ends.edges.push(Edge { at: Time::from_ms(1 << 40), active: false }).unwrap();
-        ends.clock.0.store(600, Ordering::Relaxed);
-        assert!(ends.parts.work(&mut gate).is_ok());
-        ends.clock.0.store(2000, Ordering::Relaxed);
-        assert!(ends.parts.work(&mut gate).is_ok());
-        let said = drain(&mut ends.events);
-        assert!(
-            matches!(said[..], [GateEvent::Pressed, GateEvent::Released, GateEvent::Dropped(DropCause::OnlySilence)]),
-            "{said:?}"
-        );
-    }
-
-    /// The thread itself: more events than the ring holds at once, taken slowly, all arrive in order.
-    #[test]
-    fn a_slow_core_loses_nothing() {
-        let Ends { parts, clock, mut hops, mut edges, mut events } = ends();
-        let (stop, bell) = (parts.stop.clone(), parts.bell.clone());
-        let thread = spawn(parts).unwrap();
-        clock.0.store(10_000, Ordering::Relaxed);
-        for hop in 1..=200u64 {
-            let mut next = loud(9000 + 5 * hop);
-            while let Err(PushError::Full(back)) = hops.push(next) {
-                next = back;
-            }
-            bell.ring();
-            while hops.slots() < MIC_RING_HOPS + 1 {
-                thread::yield_now(); // never so far ahead that hops are discarded
-            }
-        }
-        edges.push(Edge { at: Time::from_ms(10_000), active: true }).unwrap();
-        bell.ring();
-        let mut said = Vec::new();
-        while said.len() < 2 + 200 {
-            said.extend(events.pop());
-            thread::yield_now();
-        }
-        stop.store(true, Ordering::Relaxed);
-        bell.ring();
-        thread.join().unwrap();
-        let stamps: Vec<u64> = said
-            .iter()
-            .filter_map(|event| if let GateEvent::Speech(speech) = event { Some(speech.at.as_ms()) } else { None })
-            .collect();
-        assert_eq!(stamps, (1..=200).map(|hop| 9000 + 5 * hop).collect::<Vec<_>>());
-    }
-
-    type Step = Result<Option<Edge>, LineTrouble>;
-
-    /// A line that fails to open, then plays its steps, then fails again.
-    struct ScriptedBoard {
-        openings: Mutex<VecDeque<Result<VecDeque<Step>, LineTrouble>>>,
-    }
-
-    struct ScriptedButton(VecDeque<Step>, bool);
-
-    impl Button for ScriptedButton {
-        fn is_active(&mut self) -> Result<bool, LineTrouble> {
-            Ok(self.1)
-        }
-
-        fn wait(&mut self, _: Duration) -> Step {
-            let step = self.0.pop_front().unwrap_or(Err(trouble("unplugged")));
-            if let Ok(Some(edge)) = &step {
-                self.1 = edge.active;
-            }
-            step
-        }
-    }
-
-    fn trouble(why: &str) -> LineTrouble {
-        LineTrouble::Other { line: "talk".into(), why: why.into() }
-    }
-
-    impl Board for ScriptedBoard {
-        fn open_capture(&self) -> Result<Box<dyn Capture>, PcmTrouble> {
-            Err(PcmTrouble::Gone)
-        }
-        fn open_playback(&self) -> Result<Box<dyn Playback>, PcmTrouble> {
-            Err(PcmTrouble::Gone)
-        }
-        fn open_button(&self, _: &str) -> Result<Box<dyn Button>, LineTrouble> {
-            let steps = self.openings.lock().unwrap().pop_front().unwrap_or(Err(trouble("gone for good")))?;
-            Ok(Box::new(ScriptedButton(steps, false)))
-        }
-        fn open_output(&self, _: &str) -> Result<Box<dyn Output>, LineTrouble> {
-            Err(trouble("none"))
-        }
-        fn open_input(&self, _: &str) -> Result<Box<dyn Input>, LineTrouble> {
-            Err(trouble("none"))
-        }
-    }
-
-    fn waiter(openings: Vec<Result<VecDeque<Step>, LineTrouble>>, room: usize) -> (Waiter, Consumer<Edge>) {
-        let (edges, edges_out) = rtrb::RingBuffer::new(room);
-        let parts = ButtonParts {
-            clock: Arc::new(SetClock(AtomicU64::new(77))),
-            board: Arc::new(ScriptedBoard { openings: Mutex::new(openings.into()) }),
-            line: "talk".into(),
-            edges,
-            gate_bell: Bell::new(),
-            stop: Arc::new(AtomicBool::new(false)),
-        };
-        (Waiter { parts, last_sent: false, edges_lost: 0 }, edges_out)
-    }
-
-    fn edge(at_ms: u64, active: bool) -> Edge {
-        Edge { at: Time::from_ms(at_ms), active }
-    }
-
-    #[test]
-    fn trouble_is_reported_once_and_releases_the_button() {
-        let steps = VecDeque::from([Ok(None), Ok(Some(edge(5, true)))]);
-        let (waiter, mut edges) = waiter(vec![Err(trouble("busy")), Ok(steps)], 8);
-        let stop = waiter.parts.stop.clone();
-        let (told, reports) = mpsc::channel();
-        let thread = thread::spawn(move || waiter.run(move |report| told.send(report).unwrap()));
-        let heard: Vec<_> = reports.iter().take(4).collect();
-        stop.store(true, Ordering::Relaxed);
-        thread.join().unwrap();
-        assert_eq!(heard, [Err(trouble("busy")), Ok(()), Err(trouble("unplugged")), Err(trouble("gone for good")),]);
-        assert_eq!(edges.pop().ok(), Some(edge(5, true)));
-        assert_eq!(edges.pop().ok(), Some(edge(77, false)), "a line that is gone is not pressed");
-        assert!(edges.pop().is_err());
-    }
-
-    #[test]
-    fn an_edge_that_found_no_room_is_made_up_for() {
-        let (mut waiter, mut edges) = waiter(Vec::new(), 1);
-        let steps = VecDeque::from([Ok(Some(edge(5, true))), Ok(Some(edge(9, false)))]);
-        assert_eq!(waiter.watch(Box::new(ScriptedButton(steps, false))), Some(trouble("unplugged")));
-        assert_eq!((waiter.edges_lost, waiter.last_sent), (1, true));
-        assert_eq!(edges.pop().ok(), Some(edge(5, true)));
-        let steps = VecDeque::from([Ok(None)]);
-        waiter.watch(Box::new(ScriptedButton(steps, false)));
-        assert_eq!(edges.pop().ok(), Some(edge(77, false)));
-        assert_eq!(waiter.edges_lost, 0);
-    }
-}
+mod tests;

@@ -83,6 +83,8 @@ impl Session {
                     self.cue(Cue::Error);
                 }
             }
+            // For the record only.
+            MicFact::Reopened => {}
             MicFact::Muted(is_muted) => self.set_muted(By::Line, is_muted, now),
             // It also says so when it is opened for the first time, which is no news.
             MicFact::Running => {

@@ -118,6 +118,7 @@ fn mic_fact(fact: &MicFact) -> Entry {
         MicFact::Xrun => Entry::new("<- mic", "xrun"),
         MicFact::Trouble(text) => Entry::new("<- mic", "trouble").note(cause(text)),
         MicFact::Running => Entry::new("<- mic", "running"),
+        MicFact::Reopened => Entry::new("<- mic", "reopened"),
         MicFact::Muted(true) => Entry::new("<- mic", "muted"),
         MicFact::Muted(false) => Entry::new("<- mic", "unmuted"),
     }

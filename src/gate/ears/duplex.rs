@@ -1,0 +1,115 @@
+//! Full or half duplex: how well the canceller works, measured, and whether a voice may cut a reply.
+//!
+//! Measured is the ERLE: power of the echo before and after the canceller, over what the loudspeaker plays while
+//! nobody speaks here. The noise of the room is taken off both, and hops in which the echo hardly stands out of it
+//! are not counted: they would call a silent loudspeaker in a noisy room a failure.
+//!
+//! At the start nothing is proven, and a voice does not cut: a device that interrupts itself is the worst there is,
+//! while a second of deafness in the first reply is hardly noticed, and the button cuts at any time. An echo too
+//! soft to be measured proves itself by being so.
+
+use super::cancel::Powers;
+
+/// The canceller, judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not enough was played yet.
+    Unproven,
+    /// It does its work.
+    Proven,
+    /// It does not.
+    Failing,
+}
+
+/// How far the echo must stand out of the noise to be counted, as a ratio of powers: 18 dB, so that an ERLE of 15
+/// and more can be seen.
+const STANDS_OUT: f32 = 63.0;
+
+/// The newest hops weigh as much as if they were so many: half a second of sound.
+const WEIGHT: f32 = 1.0 / 50.0;
+
+/// Hops with echo before the first verdict: 0.6 s.
+const PROOF_HOPS: u32 = 60;
+/// … and before the first verdict may be a bad one, 4 s: the canceller learns the room in one or two.
+const FAILURE_HOPS: u32 = 400;
+/// Hops of playing without an echo that can be measured that prove there is none: 2 s.
+const NO_ECHO_HOPS: u32 = 200;
+
+/// How much better than the limit it must become before it counts as good again, dB.
+const HYSTERESIS_DB: f32 = 3.0;
+/// How long a verdict holds at least, in hops with echo: 1 s before it is called bad, 3 s before it is good again.
+const GOOD_HOPS_MIN: u32 = 100;
+const BAD_HOPS_MIN: u32 = 300;
+
+/// Measures and judges.
+#[derive(Clone, Copy, Debug)]
+pub struct Meter {
+    limit_db: f32,
+    state: State,
+    before: f32,
+    after: f32,
+    /// Hops measured since the verdict changed, or since the start.
+    measured: u32,
+    /// Hops of playing without measurable echo in a row.
+    without_echo: u32,
+}
+
+impl Meter {
+    /// Nothing measured; below `limit_db` the canceller fails.
+    pub fn new(limit_db: f32) -> Meter {
+        Meter { limit_db, state: State::Unproven, before: 0.0, after: 0.0, measured: 0, without_echo: 0 }
+    }
+
+    /// Takes the powers of the next hop and the power of the noise in the room. `is_echo_only`: the loudspeaker
+    /// plays, and there is no sign of anybody.
+    pub fn handle_hop(&mut self, powers: &Powers, noise: f32, is_echo_only: bool) {
+        if !is_echo_only {
+            return;
+        }
+        if powers.near < noise.max(1.0) * STANDS_OUT {
+            self.without_echo = self.without_echo.saturating_add(1);
+            if self.state == State::Unproven && self.measured == 0 && self.without_echo >= NO_ECHO_HOPS {
+                self.change(State::Proven);
+            }
+            return;
+        }
+        self.without_echo = 0;
+        self.measured = self.measured.saturating_add(1);
+        let weight = WEIGHT.max(1.0 / self.measured as f32);
+        self.before += weight * ((powers.near - noise).max(0.0) - self.before);
+        self.after += weight * ((powers.clean - noise).max(0.0) - self.after);
+        self.judge();
+    }
+
+    fn judge(&mut self) {
+        let erle_db = self.erle_db();
+        let is_good = erle_db >= self.limit_db + HYSTERESIS_DB;
+        match self.state {
+            State::Unproven if is_good && self.measured >= PROOF_HOPS => self.change(State::Proven),
+            State::Unproven if !is_good && self.measured >= FAILURE_HOPS => self.change(State::Failing),
+            State::Proven if erle_db < self.limit_db && self.measured >= GOOD_HOPS_MIN => self.change(State::Failing),
+            State::Failing if is_good && self.measured >= BAD_HOPS_MIN => self.change(State::Proven),
+            _ => {}
+        }
+    }
+
+    fn change(&mut self, state: State) {
+        self.state = state;
+        self.measured = 0;
+    }
+
+    /// Takes note that the alignment jumped: what was measured before says nothing of what comes.
+    pub fn handle_jump(&mut self) {
+        self.measured = 0;
+    }
+
+    /// The verdict.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The ERLE over the last half second of echo, dB, 0–60; 0 before anything was measured.
+    pub fn erle_db(&self) -> f32 {
+        if self.before <= 0.0 { 0.0 } else { (10.0 * (self.before / self.after.max(1e-6)).log10()).clamp(0.0, 60.0) }
+    }
+}
