@@ -30,6 +30,8 @@ enum Command {
     Devices(cli::devices::Args),
     /// What the running daemon did last: what came, what was sent, which deadline passed. No speech, no words in it
     Trace(cli::trace::Args),
+    /// The wake word: learns it from a few recordings, and shows how well it is heard
+    Wake(cli::wake::Args),
     /// Mints a short-lived token with the API key, for a device that is not to hold the key itself
     Token(cli::token::Args),
 }
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => cli::doctor::run(&args, &mut std::io::stdout()),
         Command::Devices(args) => cli::devices::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => cli::token::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
+        Command::Wake(args) => cli::wake::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => cli::trace::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|e| cli::exit::report(&e))

@@ -236,6 +236,7 @@ fn loudspeaker() -> (Vec<SpeakerFact>, usize, usize) {
         clock: Arc::new(Wall(Instant::now())),
         speak: Speak { volume_percent: 80, prebuffer_ms: 0, cues: Cues::On, ..Agent::default().speak },
         wake_ms: 30,
+        sounds: Default::default(),
         orders: taken,
         returns,
         facts,

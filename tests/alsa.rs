@@ -107,6 +107,7 @@ fn start_voice() -> Voice {
         clock: Arc::new(Wall(Instant::now())),
         speak: Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::On, ..Agent::default().speak },
         wake_ms: 0,
+        sounds: Default::default(),
         orders: taken,
         returns: back,
         facts,

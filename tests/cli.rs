@@ -251,7 +251,7 @@ fn what_the_service_refuses_ends_with_the_code_of_who_must_act() {
 #[test]
 fn without_network_and_without_devices_it_lives_says_so_and_ends_when_told() {
     let board = "description = \"x\"\ndriver = \"files\"\nfolder = \"lines\"\n[capture]\npcm = \"hw:CARD=Nowhere\"\n\
-        [playback]\npcm = \"hw:CARD=Nowhere\"\n[lines.talk]\ndirection = \"input\"\n";
+        [playback]\npcm = \"hw:CARD=Nowhere\"\n[lines.talk]\ndirection = \"input\"\n[lines.led]\ndirection = \"output\"\n";
     let folder = folder("nothing", &[("board.toml", board)]);
     let arguments = ["-v", "run", "--board", "board.toml", "--endpoint", HERE, "--events", "events.jsonl"];
     let mut run = Run::start(&folder, "run", &arguments, None);
@@ -260,8 +260,13 @@ fn without_network_and_without_devices_it_lives_says_so_and_ends_when_told() {
     run.says("PCM hw:CARD=Nowhere was not found: is it plugged in?");
     run.says("part=\"speaker\"");
     run.says("part=\"mic\"");
+    // The light says so, too, and is dark when nobody is there any more.
+    let led = || std::fs::read_to_string(folder.join("lines/led")).unwrap();
+    run.wait_for("a flash", |_| (led() == "1\n").then_some(()));
+    run.wait_for("its end", |_| (led() == "0\n").then_some(()));
     run.signal(libc::SIGTERM);
     assert_eq!(run.end().code(), Some(0), "{}", run.text());
+    assert_eq!(led(), "0\n");
     let text = run.text();
     assert!(!text.contains("panicked"), "{text}");
     assert_eq!(text.matches("WARN no connection").count(), 1, "the same news is told once:\n{text}");

@@ -16,4 +16,5 @@ pub mod sounds;
 pub mod state;
 pub mod token;
 pub mod trace;
+pub mod wake;
 pub mod watch;

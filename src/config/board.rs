@@ -3,17 +3,24 @@
 //! The types are here; `read.rs` holds the keys with their ranges and defaults. The profiles of `board/` are
 //! built into the program, so that `--board NAME` needs no files.
 
+pub mod light;
 mod pcm;
 pub mod read;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use light::{ColourOrder, Light, PixelChip, PixelLight, PwmLight};
+
 use super::problem::Problem;
 
 /// The button that a person talks with: an input.
 pub const TALK: &str = "talk";
-/// The light that says "I listen": an output that mynah drives itself.
+/// The button that makes replies louder: an input.
+pub const VOLUME_UP: &str = "volume_up";
+/// The button that makes them softer: an input.
+pub const VOLUME_DOWN: &str = "volume_down";
+/// The light that says what the device does, where it is a plain lamp: an output that mynah drives itself.
 pub const LED: &str = "led";
 /// The hardware's own switch for the microphone: an input. While it is active nothing that was heard is used.
 pub const MUTE: &str = "mute";
@@ -77,6 +84,8 @@ pub struct Board {
     pub driver: LineDriver,
     /// Lines by our name (`talk`, `lamp`).
     pub lines: BTreeMap<String, Line>,
+    /// The light by which the device shows what it does.
+    pub light: Option<Light>,
     /// The camera, as a fact about the board.
     pub camera: Option<Camera>,
 }

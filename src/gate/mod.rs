@@ -26,6 +26,7 @@ pub mod loudness;
 pub mod preroll;
 pub mod run;
 pub mod vad;
+pub mod wake;
 pub mod window;
 
 use std::time::Duration;

@@ -15,7 +15,7 @@ use rtrb::{Consumer, Producer, PushError};
 
 use super::Gate;
 use super::ears::Ears;
-use super::vad::WebRtc;
+use super::vad;
 use crate::audio::Hop;
 use crate::bell::Bell;
 use crate::config::agent::{Echo, Gestures, Listen};
@@ -81,7 +81,7 @@ struct Stopped;
 fn run(mut parts: Parts) {
     parts.bell.answer();
     let mut rooms = Rooms {
-        gate: Gate::new(&parts.listen, Box::new(WebRtc::new(parts.listen.vad_mode))).with_gestures(&parts.gestures),
+        gate: Gate::new(&parts.listen, vad::of(&parts.listen)).with_gestures(&parts.gestures),
         ears: Ears::new(&parts.echo),
     };
     while !parts.stop.load(Ordering::Relaxed) {

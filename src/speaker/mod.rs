@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::awake::Awake;
+use self::cue::sounds::Sounds;
 use self::cue::{Change, CuePlayer};
 use self::duck::Duck;
 use self::jitter::{Front, Jitter};
@@ -127,6 +128,13 @@ impl Speaker {
     #[must_use]
     pub fn with_wake_ms(mut self, wake_ms: u32) -> Speaker {
         self.awake.set_lead_ms(wake_ms);
+        self
+    }
+
+    /// The same with other sounds of the device than the built-in ones.
+    #[must_use]
+    pub fn with_sounds(mut self, sounds: Sounds) -> Speaker {
+        self.cues.set_sounds(sounds);
         self
     }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rtrb::{Consumer, Producer};
 
 use self::outlet::Outlet;
+use super::cue::sounds::Sounds;
 use super::{Device, Speaker};
 use crate::audio::Hop;
 use crate::audio::trouble::{Action, PcmTrouble, Recovery};
@@ -42,6 +43,8 @@ pub struct Parts {
     pub speak: Speak,
     /// Silence that a sound needs before it where the device stood, ms: the board's `wake_ms`.
     pub wake_ms: u32,
+    /// What the device's own sounds are.
+    pub sounds: Sounds,
     /// From the core.
     pub orders: Consumer<SpeakerOrder>,
     /// Spent buffers on their way back to the core, which frees them: this thread frees nothing.
@@ -83,8 +86,9 @@ struct Shell {
 }
 
 impl Shell {
-    fn new(parts: Parts) -> Shell {
-        let speaker = Speaker::new(&parts.speak).with_wake_ms(parts.wake_ms);
+    fn new(mut parts: Parts) -> Shell {
+        let sounds = std::mem::take(&mut parts.sounds);
+        let speaker = Speaker::new(&parts.speak).with_wake_ms(parts.wake_ms).with_sounds(sounds);
         Shell {
             speaker,
             recovery: Recovery::new(),

@@ -72,6 +72,7 @@ impl House for TestHouse {
             wake_ms: 0,
             driver: LineDriver::Sim,
             lines: [(TALK.into(), line(Direction::Input)), (LAMP.into(), line(Direction::Output))].into(),
+            light: None,
             camera: None,
         })
     }

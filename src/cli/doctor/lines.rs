@@ -4,15 +4,29 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::report::Check;
-use crate::config::board::{self, Direction, LineDriver};
+use crate::config::board::{self, Direction, Light, LineDriver};
 use crate::hw::{Board, LineTrouble};
 
 /// Programs of which one takes pictures with the ribbon camera.
 const RPICAM: [&str; 3] = ["rpicam-vid", "rpicam-still", "libcamera-still"];
 
-/// A check for each line of the profile. An output is made inactive for a moment, its state of rest.
+/// A check for each line of the profile, and for a light that is no line. An output is made inactive for a moment, its
+/// state of rest.
 pub fn lines(board: &dyn Board, profile: &board::Board) -> Vec<Check> {
-    profile.lines.iter().map(|(name, line)| line_check(board, profile, name, line)).collect()
+    let lines = profile.lines.iter().map(|(name, line)| line_check(board, profile, name, line));
+    lines.chain(light(board, profile)).collect()
+}
+
+fn light(board: &dyn Board, profile: &board::Board) -> Option<Check> {
+    let kind = match profile.light.as_ref()? {
+        Light::Line => return None, // its line is looked at with the others
+        Light::Pwm(_) => "an LED on a PWM channel",
+        Light::Pixels(_) => "LEDs on an SPI bus",
+    };
+    Some(match board.open_light() {
+        Ok(_) => Check::ok("light", kind),
+        Err(trouble) => Check::bad("light", figure(&trouble), format!("{trouble} ([light])")),
+    })
 }
 
 fn line_check(board: &dyn Board, profile: &board::Board, name: &str, line: &board::Line) -> Check {
@@ -46,7 +60,7 @@ fn figure(trouble: &LineTrouble) -> &'static str {
         LineTrouble::Missing { .. } => "not there",
         LineTrouble::Busy { .. } => "busy",
         LineTrouble::Denied { .. } => "no right",
-        LineTrouble::Other { .. } => "does not work",
+        LineTrouble::Light { .. } | LineTrouble::Other { .. } => "does not work",
     }
 }
 

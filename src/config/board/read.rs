@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::key::{AnyKey, Choice, Key, Kind, Need, Path, Text, Whole, one_line, wrong_type};
 use super::super::problem::{Problem, shown};
 use super::super::read::{Reader, Section, Sheet};
+use super::light::{LIGHT, light};
 use super::pcm::{pcm, wake_ms};
 use super::{Bias, Board, Camera, Direction, Line, LineDriver, Polarity, line_name};
 
@@ -104,8 +105,11 @@ const SOURCE: Key<Text> = Key {
 };
 
 /// The top of the file.
-pub const TOP: Sheet =
-    Sheet { name: "", keys: &[&DESCRIPTION, &DRIVER, &FOLDER], tables: &["capture", "playback", "lines", "camera"] };
+pub const TOP: Sheet = Sheet {
+    name: "",
+    keys: &[&DESCRIPTION, &DRIVER, &FOLDER],
+    tables: &["capture", "playback", "lines", "light", "camera"],
+};
 /// `[lines.NAME]`.
 pub const LINES: Sheet =
     Sheet { name: "lines", keys: &[&DIRECTION, &LINE, &POLARITY, &BIAS, &DEBOUNCE_MS], tables: &[] };
@@ -113,7 +117,7 @@ pub const LINES: Sheet =
 pub const CAMERA: Sheet = Sheet { name: "camera", keys: &[&SOURCE], tables: &[] };
 
 /// All sheets of a board profile.
-pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &CAMERA];
+pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &LIGHT, &CAMERA];
 
 /// All keys with their sections, for those who print the table.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static dyn AnyKey)> {
@@ -127,13 +131,15 @@ pub(super) fn parse(text: &str, file: &str, name: &str) -> Result<Board, Vec<Pro
     let driver = driver(&mut reader, &top);
     let capture = reader.inner(&top, CAPTURE.name, &CAPTURE);
     let playback = reader.inner(&top, PLAYBACK.name, &PLAYBACK);
+    let lines = lines(&mut reader, &top, &driver);
     let board = Board {
         name: name.to_string(),
         description: reader.get(&top, &DESCRIPTION),
         capture: pcm(&mut reader, &capture, &CAPTURE),
         playback: pcm(&mut reader, &playback, &PLAYBACK),
         wake_ms: wake_ms(&mut reader, &playback),
-        lines: lines(&mut reader, &top, &driver),
+        light: light(&mut reader, &top, &driver, &lines),
+        lines,
         camera: camera(&mut reader, &top),
         driver,
     };

@@ -57,6 +57,7 @@ impl Bench {
                 ..Agent::default().speak
             },
             wake_ms: 0,
+            sounds: Default::default(),
             orders: orders_out,
             returns,
             facts: facts_in,
