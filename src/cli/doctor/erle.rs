@@ -77,7 +77,7 @@ mod tests {
         assert!(matches!(found, Cancelled::By(db, Duplex::Full) if db > 15.0), "{found:?}");
         let stranger: Vec<i16> = far.iter().rev().map(|frame| frame / 8).collect();
         let found = measure(&stranger, far, 1000, 40.0, &echo);
-        assert!(!matches!(found, Cancelled::By(db, _) if db > 10.0), "{found:?}");
+        assert!(!matches!(found, Cancelled::By(_, Duplex::Full)), "{found:?}");
         let soft: Vec<i16> = (0..far.len() as i64).map(noise).collect();
         assert_eq!(measure(&soft, far, 0, 40.0, &echo), Cancelled::TooSoft);
         assert_eq!(measure(&near, far, 1000, 40.0, &Echo { canceller: Canceller::Off, ..echo }), Cancelled::Never);
