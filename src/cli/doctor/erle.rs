@@ -11,6 +11,9 @@ use crate::units::Time;
 /// The first hop's time: there is something before it to be early by.
 const BEGAN: Time = Time::from_ms(1000);
 
+/// The far-end copy is given so much before the microphone's hop: the ears read it a little ahead (`align.rs`).
+const AHEAD_HOPS: usize = 3;
+
 /// What the ears found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cancelled {
@@ -32,13 +35,16 @@ pub fn measure(near: &[i16], far: &[i16], shift: i64, delay_ms: f64, echo: &Echo
     }
     let mut ears = Ears::new(echo);
     let delay_frames = shift - (delay_ms * 16.0).round() as i64;
+    let at = |number: usize| BEGAN + Duration::from_millis(number as u64 * u64::from(HOP_MS));
+    let played = |number: usize| {
+        let first = (number * HOP_FRAMES) as i64 - delay_frames;
+        Hop { at: at(number), frames: std::array::from_fn(|n| frame_at(far, first + n as i64)) }
+    };
+    (0..AHEAD_HOPS).for_each(|number| ears.handle_far(&played(number)));
     let mut room = None;
     for (number, frames) in near.chunks_exact(HOP_FRAMES).enumerate() {
-        let at = BEGAN + Duration::from_millis(number as u64 * u64::from(HOP_MS));
-        let first = (number * HOP_FRAMES) as i64 - delay_frames;
-        let played: [i16; HOP_FRAMES] = std::array::from_fn(|n| frame_at(far, first + n as i64));
-        ears.handle_far(&Hop { at, frames: played });
-        let mut heard = Hop { at, frames: [0; HOP_FRAMES] };
+        ears.handle_far(&played(number + AHEAD_HOPS));
+        let mut heard = Hop { at: at(number), frames: [0; HOP_FRAMES] };
         heard.frames.copy_from_slice(frames);
         room = Some(ears.hear(&heard, false).room);
     }
@@ -71,7 +77,7 @@ mod tests {
         assert!(matches!(found, Cancelled::By(db, Duplex::Full) if db > 15.0), "{found:?}");
         let stranger: Vec<i16> = far.iter().rev().map(|frame| frame / 8).collect();
         let found = measure(&stranger, far, 1000, 40.0, &echo);
-        assert!(!matches!(found, Cancelled::By(db, _) if db > 10.0), "{found:?}");
+        assert!(!matches!(found, Cancelled::By(_, Duplex::Full)), "{found:?}");
         let soft: Vec<i16> = (0..far.len() as i64).map(noise).collect();
         assert_eq!(measure(&soft, far, 0, 40.0, &echo), Cancelled::TooSoft);
         assert_eq!(measure(&near, far, 1000, 40.0, &Echo { canceller: Canceller::Off, ..echo }), Cancelled::Never);
