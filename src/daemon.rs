@@ -7,6 +7,7 @@ mod keeper;
 mod knobs;
 mod light;
 mod sounds;
+mod wake;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -228,6 +229,7 @@ impl Daemon {
             echo: options.agent.echo.clone(),
             hops,
             far,
+            wake: wake::detector(&options.agent, reporter(options, wake::PART)),
             edges,
             notes,
             events: gate_events,
@@ -433,7 +435,8 @@ impl Progress {
 
 /// The names of a configuration that a dump may show: they are the owner's own.
 pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
-    let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds"].map(String::from);
+    let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds", wake::PART];
+    let parts = parts.map(String::from);
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
     parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
 }

@@ -71,6 +71,7 @@ pub struct Gate {
     evidence_hops: u64,
     turn_max_hops: u64,
     vad: Box<dyn Vad>,
+    is_voiced: bool,
     loudness: Loudness,
     noise: NoiseFloor,
     preroll: Preroll,
@@ -126,6 +127,7 @@ impl Gate {
             evidence_hops,
             turn_max_hops: u64::from(listen.turn_max_s) * 1000 / u64::from(HOP_MS),
             vad,
+            is_voiced: false,
             loudness: Loudness::new(listen.silence_db),
             noise: NoiseFloor::new(),
             preroll: Preroll::new(ring_hops),
@@ -167,6 +169,7 @@ impl Gate {
         self.handle_time(hop.at);
         self.hop_at = self.hop_at.max(hop.at);
         let voiced = self.vad.is_voiced(&hop.frames);
+        self.is_voiced = voiced;
         let loud = self.loudness.is_loud(hop);
         self.preroll.push(Kept { hop: *hop, voiced, loud });
         self.watch_echo();
@@ -318,6 +321,11 @@ impl Gate {
     /// What follows from what was handled; nothing when all is said.
     pub fn poll_output(&mut self) -> Option<GateEvent> {
         self.window.poll_output()
+    }
+
+    /// Whether the newest hop sounded like a voice.
+    pub fn is_voiced(&self) -> bool {
+        self.is_voiced
     }
 
     /// Whether a window is open.

@@ -14,8 +14,9 @@ use std::time::Duration;
 use rtrb::{Consumer, Producer, PushError};
 
 use super::Gate;
-use super::ears::Ears;
+use super::ears::{Ears, Heard};
 use super::vad;
+use super::wake::WakeDetector;
 use crate::audio::Hop;
 use crate::bell::Bell;
 use crate::config::agent::{Echo, Gestures, Listen};
@@ -54,6 +55,8 @@ pub struct Parts {
     /// The far-end copy, from the speaker; taken as it comes. Make the ring twice as large as
     /// [`FAR_RING_HOPS`](crate::flow::FAR_RING_HOPS).
     pub far: Consumer<Hop>,
+    /// Looks for the wake word, where there is one to look for.
+    pub wake: Option<Box<dyn WakeDetector + Send>>,
     /// From the button.
     pub edges: Consumer<Edge>,
     /// From the core.
@@ -124,6 +127,9 @@ impl Parts {
     fn hear(&mut self, ears: &mut Ears, gate: &mut Gate, until: Option<Time>) -> Result<(), Stopped> {
         while let Ok(far) = self.far.pop() {
             ears.handle_far(&far);
+            if let Some(wake) = &mut self.wake {
+                wake.hear_far(&far.frames);
+            }
         }
         while let Ok(hop) = self.hops.peek() {
             let is_to_wait = match until {
@@ -133,11 +139,23 @@ impl Parts {
             if is_to_wait {
                 break;
             }
-            gate.handle_heard(&ears.hear(hop, gate.is_open()));
+            let heard = ears.hear(hop, gate.is_open());
             let _ = self.hops.pop();
+            gate.handle_heard(&heard);
+            self.watch_word(gate, &heard);
             self.deliver(gate)?;
         }
         Ok(())
+    }
+
+    /// Looks for the wake word in what the gate has just taken. Every hop is looked at, so that a word is whole; only
+    /// where the word would open anything it is compared.
+    fn watch_word(&mut self, gate: &mut Gate, heard: &Heard) {
+        let Some(wake) = &mut self.wake else { return };
+        let voiced = gate.is_voiced() && gate.wants_wake_word();
+        if wake.hear(&heard.hop.frames, voiced, heard.room.is_far) {
+            gate.handle_woken();
+        }
     }
 
     /// Discards the oldest hops beyond what may wait.

@@ -167,11 +167,20 @@ fn report(args: &Args, model: &Model, recordings: &[Vec<i16>], out: &mut dyn Wri
         nearest = nearest.min(tester.best().unwrap_or(f32::INFINITY));
     }
     writeln!(out, "{}: {} sayings, {:.2} s", args.out.display(), recordings.len(), model.rows() as f64 / 100.0)?;
-    writeln!(out, "distance between your sayings: {:.1}; heard up to score {:.2} ({percent} %)", model.own(), threshold(percent))?;
+    writeln!(
+        out,
+        "distance between your sayings: {:.1}; heard up to score {:.2} ({percent} %)",
+        model.own(),
+        threshold(percent)
+    )?;
     writeln!(out, "self-test: {heard} of {} recordings heard again", recordings.len())?;
     let nearest = if nearest.is_finite() { format!("{nearest:.2}") } else { "far away".to_string() };
     writeln!(out, "self-test: {wrong} false in {seconds:.0} s of other speech (nearest score {nearest})")?;
-    writeln!(out, "In the agent file: [listen] mode = \"wake_word\" and [wake] word_file = \"{}\"", args.out.display())?;
+    writeln!(
+        out,
+        "In the agent file: [listen] mode = \"wake_word\" and [wake] word_file = \"{}\"",
+        args.out.display()
+    )?;
     Ok(())
 }
 

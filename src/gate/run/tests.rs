@@ -47,6 +47,7 @@ fn ends() -> Ends {
         echo: Agent::default().echo,
         hops: hops_out,
         far: far_out,
+        wake: None,
         edges: edges_out,
         notes,
         events: events_in,

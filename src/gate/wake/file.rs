@@ -60,7 +60,8 @@ struct Marked {
 /// The model as text.
 pub fn write(model: &Model) -> String {
     let bytes: Vec<Vec<u8>> = model.sayings().iter().map(|saying| to_bytes(&saying.takes().concat())).collect();
-    let saying = bytes.iter().map(|bytes| Written { rows: bytes.len() / ROW_BYTES / TAKES, data: STANDARD.encode(bytes) });
+    let saying =
+        bytes.iter().map(|bytes| Written { rows: bytes.len() / ROW_BYTES / TAKES, data: STANDARD.encode(bytes) });
     let sheet = Sheet { version: VERSION, checksum: checksum(&bytes), saying: saying.collect() };
     // Numbers and plain text always make TOML.
     let text = toml::to_string(&sheet).unwrap_or_default();
@@ -158,7 +159,10 @@ mod tests {
             (good[..second].into(), "is damaged"),
             (good.replace("rows = ", "rows = 9"), "is damaged"),
             ("#".repeat(FILE_BYTES_MAX + 1), "larger than any"),
-            (format!("version = 1\nchecksum = \"{}\"\nsaying = []\n", checksum(&[])), "3 to 8 sayings, and these are 0"),
+            (
+                format!("version = 1\nchecksum = \"{}\"\nsaying = []\n", checksum(&[])),
+                "3 to 8 sayings, and these are 0",
+            ),
         ] {
             let why = read(&text).unwrap_err().to_string();
             assert!(why.contains(expected), "{why}");
