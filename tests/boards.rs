@@ -84,17 +84,17 @@ fn every_board_with_a_free_lamp_has_a_light() {
     }
 }
 
-/// The examples of board/README.md work as they stand.
+/// The examples of board/README.md work as they stand, those of lights as is said there.
 #[test]
-fn the_documents_examples_of_lights_are_valid() {
+fn the_documents_examples_are_valid() {
     let readme = file_of("board/README.md");
     let examples: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let lights: Vec<Light> = examples
         .iter()
-        .map(|example| {
+        .filter_map(|example| {
             let text = format!("description = \"x\"\n[capture]\npcm = \"x\"\n[playback]\npcm = \"x\"\n{example}");
             let board = board::parse(&text, "board/README.md", "x").unwrap_or_else(|problems| panic!("{problems:#?}"));
-            board.light.expect("a light")
+            board.light // that of the mute line has none
         })
         .collect();
     assert!(matches!(&lights[..], [Light::Pwm(_), Light::Pixels(_)]), "{lights:?}");
