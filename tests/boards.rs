@@ -84,7 +84,7 @@ fn every_board_with_a_free_lamp_has_a_light() {
     }
 }
 
-/// The examples of board/README.md work as they stand.
+/// The examples of board/README.md work as they stand, those of lights as is said there.
 #[test]
 fn the_documents_examples_are_valid() {
     let readme = file_of("board/README.md");

@@ -27,14 +27,14 @@ pub fn service(agent: &Agent) -> Vec<Check> {
             return checks;
         }
     };
-    let host = address.host.clone();
+    let (host, is_tls) = (address.host.clone(), address.is_tls);
     let found = load::extra_ca(agent).and_then(|extra_ca_pem| {
         let setup = setup(agent, &Variant::default(), Begin::Fresh);
         let setup_timeout = Duration::from_millis(agent.limits.setup_timeout_ms.into());
         Ok(probe::probe(Wanted { endpoint: address, access, extra_ca_pem, setup, setup_timeout })?)
     });
     match found {
-        Ok(found) => checks.extend(way(found, &host, agent)),
+        Ok(found) => checks.extend(way(found, &host, is_tls, agent)),
         Err(why) => checks.push(Check::bad("service", "cannot be asked", why.to_string())),
     }
     checks
@@ -72,7 +72,7 @@ fn key(agent: &Agent) -> (Check, Option<Access>) {
     }
 }
 
-fn way(found: Found, host: &str, agent: &Agent) -> Vec<Check> {
+fn way(found: Found, host: &str, is_tls: bool, agent: &Agent) -> Vec<Check> {
     let mut checks = Vec::new();
     checks.push(match found.name {
         Ok((count, took)) => {
@@ -83,8 +83,11 @@ fn way(found: Found, host: &str, agent: &Agent) -> Vec<Check> {
     });
     if let Some(reached) = found.reached {
         checks.push(match reached {
-            Ok(took) => Check::ok("connection", format!("TCP and TLS in {} ms", took.as_millis()))
-                .with("connection_ms", took.as_secs_f64() * 1000.0),
+            Ok(took) => {
+                let what = if is_tls { "TCP and TLS" } else { "TCP" };
+                let took_ms = took.as_secs_f64() * 1000.0;
+                Check::ok("connection", format!("{what} in {took_ms:.1} ms")).with("connection_ms", took_ms)
+            }
             Err(closing) => Check::bad("connection", "none", closing.to_string()),
         });
     }
