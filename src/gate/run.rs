@@ -15,7 +15,7 @@ use rtrb::{Consumer, Producer, PushError};
 
 use super::Gate;
 use super::ears::Ears;
-use super::vad::WebRtc;
+use super::vad;
 use crate::audio::Hop;
 use crate::bell::Bell;
 use crate::config::agent::{Echo, Listen};
@@ -78,10 +78,7 @@ struct Stopped;
 
 fn run(mut parts: Parts) {
     parts.bell.answer();
-    let mut rooms = Rooms {
-        gate: Gate::new(&parts.listen, Box::new(WebRtc::new(parts.listen.vad_mode))),
-        ears: Ears::new(&parts.echo),
-    };
+    let mut rooms = Rooms { gate: Gate::new(&parts.listen, vad::of(&parts.listen)), ears: Ears::new(&parts.echo) };
     while !parts.stop.load(Ordering::Relaxed) {
         parts.progress.fetch_add(1, Ordering::Relaxed);
         if parts.work(&mut rooms).is_err() {

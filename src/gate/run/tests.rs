@@ -30,7 +30,7 @@ struct Ends {
 }
 
 fn rooms(parts: &Parts) -> Rooms {
-    Rooms { ears: Ears::new(&parts.echo), gate: Gate::new(&parts.listen, Box::new(WebRtc::new(2))) }
+    Rooms { ears: Ears::new(&parts.echo), gate: Gate::new(&parts.listen, Box::new(vad::WebRtc::new(2))) }
 }
 
 fn ends() -> Ends {
