@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use self::button::{Button, Ending, Told};
 use self::door::Door;
+use self::ears::bargein::{BargeIn, REACH_HOPS, Verdict};
 use self::ears::{Heard, Room};
 use self::endpoint::Endpoint;
 use self::loudness::{Loudness, NoiseFloor};
@@ -41,7 +42,7 @@ use self::vad::Vad;
 use self::window::Window;
 use crate::audio::{HOP_MS, Hop};
 use crate::config::agent::{Gestures, Listen, ListenMode, VoiceBargeIn};
-use crate::flow::{CloseCause, DropCause, GateEvent, GateNote, Gesture, OpenCause};
+use crate::flow::{CloseCause, DropCause, Duplex, GateEvent, GateNote, Gesture, OpenCause};
 use crate::hw::Edge;
 use crate::units::Time;
 
@@ -62,10 +63,21 @@ const WORD_HOPS: u32 = 3;
 /// Echo that ended so few hops before the first evidence may have hidden the beginning of the speech.
 const ECHO_HIDES_HOPS: u64 = 10;
 
+/// How much of a hop is to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    /// All of it.
+    Clear,
+    /// The loudspeaker is in it, and the ears tell what is not the loudspeaker.
+    Over,
+    /// Nothing: it may be the loudspeaker.
+    Deaf,
+}
+
 /// The gate.
 pub struct Gate {
     mode: ListenMode,
-    ignores_echo: bool,
+    voice_barge_in: VoiceBargeIn,
     echo_tail: Duration,
     preroll_hops: u64,
     evidence_hops: u64,
@@ -100,6 +112,11 @@ pub struct Gate {
     echo_until: Time,
     /// What the ears know of the newest hop.
     room: Room,
+    barge_in: BargeIn,
+    /// Whether the ears had anything of the loudspeaker since it became audible.
+    far_came: bool,
+    /// What the core was told last of the canceller.
+    told_duplex: Option<Duplex>,
     /// The first hop that is surely not the loudspeaker's.
     echo_free: HopNumber,
 }
@@ -113,6 +130,7 @@ impl Gate {
         // Pre-roll, before what must be looked at to find that somebody speaks (twice the onset, because it
         // leaks), or before the echo that hid it.
         let looked_at = evidence_hops.max(2 * hops(listen.onset_ms)).max(hops(listen.echo_tail_ms) + 2 * LOUD_AMONG);
+        let looked_at = looked_at.max(u64::from(REACH_HOPS));
         let ring_hops = (preroll_hops + looked_at) as usize + 1;
         let follow_up = match listen.mode {
             ListenMode::HandsFree => Duration::ZERO, // a voice may always
@@ -121,7 +139,7 @@ impl Gate {
         let echo_tail = Duration::from_millis(u64::from(listen.echo_tail_ms));
         Gate {
             mode: listen.mode,
-            ignores_echo: listen.voice_barge_in != VoiceBargeIn::On,
+            voice_barge_in: listen.voice_barge_in,
             echo_tail,
             preroll_hops,
             evidence_hops,
@@ -147,6 +165,9 @@ impl Gate {
             speaker_audible: false,
             echo_until: Time::ZERO,
             room: Room::SILENT,
+            barge_in: BargeIn::default(),
+            far_came: false,
+            told_duplex: None,
             echo_free: 0,
         }
     }
@@ -160,6 +181,11 @@ impl Gate {
     /// Takes the next hop from the ears.
     pub fn handle_heard(&mut self, heard: &Heard) {
         self.room = heard.room;
+        self.far_came |= self.room.is_far;
+        if let Some(duplex) = self.room.duplex.filter(|_| self.told_duplex != self.room.duplex) {
+            self.told_duplex = Some(duplex);
+            self.window.say(GateEvent::Echo { duplex, erle_db: self.room.erle_db });
+        }
         self.handle_hop(&heard.hop);
     }
 
@@ -171,11 +197,14 @@ impl Gate {
         let voiced = self.vad.is_voiced(&hop.frames);
         self.is_voiced = voiced;
         let loud = self.loudness.is_loud(hop);
-        self.preroll.push(Kept { hop: *hop, voiced, loud });
-        self.watch_echo();
+        let hearing = self.hearing();
+        // What the loudspeaker accounts for is no evidence, neither for a voice nor for the button.
+        let counts = hearing != Hearing::Over || self.room.is_near;
+        self.preroll.push(Kept { hop: *hop, voiced: voiced && counts, loud: loud && counts });
+        self.watch_echo(hearing);
         let stands_out = self.noise.handle_hop(hop);
-        self.watch_voice(voiced && loud && stands_out);
-        self.watch_press(voiced);
+        self.watch_voice(hearing, voiced, voiced && loud && stands_out && counts);
+        self.watch_press(voiced && counts);
         if self.window.cause().is_some() {
             self.window.send(hop);
             self.preroll.forget();
@@ -217,7 +246,7 @@ impl Gate {
         self.press_was_spoken_in = false;
         self.press_voiced = 0;
         if self.window.cause().is_none() {
-            self.watch_echo();
+            self.watch_echo(self.hearing());
             self.open_for_button();
         }
     }
@@ -240,6 +269,7 @@ impl Gate {
                     self.echo_until = self.now + self.echo_tail;
                 }
                 self.speaker_audible = audible;
+                self.far_came &= audible;
             }
             GateNote::Mute(is_muted) => self.mute(is_muted),
             GateNote::FollowUp(true)
@@ -333,27 +363,64 @@ impl Gate {
         self.window.cause().is_some()
     }
 
-    /// Notes whether the newest hop may be the loudspeaker's echo.
+    /// How much of the newest hop is to be believed.
     ///
     /// A press silences the reply, so what comes after that is counted as the user's even where the core
     /// never says that the loudspeaker is silent.
-    fn watch_echo(&mut self) {
-        let pressed_long_ago =
-            self.button.is_engaged() && self.now >= self.button.pressed_at() + REPLY_STOPS_WITHIN + self.echo_tail;
-        let echoes = self.speaker_audible || self.now < self.echo_until;
-        if self.ignores_echo && echoes && !pressed_long_ago {
+    fn hearing(&self) -> Hearing {
+        let is_full = self.room.duplex == Some(Duplex::Full);
+        match self.voice_barge_in {
+            VoiceBargeIn::On => Hearing::Clear,
+            VoiceBargeIn::Auto if is_full && self.room.is_far => Hearing::Over,
+            // Of a reply that is said to play the far-end copy comes before its echo, or there is none.
+            VoiceBargeIn::Auto if is_full && (self.far_came || !self.speaker_audible) => Hearing::Clear,
+            VoiceBargeIn::Auto | VoiceBargeIn::Off => {
+                let stops_at = self.button.pressed_at() + REPLY_STOPS_WITHIN + self.echo_tail;
+                let is_told = self.speaker_audible || self.now < self.echo_until;
+                let is_silenced = self.button.is_engaged() && self.now >= stops_at;
+                if self.room.is_far || (is_told && !is_silenced) { Hearing::Deaf } else { Hearing::Clear }
+            }
+        }
+    }
+
+    /// Notes whether the newest hop may be the loudspeaker's echo.
+    fn watch_echo(&mut self, hearing: Hearing) {
+        if hearing == Hearing::Deaf {
             self.echo_free = self.preroll.next();
         }
     }
 
     /// Tells the endpoint of the newest hop; in an open window even if a sound of the device's own is in it.
-    fn watch_voice(&mut self, speech: bool) {
-        if self.window.cause().is_none() && self.echo_free == self.preroll.next() && !self.awaits_silence {
-            self.endpoint.reset();
-        } else {
+    fn watch_voice(&mut self, hearing: Hearing, voiced: bool, speech: bool) {
+        if self.window.cause().is_some() || self.awaits_silence {
             self.endpoint.handle_hop(speech);
+        } else {
+            match hearing {
+                Hearing::Clear => self.endpoint.handle_hop(speech),
+                Hearing::Over | Hearing::Deaf => self.endpoint.reset(),
+            }
+            self.watch_barge_in(hearing, voiced);
         }
         self.awaits_silence &= self.endpoint.is_speaking();
+    }
+
+    /// Looks for a voice over the loudspeaker, where a voice may open the gate at all.
+    fn watch_barge_in(&mut self, hearing: Hearing, voiced: bool) {
+        if hearing != Hearing::Over || !self.may_voice_open() {
+            return self.end_suspicion();
+        }
+        match self.barge_in.handle_hop(self.room.is_near, voiced) {
+            Verdict::Nothing => {}
+            Verdict::Suspected => self.window.say(GateEvent::Suspect(true)),
+            Verdict::Cleared => self.window.say(GateEvent::Suspect(false)),
+            Verdict::Cut(age) => self.endpoint.open(age),
+        }
+    }
+
+    fn end_suspicion(&mut self) {
+        if self.barge_in.reset() {
+            self.window.say(GateEvent::Suspect(false));
+        }
     }
 
     /// Notes whether a word was said in the present press; loudness alone is no word, nor is the device's own sound.
@@ -388,10 +455,13 @@ impl Gate {
         self.open(OpenCause::Button, from);
     }
 
+    /// Whether a voice alone may open a window now.
+    fn may_voice_open(&self) -> bool {
+        !self.is_muted && !self.awaits_silence && (self.mode == ListenMode::HandsFree || self.door.is_open())
+    }
+
     fn open_for_voice(&mut self) {
-        let may_open =
-            !self.is_muted && !self.awaits_silence && (self.mode == ListenMode::HandsFree || self.door.is_open());
-        if !may_open || !self.endpoint.is_speaking_now() {
+        if !self.may_voice_open() || !self.endpoint.is_speaking_now() {
             return;
         }
         self.shut_door();
@@ -401,6 +471,7 @@ impl Gate {
 
     /// Opens a window that begins with the hop `from`, or with the oldest that is left.
     fn open(&mut self, cause: OpenCause, from: HopNumber) {
+        self.barge_in.reset(); // a window settles it
         self.window.open(cause);
         for (_, kept) in self.preroll.since(from) {
             self.window.send(&kept.hop);
@@ -463,6 +534,7 @@ impl Gate {
     }
 
     fn lose_mic(&mut self) {
+        self.end_suspicion();
         self.preroll.forget();
         self.endpoint.reset();
         let was_open = self.window.cause().is_some();

@@ -3,6 +3,8 @@
 
 use proptest::prelude::*;
 
+mod echo;
+
 use super::vad::{Scripted, VOICED_FROM};
 use super::*;
 use crate::audio::{HOP_FRAMES, Speech};
@@ -40,11 +42,12 @@ fn style(button: ButtonStyle) -> Listen {
 /// Where a hop's number hides: three small samples that change neither voice nor loudness.
 const NUMBER_AT: usize = 100;
 
-/// `.` silence, `v` voice, `l` loud but no voice (a knock), `q` voice too quiet to be loud.
+/// `.` silence, `v` voice, `l` loud but no voice (a knock), `q` voice too quiet to be loud; while the loudspeaker is in
+/// it `e` what it left, which sounds like a voice, `n` a voice over it, `k` a knock over it.
 fn hop(kind: char, number: u64, at: Time) -> Hop {
     let mut frames = [0i16; HOP_FRAMES];
-    if matches!(kind, 'v' | 'l') {
-        let first = if kind == 'v' { VOICED_FROM } else { -VOICED_FROM };
+    if "vlenk".contains(kind) {
+        let first = if "ven".contains(kind) { VOICED_FROM } else { -VOICED_FROM };
         frames = std::array::from_fn(|i| if i % 2 == 0 { first } else { -first });
     } else if kind == 'q' {
         frames[0] = VOICED_FROM;
@@ -66,11 +69,14 @@ struct Story {
     at: Time,
     hops: u64,
     said: Vec<GateEvent>,
+    /// What the ears know of a hop in which the loudspeaker is not.
+    room: Room,
 }
 
 impl Story {
     fn new(listen: &Listen) -> Story {
-        Story { gate: Gate::new(listen, Box::new(Scripted)), at: Time::ZERO, hops: 0, said: Vec::new() }
+        let gate = Gate::new(listen, Box::new(Scripted));
+        Story { gate, at: Time::ZERO, hops: 0, said: Vec::new(), room: Room::SILENT }
     }
 
     fn with(listen: &Listen, gestures: &Gestures) -> Story {
@@ -80,12 +86,14 @@ impl Story {
 
     /// Tells words: a kind of hop and how many (`v30`), `+` and `-` edges, `S` and `s` loudspeaker audible
     /// and silent, `X` abort, `L3` three hops lost, `T1500` 1500 ms without a hop, `M` and `m` muted and not, `F` and
-    /// `f` a reply heard to its end and another begun, `W` the wake word.
+    /// `f` a reply heard to its end and another begun, `W` the wake word, `D` and `d` the ears say full and half duplex.
     fn tell(&mut self, words: &str) {
         for word in words.split_whitespace() {
             let count = || word[1..].parse().unwrap();
             match word.chars().next().unwrap() {
-                kind @ ('.' | 'v' | 'l' | 'q') => (0..count()).for_each(|_| self.hear(kind)),
+                kind @ ('.' | 'v' | 'l' | 'q' | 'e' | 'n' | 'k') => (0..count()).for_each(|_| self.hear(kind)),
+                'D' => self.room.duplex = Some(Duplex::Full),
+                'd' => self.room.duplex = Some(Duplex::Half),
                 '+' => self.gate.handle_edge(Edge { at: self.at, active: true }),
                 '-' => self.gate.handle_edge(Edge { at: self.at, active: false }),
                 'S' => self.gate.handle_note(GateNote::SpeakerAudible(true)),
@@ -109,7 +117,8 @@ impl Story {
 
     fn hear(&mut self, kind: char) {
         self.at += Duration::from_millis(u64::from(HOP_MS));
-        self.gate.handle_hop(&hop(kind, self.hops, self.at));
+        let room = Room { is_far: "enk".contains(kind), is_near: "nk".contains(kind), ..self.room };
+        self.gate.handle_heard(&Heard { hop: hop(kind, self.hops, self.at), room });
         self.hops += 1;
         self.listen();
     }
