@@ -1,10 +1,24 @@
 #!/bin/sh
 # Measures the figures of the line on the virtual card and prints one table: sh benches/run.sh [--quick] [--help]
+# `--only acoustics` runs the bench of the ears instead, which needs no card: see acoustics/run.sh.
 #
 # Builds the card's plugin, the release binary if it is missing or older than its sources (MYNAH=FILE names another)
 # and the bench. Needs libasound2-dev, python3, openssl, gcc and cargo. Other work on the machine spoils the figures.
 set -eu
 cd "$(dirname "$0")/.."
+case " $* " in
+*" --only acoustics "*)
+    # All options but that one are its own.
+    for option; do
+        shift
+        case $option in
+        --only | acoustics) ;;
+        *) set -- "$@" "$option" ;;
+        esac
+    done
+    exec sh benches/acoustics/run.sh "$@"
+    ;;
+esac
 mynah=${MYNAH:-target/release/mynah}
 case " $* " in
 *" --self-test "*) ;;

@@ -1,0 +1,119 @@
+//! The bench of ears: voice detectors compared, echo and barge-in in simulated rooms. `sh benches/acoustics/run.sh`
+//! makes the speech it needs and runs it.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the tables are what it is for")]
+
+mod compare;
+mod corpus;
+mod plot;
+mod room;
+mod rooms;
+mod scene;
+mod signal;
+mod tally;
+mod vads;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+
+use compare::Extent;
+use mynah::config::agent::Agent;
+use rooms::Margin;
+use scene::Voices;
+
+/// The long form: the figures that are published, held to the aims themselves.
+const LONG: rooms::Extent = rooms::Extent {
+    echo_s: 60,
+    quiet_s: 450,
+    barge_in_s: 600,
+    margin: Margin { erle_db: 0.0, in_time_percent: 0.0, self_cuts: 0, syllables: 0, cost: 1.0 },
+};
+
+/// The short form, for CI.
+const SHORT: rooms::Extent = rooms::Extent {
+    echo_s: 20,
+    quiet_s: 60,
+    barge_in_s: 60,
+    margin: Margin { erle_db: 3.0, in_time_percent: 10.0, self_cuts: 0, syllables: 1, cost: 2.0 },
+};
+
+const HELP: &str = "sh benches/acoustics/run.sh [OPTION ...]
+  --quick          a minute instead of a quarter of an hour
+  --only PART      vads or rooms
+  --scene NAME     only the rooms of that name, with each barge-in and each window that nobody asked for
+  --out FOLDER     where tables and plots go (target/acoustics/out)
+";
+
+struct Arguments {
+    corpus: PathBuf,
+    out: PathBuf,
+    quick: bool,
+    only: Option<String>,
+    scene: Option<String>,
+}
+
+fn arguments() -> Result<Option<Arguments>> {
+    let out = PathBuf::from("target/acoustics/out");
+    let mut parsed = Arguments { corpus: PathBuf::new(), out, quick: false, only: None, scene: None };
+    let mut list = std::env::args().skip(1);
+    while let Some(argument) = list.next() {
+        let mut value = || list.next().with_context(|| format!("{argument} needs a value\n{HELP}"));
+        match argument.as_str() {
+            "--bench" => {}
+            "--corpus" => parsed.corpus = value()?.into(),
+            "--out" => parsed.out = value()?.into(),
+            "--only" => parsed.only = Some(value()?),
+            "--scene" => parsed.scene = Some(value()?),
+            "--quick" => parsed.quick = true,
+            _ => bail!("{argument} is unknown\n{HELP}"),
+        }
+    }
+    // `cargo test --benches` starts benches without a corpus: nothing to do then.
+    Ok((!parsed.corpus.as_os_str().is_empty()).then_some(parsed))
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("acoustics: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Answers whether all aims are met.
+fn run() -> Result<bool> {
+    let Some(arguments) = arguments()? else {
+        println!("the bench needs speech: sh benches/acoustics/run.sh");
+        return Ok(true);
+    };
+    fs::create_dir_all(&arguments.out)?;
+    let wanted = |part: &str| arguments.only.as_deref().is_none_or(|only| only == part);
+    let user = corpus::load(&arguments.corpus, "user")?;
+    let crowd = corpus::load(&arguments.corpus, "crowd")?;
+    let reply = corpus::load(&arguments.corpus, "reply")?;
+    let voices = Voices { user: &user, reply: &reply, crowd: &crowd };
+    let kind = Agent::default().listen.vad;
+    if wanted("vads") && arguments.scene.is_none() {
+        let extent = if arguments.quick {
+            Extent { utterances: 20, minutes: 1 }
+        } else {
+            Extent { utterances: usize::MAX, minutes: 20 }
+        };
+        let residuals = rooms::residuals(voices, kind, extent.minutes as u64 * 60);
+        let text = compare::compare(&user, &crowd, residuals, &extent);
+        fs::write(arguments.out.join("vads.md"), &text)?;
+        println!("{text}");
+    }
+    if !wanted("rooms") {
+        return Ok(true);
+    }
+    let extent = if arguments.quick { SHORT } else { LONG };
+    let (text, all_met) = rooms::measure(voices, kind, &extent, arguments.scene.as_deref(), &arguments.out)?;
+    println!("{text}\nplots are in {}", arguments.out.display());
+    Ok(all_met)
+}
