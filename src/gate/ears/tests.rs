@@ -273,3 +273,20 @@ fn without_a_canceller_a_hop_stays_as_it_is() {
     let heard = ears.hear(&near, false);
     assert_eq!((heard.hop.frames, heard.room), (near.frames, Room::SILENT));
 }
+
+/// Prints the cost of a hop: `cargo test --release --lib ears -- --ignored --nocapture`.
+#[test]
+#[ignore = "a figure, not a check"]
+#[allow(clippy::print_stdout)]
+fn cost_of_a_hop() {
+    let mut ears = Ears::new(&Agent::default().echo);
+    let sound = text();
+    let hops: Vec<[i16; HOP_FRAMES]> =
+        sound.as_chunks::<HOP_FRAMES>().0.iter().map(|hop| hop.map(|sample| (9000.0 * sample) as i16)).collect();
+    let begun = std::time::Instant::now();
+    for (number, frames) in (1..).zip(&hops) {
+        ears.handle_far(&Hop { at: Time::from_ms(1010 + 10 * number), frames: *frames });
+        std::hint::black_box(ears.hear(&Hop { at: Time::from_ms(1000 + 10 * number), frames: *frames }, false));
+    }
+    println!("{} ns a hop", begun.elapsed().as_nanos() / hops.len() as u128);
+}
