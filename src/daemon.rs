@@ -2,8 +2,12 @@
 //!
 //! Nothing here decides: every value is passed down, every queue has the limit that `flow.rs` names.
 
+mod controls;
 mod keeper;
+mod knobs;
 mod light;
+mod sounds;
+mod wake;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,10 +16,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+pub use controls::Controls;
 use keeper::{Keeper, Pauses};
 use rtrb::RingBuffer;
 use tokio::sync::Notify;
 
+use crate::audio::Hop;
 use crate::bell::Bell;
 use crate::config::agent::Agent;
 use crate::config::agent::endpoint::Endpoint;
@@ -30,7 +36,7 @@ use crate::live::credential::Secret;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
 use crate::trace::Recorder;
-use crate::{gate, mic, speaker, tools};
+use crate::{gate, mic, panel, speaker, tools};
 
 /// Everything the daemon is made from.
 pub struct Options {
@@ -70,6 +76,7 @@ pub struct Daemon {
     threads: Vec<JoinHandle<()>>,
     tools: Option<tools::run::Handle>,
     keeper: Option<Keeper>,
+    controls: Controls,
     core_bell: Bell,
     progress: Progress,
     endings: mpsc::Receiver<Ending>,
@@ -87,22 +94,28 @@ impl Daemon {
             config::agent::endpoint::parse(&options.agent.endpoint).map_err(|why| anyhow::anyhow!("endpoint {why}"))?;
         options.watcher = recording(options.watcher, options.recorder.clone());
         let (ask, endings) = mpsc::channel();
+        let core_bell = Bell::new();
+        let (controls, from_people) = controls::controls(core_bell.clone());
         let mut daemon = Daemon {
             stop: Arc::new(AtomicBool::new(false)),
             bells: Vec::new(),
             threads: Vec::new(),
             tools: None,
             keeper: None,
-            core_bell: Bell::new(),
+            controls,
+            core_bell,
             progress: Progress::default(),
             endings,
             ask,
         };
-        let watcher = daemon.with_light(&options)?;
         let (link_orders, orders) = tokio::sync::mpsc::channel(flow::LINK_ORDERS_MAX);
         let (events, link_reports) = tokio::sync::mpsc::channel(flow::LINK_EVENTS_MAX);
         let hang_up = Arc::new(Notify::new());
         let session = daemon.session(&options, &endpoint)?;
+        // From here on whoever tells something tells it to the light, too. The thread that writes down what is
+        // remembered does not: it ends after the light.
+        options.watcher = daemon.with_light(&options)?;
+        let watcher = options.watcher.clone();
         // The link first: its name look-up, TCP and TLS take longest, and go on while the devices are opened.
         let link = live::run::Parts {
             endpoint,
@@ -114,7 +127,9 @@ impl Daemon {
             core_bell: daemon.core_bell.clone(),
         };
         daemon.threads.push(live::run::spawn(link)?);
-        daemon.start_core(&options, session, watcher, link_orders, link_reports, hang_up)?;
+        let ends = LinkEnds { orders: link_orders, reports: link_reports, hang_up };
+        daemon.start_core(&options, session, watcher, ends, from_people)?;
+        daemon.start_knobs(&options)?;
         Ok(daemon)
     }
 
@@ -140,13 +155,13 @@ impl Daemon {
         options: &Options,
         session: Session,
         watcher: Watcher,
-        link_orders: tokio::sync::mpsc::Sender<flow::LinkOrder>,
-        link_reports: tokio::sync::mpsc::Receiver<flow::LinkReport>,
-        hang_up: Arc<Notify>,
+        link: LinkEnds,
+        controls: mpsc::Receiver<flow::Control>,
     ) -> anyhow::Result<()> {
         let (speaker_orders, orders) = RingBuffer::new(flow::SPEAKER_ORDERS_MAX);
         let (returns, spent) = RingBuffer::new(flow::SPEAKER_ORDERS_MAX);
         let (speaker_facts, speaker) = RingBuffer::new(flow::SPEAKER_FACTS_MAX);
+        let (far_in, far) = RingBuffer::new(2 * flow::FAR_RING_HOPS);
         let (mic_facts, mic) = RingBuffer::new(flow::SPEAKER_FACTS_MAX);
         let (gate_events, gate) = RingBuffer::new(flow::GATE_EVENTS_MAX);
         let (notes_in, notes) = RingBuffer::new(flow::NOTES_MAX);
@@ -159,12 +174,12 @@ impl Daemon {
             session,
             clock: options.clock.clone(),
             bell: self.core_bell.clone(),
-            inputs: session::run::Inputs { gate, mic, speaker, spent, link: link_reports, tools: replies },
+            inputs: session::run::Inputs { gate, mic, speaker, spent, link: link.reports, tools: replies, controls },
             outputs: session::run::Outputs {
                 gate: (notes_in, gate_bell.clone()),
                 speaker: (speaker_orders, speaker_bell.clone()),
-                link: link_orders,
-                hang_up,
+                link: link.orders,
+                hang_up: link.hang_up,
                 tools: tool_orders,
                 watcher,
                 keep: match &self.keeper {
@@ -182,15 +197,18 @@ impl Daemon {
             board: options.board.clone(),
             clock: options.clock.clone(),
             speak: options.agent.speak.clone(),
+            wake_ms: options.profile.wake_ms,
+            sounds: sounds(options),
             orders,
             returns,
             facts: speaker_facts,
+            far: Some(far_in),
             bell: speaker_bell,
             core_bell: self.core_bell.clone(),
             progress: self.progress.speaker.clone(),
             stop: self.stop.clone(),
         })?);
-        self.start_ears(options, gate_bell, mic_facts, gate_events, notes)
+        self.start_ears(options, gate_bell, mic_facts, gate_events, (notes, far))
     }
 
     /// Microphone, button, gate.
@@ -200,18 +218,18 @@ impl Daemon {
         gate_bell: Bell,
         mic_facts: rtrb::Producer<flow::MicFact>,
         gate_events: rtrb::Producer<flow::GateEvent>,
-        notes: rtrb::Consumer<flow::GateNote>,
+        (notes, far): (rtrb::Consumer<flow::GateNote>, rtrb::Consumer<Hop>),
     ) -> anyhow::Result<()> {
         let (hops_in, hops) = RingBuffer::new(2 * flow::MIC_RING_HOPS);
-        // To be joined: the speaker's `far` is to get this end of the far-end copy's ring. Until then nothing is copied.
-        let (_far_in, far) = RingBuffer::new(2 * flow::FAR_RING_HOPS);
         let (edges_in, edges) = RingBuffer::new(flow::EDGES_MAX);
         self.threads.push(gate::run::spawn(gate::run::Parts {
             clock: options.clock.clone(),
             listen: options.agent.listen.clone(),
+            gestures: options.agent.gestures.clone(),
             echo: options.agent.echo.clone(),
             hops,
             far,
+            wake: wake::detector(&options.agent, reporter(options, wake::PART)),
             edges,
             notes,
             events: gate_events,
@@ -235,6 +253,8 @@ impl Daemon {
             board: options.board.clone(),
             clock: options.clock.clone(),
             pick: options.profile.capture.pick,
+            dead_after: Duration::from_secs(options.agent.listen.dead_mic_s.into()),
+            mute: options.profile.lines.contains_key(board::MUTE).then(|| board::MUTE.to_string()),
             hops: hops_in,
             gate_bell,
             facts: mic_facts,
@@ -244,6 +264,35 @@ impl Daemon {
             stop: self.stop.clone(),
         })?);
         Ok(())
+    }
+
+    /// The loudness buttons, where the board has them.
+    fn start_knobs(&mut self, options: &Options) -> anyhow::Result<()> {
+        let lines = [board::VOLUME_UP, board::VOLUME_DOWN];
+        if !lines.iter().any(|line| options.profile.lines.contains_key(*line)) {
+            return Ok(());
+        }
+        let (knobs, edges) = knobs::knobs();
+        let bell = self.bell();
+        for (line, edges) in lines.into_iter().zip(edges).filter(|(line, _)| options.profile.lines.contains_key(*line))
+        {
+            let button = gate::run::ButtonParts {
+                clock: options.clock.clone(),
+                board: options.board.clone(),
+                line: line.to_string(),
+                edges,
+                gate_bell: bell.clone(),
+                stop: self.stop.clone(),
+            };
+            self.threads.push(gate::run::spawn_button(button, reporter(options, "line"))?);
+        }
+        self.threads.push(knobs::spawn(knobs, self.controls.clone(), bell, self.stop.clone())?);
+        Ok(())
+    }
+
+    /// To give the core what a person wants.
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
     }
 
     fn start_tools(
@@ -267,12 +316,14 @@ impl Daemon {
         Ok(orders_in)
     }
 
-    /// The watcher, with the listening light hung onto it where the board has one.
+    /// The watcher, with the light hung onto it where the board has one.
     fn with_light(&mut self, options: &Options) -> anyhow::Result<Watcher> {
-        if !options.profile.lines.contains_key(board::LED) {
+        if options.profile.light.is_none() {
             return Ok(options.watcher.clone());
         }
-        let (watcher, thread) = light::hang(options.watcher.clone(), options.board.clone(), reporter(options, "line"))?;
+        let state = panel::State::new(options.agent.session.connection);
+        let (watcher, tell) = (options.watcher.clone(), reporter(options, "light"));
+        let (watcher, thread) = light::hang(watcher, options.board.clone(), options.clock.clone(), state, tell)?;
         self.threads.push(thread);
         Ok(watcher)
     }
@@ -332,6 +383,22 @@ impl Daemon {
     }
 }
 
+/// The device's own sounds, the owner's where there are any.
+fn sounds(options: &Options) -> speaker::cue::sounds::Sounds {
+    let Some(folder) = &options.agent.speak.sounds else { return Default::default() };
+    let (sounds, troubles) = sounds::load(folder);
+    let tell = reporter(options, "sounds");
+    troubles.into_iter().for_each(|trouble| tell(Err(trouble)));
+    sounds
+}
+
+/// The core's ends of what leads to the link and back.
+struct LinkEnds {
+    orders: tokio::sync::mpsc::Sender<flow::LinkOrder>,
+    reports: tokio::sync::mpsc::Receiver<flow::LinkReport>,
+    hang_up: Arc<Notify>,
+}
+
 /// What the link shows: tokens of the broker where there is one, the key otherwise.
 fn access(options: &Options) -> live::run::Access {
     match &options.agent.token_url {
@@ -368,7 +435,8 @@ impl Progress {
 
 /// The names of a configuration that a dump may show: they are the owner's own.
 pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
-    let parts = ["mic", "speaker", "link", "tools", "line", "model", "state"].map(String::from);
+    let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds", wake::PART];
+    let parts = parts.map(String::from);
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
     parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
 }

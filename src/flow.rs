@@ -86,8 +86,12 @@ pub enum CloseCause {
 pub enum DropCause {
     /// Shorter than `min_press_ms`.
     TooShort,
-    /// Held, but nothing louder than `silence_db` and no voice in it.
+    /// Held, but nothing louder than `silence_db` and no voice in it; or a wake word that nothing followed.
     OnlySilence,
+    /// It said something beside talking: [`GateEvent::Gesture`] follows.
+    Gesture,
+    /// The microphone is closed; it may still become a gesture.
+    Muted,
 }
 
 /// What the talk button says beside talking.
@@ -159,7 +163,8 @@ pub enum GateEvent {
         /// ERLE, dB.
         erle_db: f32,
     },
-    /// The wake word was heard: what is said next is meant for the device.
+    /// The wake word was heard: what is said next is meant for the device. It ends as a press does, with
+    /// [`GateEvent::Opened`], [`GateEvent::Dropped`] or a press.
     Woken,
     /// A time in which a voice alone may open the gate began (true) or ended.
     FollowUp(bool),
@@ -174,8 +179,9 @@ pub enum GateNote {
     Abort,
     /// Open no window (true) until told otherwise; one that is open is closed as a mistake. Gestures go on.
     Mute(bool),
-    /// A reply was heard to its end: a voice alone may open the gate for `follow_up_s`, once the echo has died away.
-    FollowUp,
+    /// A reply was heard to its end: a voice alone may open the gate for `follow_up_s`, once the echo has died away
+    /// (true); or another reply has begun, and it may not any more.
+    FollowUp(bool),
 }
 
 /// What the core tells the link, in order; where there is no room for one, the connection is ended at once.
@@ -339,6 +345,8 @@ pub enum MicFact {
     Trouble(String),
     /// The device works (again).
     Running,
+    /// It was closed because it was lost or dead, and could be opened again.
+    Reopened,
     /// The hardware's mute line became active (true) or inactive: while it is, no hop leaves the microphone's thread.
     Muted(bool),
 }

@@ -31,7 +31,7 @@
 //! | [`live`] | 1 | all that knows the Gemini Live protocol |
 //! | [`flow`] | 2 | every message that crosses a thread, its class and limit |
 //! | [`hw`] | 2, drivers 4 | traits a board is made of; ALSA, GPIO, simulator, fault injector |
-//! | [`mic`], [`gate`], [`session`], [`speaker`], [`tools`], [`emulator`] | 3 | the decisions, pure |
+//! | [`mic`], [`gate`], [`session`], [`speaker`], [`tools`], [`panel`], [`emulator`] | 3 | the decisions, pure |
 //! | `*/run.rs` | 5 | the threads |
 //! | [`daemon`], [`cli`] | 6 | putting it together |
 //!
@@ -61,6 +61,7 @@ pub mod hw;
 pub mod emulator;
 pub mod gate;
 pub mod mic;
+pub mod panel;
 pub mod session;
 pub mod speaker;
 pub mod tools;

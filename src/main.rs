@@ -24,15 +24,21 @@ enum Command {
     Demo(cli::demo::Args),
     /// The stand-in Live server on a port, for anyone's client
     Emulator(cli::emulator::Args),
+    /// Looks at everything a conversation needs, measures it, and says which line of the configuration to change
+    Doctor(cli::doctor::Args),
+    /// Which sound cards and GPIO chips there are, by the names that belong into a board profile
+    Devices(cli::devices::Args),
     /// What the running daemon did last: what came, what was sent, which deadline passed. No speech, no words in it
     Trace(cli::trace::Args),
+    /// The wake word: learns it from a few recordings, and shows how well it is heard
+    Wake(cli::wake::Args),
     /// Mints a short-lived token with the API key, for a device that is not to hold the key itself
     Token(cli::token::Args),
 }
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all went well; 1 something failed (the last line says what); 2 wrong arguments; \
-77 the service refused the API key, or there is none; 78 the configuration is wrong, or the service refused it.";
+3 and 4 the verdict of `mynah doctor`; 77 the service refused the API key, or there is none; 78 the configuration is wrong, or the service refused it.";
 
 fn main() -> ExitCode {
     let program = Program::parse();
@@ -41,7 +47,10 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => cli::demo::run(&args, &cli::house::Mynah, &mut std::io::stdout()),
         Command::Emulator(args) => emulate(&args),
+        Command::Doctor(args) => cli::doctor::run(&args, &mut std::io::stdout()),
+        Command::Devices(args) => cli::devices::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Token(args) => cli::token::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
+        Command::Wake(args) => cli::wake::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => cli::trace::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|e| cli::exit::report(&e))

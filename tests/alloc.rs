@@ -9,11 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mynah::audio::trouble::PcmTrouble;
-use mynah::audio::{Chunk, DOWNLINK_RATE};
+use mynah::audio::{Chunk, DOWNLINK_RATE, Hop};
 use mynah::bell::Bell;
 use mynah::config::agent::{Agent, Cues, Speak};
 use mynah::config::board::Pick;
-use mynah::flow::{Cue, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SpeakerFact, SpeakerOrder};
+use mynah::flow::{Cue, FAR_RING_HOPS, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX, SpeakerFact, SpeakerOrder};
 use mynah::hw::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback};
 use mynah::units::{Epoch, Hertz, Time};
 use mynah::{mic, speaker};
@@ -180,12 +180,13 @@ fn the_audio_threads_neither_allocate_nor_free() {
     assert!(heard >= PERIODS, "{heard} hops");
     assert_eq!(COUNTED.swap(0, Relaxed), 0, "allocations and frees in the microphone's loop");
 
-    let (facts, spent) = loudspeaker();
+    let (facts, spent, hops) = loudspeaker();
     let has = |wanted: fn(&SpeakerFact) -> bool| facts.iter().any(wanted);
     assert!(has(|f| matches!(f, SpeakerFact::Drained { .. })) && has(|f| matches!(f, SpeakerFact::Flushed { .. })));
     assert!(has(|f| matches!(f, SpeakerFact::Concealed { .. })) && has(|f| matches!(f, SpeakerFact::Heard { .. })));
     assert!(has(|f| matches!(f, SpeakerFact::CueStarted)) && has(|f| matches!(f, SpeakerFact::CueOver)));
     assert!(spent > 20, "{spent} buffers came back");
+    assert!(hops > 100, "{hops} hops of what was heard");
     assert_eq!(COUNTED.load(Relaxed), 0, "allocations and frees in the loudspeaker's loop");
 }
 
@@ -199,6 +200,8 @@ fn microphone() -> u64 {
         board: Arc::new(FakeBoard(done.clone())),
         clock: Arc::new(Wall(Instant::now())),
         pick: Pick::Average,
+        dead_after: Duration::from_secs(10),
+        mute: None,
         hops,
         gate_bell: Bell::new(),
         facts,
@@ -220,26 +223,31 @@ fn microphone() -> u64 {
     count
 }
 
-/// Plays turns with a gap, a flush, an end and cues over all of it; answers the facts and the buffers that came back.
-fn loudspeaker() -> (Vec<SpeakerFact>, usize) {
+/// Plays turns with a gap, a flush, an end and cues over all of it; answers the facts, the buffers that came
+/// back and the hops of the far-end copy.
+fn loudspeaker() -> (Vec<SpeakerFact>, usize, usize) {
     let (mut orders, taken) = rtrb::RingBuffer::new(SPEAKER_ORDERS_MAX);
     let (returns, mut spent) = rtrb::RingBuffer::new(SPEAKER_ORDERS_MAX);
     let (facts, mut told) = rtrb::RingBuffer::new(SPEAKER_FACTS_MAX);
+    let (far, mut copied) = rtrb::RingBuffer::<Hop>::new(2 * FAR_RING_HOPS);
     let (bell, stop, rest) = (Bell::new(), Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let thread = speaker::run::spawn(speaker::run::Parts {
         board: Arc::new(FakeBoard(rest.clone())),
         clock: Arc::new(Wall(Instant::now())),
         speak: Speak { volume_percent: 80, prebuffer_ms: 0, cues: Cues::On, ..Agent::default().speak },
+        wake_ms: 30,
+        sounds: Default::default(),
         orders: taken,
         returns,
         facts,
+        far: Some(far),
         bell: bell.clone(),
         core_bell: Bell::new(),
         progress: Arc::default(),
         stop: stop.clone(),
     })
     .unwrap();
-    let (mut seen, mut buffers) = (Vec::new(), 0);
+    let (mut seen, mut buffers, mut hops) = (Vec::new(), 0, 0);
     for epoch in 1..=4 {
         for part in 0..20 {
             let chunk = Chunk { rate: DOWNLINK_RATE, frames: vec![1000; DOWNLINK_RATE.frames_in_ms(40)] };
@@ -265,11 +273,12 @@ fn loudspeaker() -> (Vec<SpeakerFact>, usize) {
         thread::sleep(Duration::from_millis(if epoch == 2 { 50 } else { 700 }));
         seen.extend(std::iter::from_fn(|| told.pop().ok()));
         buffers += std::iter::from_fn(|| spent.pop().ok()).count();
+        hops += std::iter::from_fn(|| copied.pop().ok()).count();
     }
     rest.store(true, Relaxed);
     thread::sleep(Duration::from_millis(700)); // the next look at the idle device takes the counting off
     stop.store(true, Relaxed);
     bell.ring();
     thread.join().unwrap();
-    (seen, buffers)
+    (seen, buffers, hops)
 }

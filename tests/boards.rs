@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use mynah::config::agent::{self, Agent};
-use mynah::config::board::{self, Board, Direction, LineDriver};
+use mynah::config::board::{self, Board, ColourOrder, Direction, Light, LineDriver, PixelChip};
 use mynah::config::check;
 use mynah::config::key::Need;
 
@@ -58,7 +58,8 @@ fn no_line_clashes_with_the_sound_on_the_header() {
         let mut taken: Vec<&str> = vec!["GPIO18", "GPIO19", "GPIO20", "GPIO21"]; // I2S
         match name.as_str() {
             "zero2w-i2s" => taken.extend(["GPIO16", "GPIO26"]), // the overlay's shut-down line, new and old
-            "pi4-two-mic-hat" => taken.extend(["GPIO2", "GPIO3", "GPIO10", "GPIO11"]), // codec and RGB LEDs
+            // Codec, RGB LEDs, and the select lines that the SPI bus drives for nobody.
+            "pi4-two-mic-hat" => taken.extend(["GPIO2", "GPIO3", "GPIO7", "GPIO8", "GPIO9", "GPIO10", "GPIO11"]),
             _ => {}
         }
         for (role, line) in &profile.lines {
@@ -66,6 +67,41 @@ fn no_line_clashes_with_the_sound_on_the_header() {
         }
         assert_eq!(profile.lines["talk"].direction, Direction::Input, "{name}");
     }
+}
+
+#[test]
+fn every_board_with_a_free_lamp_has_a_light() {
+    for (name, file) in profiles() {
+        let light = parsed(&name, &file).light;
+        match name.as_str() {
+            "generic" => assert_eq!(light, None, "its lines are not known"),
+            "pi4-two-mic-hat" => {
+                let Some(Light::Pixels(row)) = light else { panic!("{name}: {light:?}") };
+                assert_eq!((row.chip, row.leds, row.order), (PixelChip::Apa102, 3, ColourOrder::Bgr));
+            }
+            _ => assert_eq!(light, Some(Light::Line), "{name}"),
+        }
+    }
+}
+
+/// The examples of board/README.md work as they stand, those of lights as is said there.
+#[test]
+fn the_documents_examples_are_valid() {
+    let readme = file_of("board/README.md");
+    let examples: Vec<&str> = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let lights: Vec<Light> = examples
+        .iter()
+        .filter_map(|example| {
+            let text = format!("description = \"x\"\n[capture]\npcm = \"x\"\n[playback]\npcm = \"x\"\n{example}");
+            let board = board::parse(&text, "board/README.md", "x").unwrap_or_else(|problems| panic!("{problems:#?}"));
+            assert!(board.light.is_some() || !board.lines.is_empty(), "an example of nothing: {example}");
+            board.light
+        })
+        .collect();
+    assert!(matches!(&lights[..], [Light::Pwm(_), Light::Pixels(_)]), "{lights:?}");
+    // What is said of absent keys.
+    let Light::Pixels(row) = &lights[1] else { unreachable!("matched above") };
+    assert_eq!((row.order, row.brightness_percent), (ColourOrder::Grb, 40));
 }
 
 /// The shipped file explains each key of the table, at the table's default.
@@ -90,6 +126,8 @@ fn the_shipped_agent_file_shows_every_key_at_its_default() {
     // The optional ones have no default: what is written is an example.
     (all.limits.day_tokens, all.limits.day_usd) = (None, None);
     (all.session.compress_at_tokens, all.session.compress_to_tokens) = (None, None);
+    (all.speak.sounds, all.wake.word_file) = (None, None);
+    assert_eq!((all.gestures, all.echo, all.wake), (agent.gestures, agent.echo, agent.wake));
     assert_eq!((all.listen, all.speak, all.limits), (agent.listen, agent.speak, agent.limits));
     assert_eq!((all.session, all.prices), (agent.session, agent.prices));
 

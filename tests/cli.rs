@@ -129,7 +129,7 @@ fn a_wrong_board_is_told_with_file_line_and_key() {
     for (board, pieces) in [
         ("attic", &["there is no board `attic`", "sim", "generic", "zero2w-i2s", "--board ./my-board.toml"][..]),
         ("./none.toml", &["./none.toml cannot be read"]),
-        ("frob.toml", &["frob.toml:4: `capture.frob`", "which knows pcm, rate_hz"]),
+        ("frob.toml", &["frob.toml:4: `capture.frob`", "which knows card, device, pcm, rate_hz"]),
         ("half.toml", &["half.toml", "playback"]),
         ("torn.toml", &["torn.toml:1"]),
     ] {
@@ -160,7 +160,7 @@ fn a_wrong_configuration_is_told_with_file_line_and_what_is_right() {
         ("key.toml", &["key.toml:1: `volume` is not a key", "which knows model, "][..]),
         ("type.toml", &["type.toml:2: `listen.preroll_ms` is text", "0 to 2000 ms"]),
         ("range.toml", &["range.toml:3: `speak.volume_percent` is 101", "0 to 100"]),
-        ("word.toml", &["word.toml:2: `listen.mode` is \"ptt\"", "`push_to_talk` or `hands_free`"]),
+        ("word.toml", &["word.toml:2: `listen.mode` is \"ptt\"", "`push_to_talk`, `hands_free` or `wake_word`"]),
         ("many.toml", &["2 things to put right", "many.toml:1:", "many.toml:3:"]),
         ("tool.toml", &["tool.toml:4:", "\"attic\"", "which has door, door_contact, lamp"]),
         ("remote.toml", &["remote.toml:1: `endpoint`", "unencrypted", "wss://"]),
@@ -251,17 +251,22 @@ fn what_the_service_refuses_ends_with_the_code_of_who_must_act() {
 #[test]
 fn without_network_and_without_devices_it_lives_says_so_and_ends_when_told() {
     let board = "description = \"x\"\ndriver = \"files\"\nfolder = \"lines\"\n[capture]\npcm = \"hw:CARD=Nowhere\"\n\
-        [playback]\npcm = \"hw:CARD=Nowhere\"\n[lines.talk]\ndirection = \"input\"\n";
+        [playback]\npcm = \"hw:CARD=Nowhere\"\n[lines.talk]\ndirection = \"input\"\n[lines.led]\ndirection = \"output\"\n";
     let folder = folder("nothing", &[("board.toml", board)]);
     let arguments = ["-v", "run", "--board", "board.toml", "--endpoint", HERE, "--events", "events.jsonl"];
     let mut run = Run::start(&folder, "run", &arguments, None);
     run.says("refuses connections to port 1");
     run.says("still no connection");
-    run.says("PCM hw:CARD=Nowhere was not found: is it plugged in? `aplay -L` and `arecord -L`");
+    run.says("PCM hw:CARD=Nowhere was not found: is it plugged in?");
     run.says("part=\"speaker\"");
     run.says("part=\"mic\"");
+    // The light says so, too, and is dark when nobody is there any more.
+    let led = || std::fs::read_to_string(folder.join("lines/led")).unwrap();
+    run.wait_for("a flash", |_| (led() == "1\n").then_some(()));
+    run.wait_for("its end", |_| (led() == "0\n").then_some(()));
     run.signal(libc::SIGTERM);
     assert_eq!(run.end().code(), Some(0), "{}", run.text());
+    assert_eq!(led(), "0\n");
     let text = run.text();
     assert!(!text.contains("panicked"), "{text}");
     assert_eq!(text.matches("WARN no connection").count(), 1, "the same news is told once:\n{text}");

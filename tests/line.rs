@@ -16,6 +16,8 @@ mod sound;
 #[path = "line/witness.rs"]
 mod witness;
 
+#[path = "line/echoing.rs"]
+mod echoing;
 #[path = "line/losing.rs"]
 mod losing;
 #[path = "line/strangers.rs"]

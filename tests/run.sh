@@ -26,6 +26,11 @@ MYNAH_SEEDS=20000 cargo test --locked --profile sim --test simulation every_rule
 say "bad networks, what takes longer"
 cargo test --locked --test network -- --ignored --nocapture half_a_minute a_reconnection
 
+need_packages python3
+say "the virtual card: unplugging, refusals, the doctor's findings"
+cargo test --locked --test alsa -- --ignored --test-threads=1 a_card_that_is_unplugged what_a_card_does_not
+cargo test --locked --test doctor -- --ignored
+
 need_packages pulseaudio pulseaudio-utils libasound2-plugins openssl python3 python3-venv
 say "the line: real libasound, real TLS WebSocket, strangers' clients"
 cargo test --locked --test line -- --ignored --test-threads=1

@@ -1,6 +1,8 @@
-//! PCM without devices: hops, chunks, resampling, levels, WAV files and the policy for PCM trouble.
+//! PCM without devices: hops, chunks, resampling, levels, figures of a recording, WAV files and the policy for PCM
+//! trouble.
 
 pub mod level;
+pub mod measure;
 pub mod resample;
 pub mod trouble;
 pub mod wav;

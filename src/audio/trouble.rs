@@ -19,23 +19,27 @@ pub enum PcmTrouble {
     #[error("the device is gone")]
     Gone,
     /// Another program holds the device (EBUSY). Open again later.
-    #[error("PCM {pcm} is busy: another program holds it (`fuser -v /dev/snd/*` names it)")]
+    #[error("PCM {pcm} is busy: {holder}")]
     Busy {
         /// The PCM's name.
         pcm: String,
+        /// Who holds it and what to do, the end of a sentence.
+        holder: String,
     },
     /// There is no such PCM (ENOENT, ENODEV at opening). Open again later: it may be plugged in.
-    #[error("PCM {pcm} was not found: is it plugged in? `aplay -L` and `arecord -L` list the names that exist")]
+    #[error("PCM {pcm} was not found: is it plugged in? {there}")]
     Missing {
         /// The PCM's name.
         pcm: String,
+        /// What is there instead, a sentence.
+        there: String,
     },
     /// The device refuses what the board profile asks for. Opening again is of no use until the profile changes.
     #[error("PCM {pcm} refuses {what}; change it in the board profile")]
     Refused {
         /// The PCM's name.
         pcm: String,
-        /// Which setting.
+        /// Which setting, and what the device offers instead.
         what: String,
     },
     /// Anything else, as a sentence.
@@ -43,9 +47,30 @@ pub enum PcmTrouble {
     Other(String),
 }
 
-/// Waits before the first, second … attempt to open again; the last one repeats for ever. None is longer than
-/// 2 s, so that a device that is plugged in again is back within 2 s.
+impl PcmTrouble {
+    /// [`PcmTrouble::Busy`] where nobody knows who holds it.
+    pub fn busy(pcm: impl Into<String>) -> PcmTrouble {
+        PcmTrouble::Busy {
+            pcm: pcm.into(),
+            holder: "another program holds it (`sudo fuser -v /dev/snd/*` names it)".into(),
+        }
+    }
+
+    /// [`PcmTrouble::Missing`] where nobody has looked what is there.
+    pub fn missing(pcm: impl Into<String>) -> PcmTrouble {
+        PcmTrouble::Missing { pcm: pcm.into(), there: "`mynah devices` lists what is there".into() }
+    }
+}
+
+/// Waits before the first, second … attempt to open again; the last one repeats for ever.
 const REOPEN_AFTER_MS: [u64; 5] = [100, 250, 500, 1000, 2000];
+/// Longest wait for a device that is not there, ms. It must be heard again within 2 s of being plugged in: the kernel
+/// takes up to a second to know a USB device, opening takes up to 0.3 s. An attempt costs some tenths of a
+/// millisecond.
+const ABSENT_MAX_MS: u64 = 500;
+/// … for one that is there and cannot be had, ms: another program looks at a new card for a moment, and its rights
+/// are set a moment after it appears.
+const TAKEN_MAX_MS: u64 = 1000;
 /// Failed attempts to open after which the owner is told: about 850 ms, longer than a USB device takes to
 /// come back by itself after a reset.
 const TELL_AFTER: u32 = 3;
@@ -148,13 +173,18 @@ impl Recovery {
         self.working_since = None;
         self.storm_count = 0;
         let step = (self.failures as usize).min(REOPEN_AFTER_MS.len() - 1);
+        let longest = match trouble {
+            PcmTrouble::Missing { .. } | PcmTrouble::Gone | PcmTrouble::Xrun | PcmTrouble::Suspended => ABSENT_MAX_MS,
+            PcmTrouble::Busy { .. } | PcmTrouble::Other(_) => TAKEN_MAX_MS,
+            PcmTrouble::Refused { .. } => u64::MAX,
+        };
         self.failures = self.failures.saturating_add(1);
         // The first failure is the loss itself; the attempts to open come after it.
         if self.failures > TELL_AFTER && !self.owner_told {
             self.owner_told = true;
             self.sentence = Some(trouble.to_string());
         }
-        Action::ReopenAt(now + Duration::from_millis(REOPEN_AFTER_MS[step]))
+        Action::ReopenAt(now + Duration::from_millis(REOPEN_AFTER_MS[step].min(longest)))
     }
 }
 
@@ -167,7 +197,7 @@ mod tests {
     }
 
     fn missing() -> PcmTrouble {
-        PcmTrouble::Missing { pcm: "plughw:CARD=Device".into() }
+        PcmTrouble::missing("plughw:CARD=Device")
     }
 
     /// Waits until the next attempt, in ms, for each of `count` troubles that follow at once.
@@ -189,8 +219,8 @@ mod tests {
             (PcmTrouble::Xrun, Action::Recover),
             (PcmTrouble::Suspended, Action::Recover),
             (PcmTrouble::Gone, reopen),
-            (PcmTrouble::Busy { pcm: pcm() }, reopen),
-            (PcmTrouble::Missing { pcm: pcm() }, reopen),
+            (PcmTrouble::busy(pcm()), reopen),
+            (PcmTrouble::missing(pcm()), reopen),
             (PcmTrouble::Other("EIO".into()), Action::Retry),
             (PcmTrouble::Refused { pcm: pcm(), what: "96000 Hz".into() }, Action::ReopenAt(Time::from_ms(11_000))),
         ];
@@ -202,10 +232,19 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_grows_to_two_seconds_and_stays_there_for_ever() {
-        let found = waits(&mut Recovery::new(), &missing(), 1000, Time::ZERO);
-        assert_eq!(found[..5], [100, 250, 500, 1000, 2000]);
-        assert!(found[5..].iter().all(|&wait| wait == 2000));
+    fn the_wait_grows_to_what_the_trouble_is_worth_and_stays_there_for_ever() {
+        let refused = PcmTrouble::Refused { pcm: "x".into(), what: "96000 Hz".into() };
+        for (trouble, first, last) in [
+            (missing(), [100, 250, 500], 500),
+            (gone(), [100, 250, 500], 500),
+            (PcmTrouble::busy("x"), [100, 250, 500], 1000),
+            (PcmTrouble::Other("no right".into()), [100, 250, 500], 1000),
+            (refused, [1000, 2000, 2000], 2000),
+        ] {
+            let found = waits(&mut Recovery::new(), &trouble, 1000, Time::ZERO);
+            assert_eq!(found[..3], first, "{trouble:?}");
+            assert!(found[3..].iter().all(|&wait| wait == last), "{trouble:?}");
+        }
     }
 
     #[test]
@@ -277,6 +316,6 @@ mod tests {
         let mut recovery = Recovery::new();
         waits(&mut recovery, &gone(), 4, Time::ZERO);
         recovery.on_success(Time::from_ms(2000)); // works for a moment only
-        assert_eq!(waits(&mut recovery, &gone(), 1, Time::from_ms(2100)), [2000]);
+        assert_eq!(waits(&mut recovery, &gone(), 1, Time::from_ms(2100)), [500]);
     }
 }

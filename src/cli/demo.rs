@@ -110,7 +110,7 @@ pub fn run(args: &Args, house: &dyn House, out: &mut dyn Write) -> anyhow::Resul
     }
     let is_input = |name| profile.lines.get(name).is_some_and(|line| line.direction == Direction::Input);
     let is_output = |name| profile.lines.get(name).is_some_and(|line| line.direction == Direction::Output);
-    let is_simulated = profile.driver == LineDriver::Sim && profile.capture.pcm == "sim";
+    let is_simulated = profile.driver == LineDriver::Sim && profile.capture.pcm == "sim".into();
     let scenes = match (is_simulated, script) {
         (true, None) => scene::simulated(),
         (true, Some(script)) => scene::scripted(script),

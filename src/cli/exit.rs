@@ -17,6 +17,11 @@ pub const NO_PERMISSION: u8 = 77;
 /// The configuration is wrong.
 pub const CONFIG: u8 = 78;
 
+/// `mynah doctor`: it works, but something should be looked at.
+pub const WORKS_BUT: u8 = 3;
+/// `mynah doctor`: it does not work.
+pub const DOES_NOT_WORK: u8 = 4;
+
 /// An [`Exit`] with [`CONFIG`].
 pub fn config(message: impl Into<String>) -> anyhow::Error {
     Exit { code: CONFIG, message: message.into() }.into()

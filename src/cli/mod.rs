@@ -1,6 +1,8 @@
 //! One file a subcommand.
 
 pub mod demo;
+pub mod devices;
+pub mod doctor;
 pub mod dump;
 pub mod emulator;
 pub mod events;
@@ -14,4 +16,5 @@ pub mod sounds;
 pub mod state;
 pub mod token;
 pub mod trace;
+pub mod wake;
 pub mod watch;

@@ -35,8 +35,9 @@ pub struct Args {
     /// On the simulated board: a WAV that is said into the microphone one second after the start, button held
     #[arg(long, value_name = "FILE.wav")]
     say: Option<PathBuf>,
-    /// On the simulated board: do what the lines of standard input say: `press`, `release`, `hush`, `say FILE.wav`,
-    /// `ask FILE.wav` (the button held meanwhile)
+    /// On the simulated board: do what the lines of standard input say: `press`, `release`, `tap`, `double`, `hold MS`,
+    /// `hush`, `say FILE.wav`, `ask FILE.wav` (the button held meanwhile), `volume PERCENT`, `louder`, `softer`, `mute`,
+    /// `unmute`, `stop`, `repeat`, `reset`
     #[arg(long, conflicts_with = "say")]
     hand: bool,
     /// Append all that happens to this file, a JSON object a line; what was said stands in it too
@@ -69,12 +70,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     let (watcher, events) = watcher(args.events.as_deref())?;
     tracing::info!(board = profile.name, model = agent.model, mode = ?agent.listen.mode, "starting");
-    let person = hand::start(deeds, hand)?;
+    let person = hand::person(deeds, hand)?;
     let state = args.state.folder();
     let recorder = Recorder::new(daemon::names(&agent, &profile));
     let dump = Dump { recorder: recorder.clone(), clock: clock.clone(), folder: state.clone() };
     dump.on_panic();
     let daemon = Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher, recorder, state })?;
+    let person = person.map(|person| person.start(daemon.controls())).transpose()?;
     let result = serve(daemon, signals, &dump);
     drop(person);
     if let Some(events) = events {
@@ -96,10 +98,10 @@ fn watcher(path: Option<&Path>) -> anyhow::Result<(Watcher, Option<EventFile>)> 
     Ok((Arc::new(watcher), Some(file)))
 }
 
-type Opened = (Arc<dyn Board>, Arc<dyn Clock>, Option<SimHandle>);
+pub(super) type Opened = (Arc<dyn Board>, Arc<dyn Clock>, Option<SimHandle>);
 
 /// The board that the profile describes, and the clock that goes with it.
-fn open(profile: &Profile) -> anyhow::Result<Opened> {
+pub(super) fn open(profile: &Profile) -> anyhow::Result<Opened> {
     if profile.driver == LineDriver::Sim {
         let clock = SimClock::paced();
         let sim =

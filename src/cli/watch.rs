@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::flow::{Closed, Event, Start, What};
+use crate::flow::{Closed, Duplex, Event, Start, What};
 
 /// A watcher that logs each event by its consequence.
 pub fn logger() -> impl Fn(&Event) + Send + Sync {
@@ -46,6 +46,19 @@ fn log(event: &Event) {
             tracing::warn!(name, is_told, "a tool's result came too late for its connection")
         }
         What::DaySpent { why } => tracing::warn!("{why}"),
+        What::EchoState { duplex: Duplex::Half, erle_db } => tracing::warn!(
+            erle_db,
+            "the echo canceller cannot keep up with this room: while the device speaks only the button cuts it. Turn the \
+             loudspeaker down or move it away from the microphone; `mynah doctor` measures it"
+        ),
+        What::EchoState { duplex: Duplex::Full, erle_db } => {
+            tracing::info!(erle_db, "the echo canceller does its work: a voice cuts a reply")
+        }
+        What::Muted { is_muted: true, by_line: true } => tracing::info!("muted by the hardware's switch"),
+        What::Muted { is_muted: true, .. } => tracing::info!("muted: nothing of what is said leaves the device"),
+        What::Muted { is_muted: false, .. } => tracing::info!("not muted any more"),
+        What::VolumeSet { percent } => tracing::info!(percent, "volume set"),
+        What::ConversationReset => tracing::info!("a new conversation was asked for: the old one is forgotten"),
         What::LinkDown { why } => tracing::warn!("no connection: {why}"),
         What::Trouble { part, text } => tracing::warn!(part, "{text}"),
         What::Recovered { part } => tracing::info!(part, "works"),

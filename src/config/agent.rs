@@ -236,7 +236,7 @@ pub struct Echo {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wake {
     /// What `mynah wake record` made; without it there is only the button.
-    pub model: Option<std::path::PathBuf>,
+    pub word_file: Option<std::path::PathBuf>,
     /// How easily it is heard, percent, 0–100; more finds more and errs more.
     pub sensitivity_percent: u32,
 }

@@ -3,16 +3,27 @@
 //! The types are here; `read.rs` holds the keys with their ranges and defaults. The profiles of `board/` are
 //! built into the program, so that `--board NAME` needs no files.
 
+pub mod light;
+mod pcm;
 pub mod read;
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+pub use light::{ColourOrder, Light, PixelChip, PixelLight, PwmLight};
 
 use super::problem::Problem;
 
 /// The button that a person talks with: an input.
 pub const TALK: &str = "talk";
-/// The light that says "I listen": an output that mynah drives itself.
+/// The button that makes replies louder: an input.
+pub const VOLUME_UP: &str = "volume_up";
+/// The button that makes them softer: an input.
+pub const VOLUME_DOWN: &str = "volume_down";
+/// The light that says what the device does, where it is a plain lamp: an output that mynah drives itself.
 pub const LED: &str = "led";
+/// The hardware's own switch for the microphone: an input. While it is active nothing that was heard is used.
+pub const MUTE: &str = "mute";
 
 /// Reads a board profile from its text; `file` is its name for the messages, `name` becomes [`Board::name`].
 ///
@@ -66,19 +77,82 @@ pub struct Board {
     pub capture: Pcm,
     /// The loudspeaker.
     pub playback: Pcm,
+    /// Silence that a sound needs before it where the loudspeaker stood, ms, 0–2000: what its converter swallows
+    /// while it wakes.
+    pub wake_ms: u32,
     /// Which driver the lines have.
     pub driver: LineDriver,
     /// Lines by our name (`talk`, `lamp`).
     pub lines: BTreeMap<String, Line>,
+    /// The light by which the device shows what it does.
+    pub light: Option<Light>,
     /// The camera, as a fact about the board.
     pub camera: Option<Camera>,
+}
+
+/// Which PCM is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PcmName {
+    /// ALSA's own name (`plughw:CARD=Device`); `sim` for the simulated one.
+    Alsa(String),
+    /// A device of a card that is known by what does not change, and looked for anew at each opening.
+    Card {
+        /// The card.
+        card: CardName,
+        /// The device on it, counted from 0.
+        device: u32,
+    },
+}
+
+/// What does not change about a sound card. Its number does: it tells in which order cards were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CardName {
+    /// Where it is plugged in, as the kernel names the port: `1-1.3`.
+    Usb(String),
+    /// Its serial number.
+    Serial(String),
+    /// The kernel's id of it (`Device`): of two cards of one kind the second gets another one.
+    Id(String),
+}
+
+impl From<&str> for PcmName {
+    fn from(name: &str) -> PcmName {
+        PcmName::Alsa(name.to_string())
+    }
+}
+
+impl From<String> for PcmName {
+    fn from(name: String) -> PcmName {
+        PcmName::Alsa(name)
+    }
+}
+
+impl fmt::Display for PcmName {
+    /// As a profile names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PcmName::Alsa(name) => f.write_str(name),
+            PcmName::Card { card, device: 0 } => write!(f, "{card}"),
+            PcmName::Card { card, device } => write!(f, "{card}, device {device},"),
+        }
+    }
+}
+
+impl fmt::Display for CardName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CardName::Usb(path) => write!(f, "usb:{path}"),
+            CardName::Serial(serial) => write!(f, "serial:{serial}"),
+            CardName::Id(id) => write!(f, "id:{id}"),
+        }
+    }
 }
 
 /// One PCM.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pcm {
-    /// ALSA name (`plughw:CARD=Device`); `sim` for the simulated one.
-    pub pcm: String,
+    /// Which one.
+    pub pcm: PcmName,
     /// Rate to ask for, Hz; the device's nearest to 48000 where absent.
     pub rate_hz: Option<u32>,
     /// Channels to ask for; what the device has where absent.

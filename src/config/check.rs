@@ -17,7 +17,14 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
         );
         problems.push(unplaced("listen.mode", message));
     }
-    for (name, wanted) in [(board::TALK, Direction::Input), (board::LED, Direction::Output)] {
+    let own = [
+        (board::TALK, Direction::Input),
+        (board::VOLUME_UP, Direction::Input),
+        (board::VOLUME_DOWN, Direction::Input),
+        (board::MUTE, Direction::Input),
+        (board::LED, Direction::Output),
+    ];
+    for (name, wanted) in own {
         if board.lines.get(name).is_some_and(|line| line.direction != wanted) {
             let message = format!("of board `{}` must be an {}", board.name, word(wanted));
             // The profile's fault, not the agent file's: `locate` leaves it alone.
@@ -48,8 +55,8 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
         });
         return Some(format!("is \"{name}\", which is not a line of board `{}`{rest}", board.name));
     };
-    // Both are held by mynah's own threads; a second holder finds them busy.
-    if name == board::TALK || name == board::LED {
+    // They are held by mynah's own threads; a second holder finds them busy.
+    if [board::TALK, board::VOLUME_UP, board::VOLUME_DOWN, board::LED, board::MUTE].contains(&name.as_str()) {
         return Some(format!("is \"{name}\", which mynah itself uses; tools need another line"));
     }
     if drives && line.direction == Direction::Input {

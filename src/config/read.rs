@@ -150,11 +150,17 @@ impl<'a> Reader<'a> {
 
     /// The value of `key`, or its default; a wrong or missing one is noted.
     pub(super) fn get<K: Kind>(&mut self, section: &Section<'_>, key: &Key<K>) -> K::Value {
-        if section.value(key.name).is_none() && key.need == Need::Required && !self.broken {
-            let message = format!("is missing; it must be {}", key.kind.rule());
-            self.note(section.line, section.key(key.name), message);
+        if section.value(key.name).is_none() && key.need == Need::Required {
+            self.miss(section, key.name, &key.kind.rule());
         }
         self.find(section, key).unwrap_or_else(|| key.kind.fallback())
+    }
+
+    /// Notes that `key` is missing, and what it must be; of a text with faults of syntax that says nothing.
+    pub(super) fn miss(&mut self, section: &Section<'_>, key: &str, rule: &str) {
+        if !self.broken {
+            self.note(section.line, section.key(key), format!("is missing; it must be {rule}"));
+        }
     }
 
     /// The value of `key` where it is there and right; a wrong one is noted.

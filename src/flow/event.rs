@@ -284,7 +284,7 @@ pub enum What {
     },
     /// Something is wrong that the owner should know; the sentence says what to do.
     Trouble {
-        /// Which part: `mic`, `speaker`, `link`, `tools`, `line`, `state`.
+        /// Which part: `mic`, `speaker`, `link`, `tools`, `line`, `light`, `state`.
         part: String,
         /// A sentence.
         text: String,
@@ -318,4 +318,6 @@ pub enum Closed {
     Rotation,
     /// Today's limit is used up.
     Spent,
+    /// A person wants a new conversation.
+    Reset,
 }

@@ -79,6 +79,11 @@ impl Endpoint {
         }
     }
 
+    /// Opens a segment that began `age` hops ago, found by other means than the onset.
+    pub fn open(&mut self, age: u32) {
+        self.state = State::Speaking { silence: 0, run: RESUME_HOPS, age: age.max(1) };
+    }
+
     /// Forgets everything; the next segment needs a new onset.
     pub fn reset(&mut self) {
         self.state = State::Silent { run: 0, age: 0 };

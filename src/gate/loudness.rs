@@ -58,7 +58,24 @@ impl NoiseFloor {
 
     /// Takes the next hop; answers whether it stands out of the noise.
     pub fn handle_hop(&mut self, hop: &Hop) -> bool {
-        let energy = energy(&hop.frames);
+        self.handle_energy(energy(&hop.frames))
+    }
+
+    /// Takes the next hop's power, mean square of S16.
+    pub fn handle_power(&mut self, power: f32) {
+        self.handle_energy((power * HOP_FRAMES as f32) as u64);
+    }
+
+    /// The noise, mean square of S16; at least that of the quietest microphone, a sample up or down now and then.
+    pub fn power(&self) -> f32 {
+        (self.floor() as f32 / HOP_FRAMES as f32).clamp(0.1, 1e9)
+    }
+
+    fn floor(&self) -> u64 {
+        self.quietest.iter().copied().min().unwrap_or(0)
+    }
+
+    fn handle_energy(&mut self, energy: u64) -> bool {
         self.moment[self.next] = energy;
         self.next = (self.next + 1) % MOMENT_HOPS;
         if self.hops == BLOCK_HOPS {
@@ -69,8 +86,7 @@ impl NoiseFloor {
         self.hops += 1;
         let loudest = self.moment.iter().copied().max().unwrap_or(energy);
         self.quietest[self.block] = self.quietest[self.block].min(loudest);
-        let floor = self.quietest.iter().copied().min().unwrap_or(0);
-        energy >= floor.saturating_mul(STANDS_OUT)
+        energy >= self.floor().saturating_mul(STANDS_OUT)
     }
 }
 

@@ -13,20 +13,27 @@
 //! - The hangover's silence is sent: it goes out live, and the model hears that the sentence has ended.
 //! - A press in the tail of the one before goes on in the same window, and so does a press in a window that
 //!   a voice opened; the button then says when it ends.
-//! - A hop is sent once. Pre-roll never reaches back into the window before.
+//! - A hop is sent once. Pre-roll never reaches back into the window before, nor into a time in which it was muted.
+//! - A press in which no word was said may be a gesture (`button.rs`): what it had opened for mere loudness is closed
+//!   as a mistake. Each press and each wake word ends with a window or with [`GateEvent::Dropped`].
+//! - Long presses are timed by hops: where the microphone gives nothing, nobody can tell them from talking.
 
 pub mod button;
+pub mod door;
 pub mod ears;
 pub mod endpoint;
 pub mod loudness;
 pub mod preroll;
 pub mod run;
 pub mod vad;
+pub mod wake;
 pub mod window;
 
 use std::time::Duration;
 
-use self::button::{Button, Ending};
+use self::button::{Button, Ending, Told};
+use self::door::Door;
+use self::ears::bargein::{BargeIn, REACH_HOPS, Verdict};
 use self::ears::{Heard, Room};
 use self::endpoint::Endpoint;
 use self::loudness::{Loudness, NoiseFloor};
@@ -34,8 +41,8 @@ use self::preroll::{HopNumber, Kept, LOUD_AMONG, Preroll};
 use self::vad::Vad;
 use self::window::Window;
 use crate::audio::{HOP_MS, Hop};
-use crate::config::agent::{Listen, ListenMode, VoiceBargeIn};
-use crate::flow::{CloseCause, DropCause, GateEvent, GateNote, OpenCause};
+use crate::config::agent::{Gestures, Listen, ListenMode, VoiceBargeIn};
+use crate::flow::{CloseCause, DropCause, Duplex, GateEvent, GateNote, Gesture, OpenCause};
 use crate::hw::Edge;
 use crate::units::Time;
 
@@ -49,18 +56,34 @@ pub const MIC_LOST_AFTER: Duration = Duration::from_secs(1);
 /// How long a press may take to silence a reply that is playing (the flush, two periods of the device).
 const REPLY_STOPS_WITHIN: Duration = Duration::from_millis(100);
 
+/// Voiced hops among the last [`LOUD_AMONG`] that are a word. A detector calls a hop or two of any noise a voice now
+/// and then; the shortest word has ten.
+const WORD_HOPS: u32 = 3;
+
 /// Echo that ended so few hops before the first evidence may have hidden the beginning of the speech.
 const ECHO_HIDES_HOPS: u64 = 10;
+
+/// How much of a hop is to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    /// All of it.
+    Clear,
+    /// The loudspeaker is in it, and the ears tell what is not the loudspeaker.
+    Over,
+    /// Nothing: it may be the loudspeaker.
+    Deaf,
+}
 
 /// The gate.
 pub struct Gate {
     mode: ListenMode,
-    ignores_echo: bool,
+    voice_barge_in: VoiceBargeIn,
     echo_tail: Duration,
     preroll_hops: u64,
     evidence_hops: u64,
     turn_max_hops: u64,
     vad: Box<dyn Vad>,
+    is_voiced: bool,
     loudness: Loudness,
     noise: NoiseFloor,
     preroll: Preroll,
@@ -75,12 +98,25 @@ pub struct Gate {
     press_hop: HopNumber,
     /// Whether the present press has opened a window.
     press_was_heard: bool,
-    /// Nobody has said anything since a tap opened the gate.
+    /// Nobody has said anything since a tap opened the gate, or since this.
     quiet_since: Time,
+    /// Which of the last hops of the present press were voiced, the newest in the lowest bit.
+    press_voiced: u16,
+    /// The endpoint found speech since the button was engaged: then silence can end it.
+    press_was_spoken_in: bool,
+    door: Door,
+    is_muted: bool,
+    /// The core ended a window in mid-speech: what goes on is not a new one before there was silence.
+    awaits_silence: bool,
     speaker_audible: bool,
     echo_until: Time,
     /// What the ears know of the newest hop.
     room: Room,
+    barge_in: BargeIn,
+    /// Whether the ears had anything of the loudspeaker since it became audible.
+    far_came: bool,
+    /// What the core was told last of the canceller.
+    told_duplex: Option<Duplex>,
     /// The first hop that is surely not the loudspeaker's.
     echo_free: HopNumber,
 }
@@ -94,15 +130,22 @@ impl Gate {
         // Pre-roll, before what must be looked at to find that somebody speaks (twice the onset, because it
         // leaks), or before the echo that hid it.
         let looked_at = evidence_hops.max(2 * hops(listen.onset_ms)).max(hops(listen.echo_tail_ms) + 2 * LOUD_AMONG);
+        let looked_at = looked_at.max(u64::from(REACH_HOPS));
         let ring_hops = (preroll_hops + looked_at) as usize + 1;
+        let follow_up = match listen.mode {
+            ListenMode::HandsFree => Duration::ZERO, // a voice may always
+            ListenMode::PushToTalk | ListenMode::WakeWord => Duration::from_secs(u64::from(listen.follow_up_s)),
+        };
+        let echo_tail = Duration::from_millis(u64::from(listen.echo_tail_ms));
         Gate {
             mode: listen.mode,
-            ignores_echo: listen.voice_barge_in != VoiceBargeIn::On,
-            echo_tail: Duration::from_millis(u64::from(listen.echo_tail_ms)),
+            voice_barge_in: listen.voice_barge_in,
+            echo_tail,
             preroll_hops,
             evidence_hops,
             turn_max_hops: u64::from(listen.turn_max_s) * 1000 / u64::from(HOP_MS),
             vad,
+            is_voiced: false,
             loudness: Loudness::new(listen.silence_db),
             noise: NoiseFloor::new(),
             preroll: Preroll::new(ring_hops),
@@ -114,16 +157,35 @@ impl Gate {
             press_hop: 0,
             press_was_heard: false,
             quiet_since: Time::ZERO,
+            press_voiced: 0,
+            press_was_spoken_in: false,
+            door: Door::new(follow_up, echo_tail),
+            is_muted: false,
+            awaits_silence: false,
             speaker_audible: false,
             echo_until: Time::ZERO,
             room: Room::SILENT,
+            barge_in: BargeIn::default(),
+            far_came: false,
+            told_duplex: None,
             echo_free: 0,
         }
+    }
+
+    /// The same gate, in which presses mean more than talking.
+    pub fn with_gestures(mut self, gestures: &Gestures) -> Gate {
+        self.button.set_gestures(gestures);
+        self
     }
 
     /// Takes the next hop from the ears.
     pub fn handle_heard(&mut self, heard: &Heard) {
         self.room = heard.room;
+        self.far_came |= self.room.is_far;
+        if let Some(duplex) = self.room.duplex.filter(|_| self.told_duplex != self.room.duplex) {
+            self.told_duplex = Some(duplex);
+            self.window.say(GateEvent::Echo { duplex, erle_db: self.room.erle_db });
+        }
         self.handle_hop(&heard.hop);
     }
 
@@ -133,11 +195,16 @@ impl Gate {
         self.handle_time(hop.at);
         self.hop_at = self.hop_at.max(hop.at);
         let voiced = self.vad.is_voiced(&hop.frames);
+        self.is_voiced = voiced;
         let loud = self.loudness.is_loud(hop);
-        self.preroll.push(Kept { hop: *hop, voiced, loud });
-        self.watch_echo();
+        let hearing = self.hearing();
+        // What the loudspeaker accounts for is no evidence, neither for a voice nor for the button.
+        let counts = hearing != Hearing::Over || self.room.is_near;
+        self.preroll.push(Kept { hop: *hop, voiced: voiced && counts, loud: loud && counts });
+        self.watch_echo(hearing);
         let stands_out = self.noise.handle_hop(hop);
-        self.watch_voice(voiced && loud && stands_out);
+        self.watch_voice(hearing, voiced, voiced && loud && stands_out && counts);
+        self.watch_press(voiced && counts);
         if self.window.cause().is_some() {
             self.window.send(hop);
             self.preroll.forget();
@@ -152,21 +219,46 @@ impl Gate {
     /// Takes an edge of the talk button.
     pub fn handle_edge(&mut self, edge: Edge) {
         let was_engaged = self.button.is_engaged();
-        if !self.button.handle_edge(edge) {
+        let told = self.button.handle_edge(edge);
+        if told == Told::Nothing {
             return;
         }
+        if edge.active {
+            self.shut_door();
+        }
         self.window.say(if edge.active { GateEvent::Pressed } else { GateEvent::Released });
-        if edge.active && !was_engaged {
-            self.press_hop = self.preroll.next();
-            self.press_was_heard = false;
-            if self.window.cause().is_none() {
-                self.watch_echo();
-                self.open_for_button();
-            }
+        if told == Told::Repeat {
+            return self.gesture(Gesture::Repeat, true);
+        }
+        if edge.active && self.is_muted {
+            self.window.say(GateEvent::Dropped(DropCause::Muted));
+        } else if edge.active && !was_engaged && self.button.is_engaged() {
+            self.begin_press();
         }
         if self.button.is_latched() {
             self.quiet_since = self.now;
         }
+    }
+
+    fn begin_press(&mut self) {
+        self.press_hop = self.preroll.next();
+        self.press_was_heard = false;
+        self.press_was_spoken_in = false;
+        self.press_voiced = 0;
+        if self.window.cause().is_none() {
+            self.watch_echo(self.hearing());
+            self.open_for_button();
+        }
+    }
+
+    /// The press says something beside talking: nothing that it opened was meant.
+    fn gesture(&mut self, gesture: Gesture, is_told: bool) {
+        if self.window.cause().is_some() {
+            self.close(CloseCause::Mistake);
+        } else if is_told {
+            self.window.say(GateEvent::Dropped(DropCause::Gesture));
+        }
+        self.window.say(GateEvent::Gesture(gesture));
     }
 
     /// Takes a note from the core.
@@ -177,12 +269,61 @@ impl Gate {
                     self.echo_until = self.now + self.echo_tail;
                 }
                 self.speaker_audible = audible;
+                self.far_came &= audible;
             }
-            GateNote::Mute(_) | GateNote::FollowUp => {}
+            GateNote::Mute(is_muted) => self.mute(is_muted),
+            GateNote::FollowUp(true)
+                if self.window.cause().is_none() && !self.button.is_engaged() && !self.is_muted =>
+            {
+                self.door.follow_up(self.now);
+            }
+            GateNote::FollowUp(true) => {}
+            GateNote::FollowUp(false) => self.shut_door(),
             GateNote::Abort => {
-                self.close(CloseCause::Mistake);
+                // The endpoint goes on: the speech that is refused has not ended yet.
+                self.window.close(CloseCause::Mistake);
+                self.button.disengage();
                 self.preroll.forget();
+                self.awaits_silence = self.endpoint.is_speaking();
             }
+        }
+    }
+
+    fn mute(&mut self, is_muted: bool) {
+        if is_muted == self.is_muted {
+            return;
+        }
+        if is_muted {
+            self.shut_door();
+            if self.window.cause().is_none() && self.button.is_engaged() {
+                self.window.say(GateEvent::Dropped(DropCause::Muted));
+            }
+            self.close(CloseCause::Mistake);
+        }
+        // What was said meanwhile is nobody's business.
+        self.preroll.forget();
+        self.endpoint.reset();
+        self.is_muted = is_muted;
+        self.button.set_muted(is_muted);
+    }
+
+    /// The wake word was heard: what is said next is meant for the device.
+    pub fn handle_woken(&mut self) {
+        if self.is_muted || self.window.cause().is_some() || self.button.is_engaged() {
+            return;
+        }
+        self.door.wake(self.now).for_each(|event| self.window.say(event));
+        self.endpoint.reset();
+    }
+
+    /// Whether [`Gate::handle_woken`] would open anything now: only then need a detector look for the wake word.
+    pub fn wants_wake_word(&self) -> bool {
+        self.mode == ListenMode::WakeWord && !self.is_muted && !self.is_open() && !self.button.is_engaged()
+    }
+
+    fn shut_door(&mut self) {
+        if let Some(event) = self.door.shut() {
+            self.window.say(event);
         }
     }
 
@@ -196,6 +337,12 @@ impl Gate {
     /// Takes the time, for when no hop comes: without one for [`MIC_LOST_AFTER`] nothing stays open.
     pub fn handle_time(&mut self, now: Time) {
         self.now = self.now.max(now);
+        if let Some(event) = self.door.handle_time(self.now) {
+            if matches!(event, GateEvent::FollowUp(true)) {
+                self.endpoint.reset(); // the answer begins now, whatever went on behind the reply
+            }
+            self.window.say(event);
+        }
         if now.since(self.hop_at) > MIC_LOST_AFTER {
             self.lose_mic();
         }
@@ -206,34 +353,88 @@ impl Gate {
         self.window.poll_output()
     }
 
+    /// Whether the newest hop sounded like a voice.
+    pub fn is_voiced(&self) -> bool {
+        self.is_voiced
+    }
+
     /// Whether a window is open.
     pub fn is_open(&self) -> bool {
         self.window.cause().is_some()
     }
 
-    /// Notes whether the newest hop may be the loudspeaker's echo.
+    /// How much of the newest hop is to be believed.
     ///
     /// A press silences the reply, so what comes after that is counted as the user's even where the core
     /// never says that the loudspeaker is silent.
-    fn watch_echo(&mut self) {
-        let pressed_long_ago =
-            self.button.is_engaged() && self.now >= self.button.pressed_at() + REPLY_STOPS_WITHIN + self.echo_tail;
-        let echoes = self.speaker_audible || self.now < self.echo_until;
-        if self.ignores_echo && echoes && !pressed_long_ago {
+    fn hearing(&self) -> Hearing {
+        let is_full = self.room.duplex == Some(Duplex::Full);
+        match self.voice_barge_in {
+            VoiceBargeIn::On => Hearing::Clear,
+            VoiceBargeIn::Auto if is_full && self.room.is_far => Hearing::Over,
+            // Of a reply that is said to play the far-end copy comes before its echo, or there is none.
+            VoiceBargeIn::Auto if is_full && (self.far_came || !self.speaker_audible) => Hearing::Clear,
+            VoiceBargeIn::Auto | VoiceBargeIn::Off => {
+                let stops_at = self.button.pressed_at() + REPLY_STOPS_WITHIN + self.echo_tail;
+                let is_told = self.speaker_audible || self.now < self.echo_until;
+                let is_silenced = self.button.is_engaged() && self.now >= stops_at;
+                if self.room.is_far || (is_told && !is_silenced) { Hearing::Deaf } else { Hearing::Clear }
+            }
+        }
+    }
+
+    /// Notes whether the newest hop may be the loudspeaker's echo.
+    fn watch_echo(&mut self, hearing: Hearing) {
+        if hearing == Hearing::Deaf {
             self.echo_free = self.preroll.next();
         }
     }
 
     /// Tells the endpoint of the newest hop; in an open window even if a sound of the device's own is in it.
-    fn watch_voice(&mut self, speech: bool) {
-        if self.mode != ListenMode::HandsFree {
+    fn watch_voice(&mut self, hearing: Hearing, voiced: bool, speech: bool) {
+        if self.window.cause().is_some() || self.awaits_silence {
+            self.endpoint.handle_hop(speech);
+        } else {
+            match hearing {
+                Hearing::Clear => self.endpoint.handle_hop(speech),
+                Hearing::Over | Hearing::Deaf => self.endpoint.reset(),
+            }
+            self.watch_barge_in(hearing, voiced);
+        }
+        self.awaits_silence &= self.endpoint.is_speaking();
+    }
+
+    /// Looks for a voice over the loudspeaker, where a voice may open the gate at all.
+    fn watch_barge_in(&mut self, hearing: Hearing, voiced: bool) {
+        if hearing != Hearing::Over || !self.may_voice_open() {
+            return self.end_suspicion();
+        }
+        match self.barge_in.handle_hop(self.room.is_near, voiced) {
+            Verdict::Nothing => {}
+            Verdict::Suspected => self.window.say(GateEvent::Suspect(true)),
+            Verdict::Cleared => self.window.say(GateEvent::Suspect(false)),
+            Verdict::Cut(age) => self.endpoint.open(age),
+        }
+    }
+
+    fn end_suspicion(&mut self) {
+        if self.barge_in.reset() {
+            self.window.say(GateEvent::Suspect(false));
+        }
+    }
+
+    /// Notes whether a word was said in the present press; loudness alone is no word, nor is the device's own sound.
+    fn watch_press(&mut self, voiced: bool) {
+        if !self.button.is_engaged() {
             return;
         }
-        if self.window.cause().is_none() && self.echo_free == self.preroll.next() {
-            self.endpoint.reset();
-        } else {
-            self.endpoint.handle_hop(speech);
+        let is_echo = self.echo_free == self.preroll.next();
+        self.press_voiced = self.press_voiced << 1 | u16::from(voiced && !is_echo);
+        if (self.press_voiced & ((1 << LOUD_AMONG) - 1)).count_ones() >= WORD_HOPS {
+            self.button.heard_word();
+            self.quiet_since = self.now;
         }
+        self.press_was_spoken_in |= self.endpoint.is_speaking();
     }
 
     fn open_for_button(&mut self) {
@@ -254,16 +455,23 @@ impl Gate {
         self.open(OpenCause::Button, from);
     }
 
+    /// Whether a voice alone may open a window now.
+    fn may_voice_open(&self) -> bool {
+        !self.is_muted && !self.awaits_silence && (self.mode == ListenMode::HandsFree || self.door.is_open())
+    }
+
     fn open_for_voice(&mut self) {
-        if !self.endpoint.is_speaking_now() {
+        if !self.may_voice_open() || !self.endpoint.is_speaking_now() {
             return;
         }
+        self.shut_door();
         let onset = self.preroll.next() - u64::from(self.endpoint.age_hops()).min(self.preroll.next());
         self.open(OpenCause::Voice, onset.saturating_sub(self.preroll_hops).max(self.echo_free));
     }
 
     /// Opens a window that begins with the hop `from`, or with the oldest that is left.
     fn open(&mut self, cause: OpenCause, from: HopNumber) {
+        self.barge_in.reset(); // a window settles it
         self.window.open(cause);
         for (_, kept) in self.preroll.since(from) {
             self.window.send(&kept.hop);
@@ -275,12 +483,24 @@ impl Gate {
         if let Some(ending) = self.button.due(self.hop_at) {
             self.end_press(ending);
         }
+        let was_engaged = self.button.is_engaged();
+        if let Some(gesture) = self.button.gesture_due(self.hop_at) {
+            self.gesture(gesture, was_engaged);
+        }
+        let is_quiet = self.now.since(self.quiet_since) >= LATCHED_SILENCE;
         match self.window.cause() {
             Some(_) if self.window.hops() >= self.turn_max_hops => self.end_long_turn(),
             Some(OpenCause::Voice) if !self.button.is_engaged() && !self.endpoint.is_speaking() => {
                 self.window.close(CloseCause::Silence);
             }
-            None if self.button.is_latched() && self.now.since(self.quiet_since) >= LATCHED_SILENCE => {
+            Some(_) if self.button.ends_by_silence() && self.press_was_spoken_in && !self.endpoint.is_speaking() => {
+                self.close(CloseCause::Silence);
+            }
+            // It was opened for a voice too soft to end, or for mere loudness.
+            Some(_) if self.button.ends_by_silence() && !self.press_was_spoken_in && is_quiet => {
+                self.close(if self.button.has_word() { CloseCause::Silence } else { CloseCause::Mistake });
+            }
+            None if self.button.is_latched() && is_quiet => {
                 self.button.disengage();
                 self.window.say(GateEvent::Dropped(DropCause::OnlySilence));
             }
@@ -314,6 +534,7 @@ impl Gate {
     }
 
     fn lose_mic(&mut self) {
+        self.end_suspicion();
         self.preroll.forget();
         self.endpoint.reset();
         let was_open = self.window.cause().is_some();

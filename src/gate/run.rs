@@ -14,11 +14,12 @@ use std::time::Duration;
 use rtrb::{Consumer, Producer, PushError};
 
 use super::Gate;
-use super::ears::Ears;
+use super::ears::{Ears, Heard};
 use super::vad;
+use super::wake::WakeDetector;
 use crate::audio::Hop;
 use crate::bell::Bell;
-use crate::config::agent::{Echo, Listen};
+use crate::config::agent::{Echo, Gestures, Listen};
 use crate::flow::{GateEvent, GateNote, MIC_RING_HOPS};
 use crate::hw::{Board, Button, Clock, Edge, LineTrouble};
 use crate::units::Time;
@@ -45,6 +46,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// How to listen.
     pub listen: Listen,
+    /// What presses mean beside talking.
+    pub gestures: Gestures,
     /// What to do about echo and noise.
     pub echo: Echo,
     /// From the microphone; at most [`MIC_RING_HOPS`] are kept, so make the ring twice as large.
@@ -52,6 +55,8 @@ pub struct Parts {
     /// The far-end copy, from the speaker; taken as it comes. Make the ring twice as large as
     /// [`FAR_RING_HOPS`](crate::flow::FAR_RING_HOPS).
     pub far: Consumer<Hop>,
+    /// Looks for the wake word, where there is one to look for.
+    pub wake: Option<Box<dyn WakeDetector + Send>>,
     /// From the button.
     pub edges: Consumer<Edge>,
     /// From the core.
@@ -78,7 +83,10 @@ struct Stopped;
 
 fn run(mut parts: Parts) {
     parts.bell.answer();
-    let mut rooms = Rooms { gate: Gate::new(&parts.listen, vad::of(&parts.listen)), ears: Ears::new(&parts.echo) };
+    let mut rooms = Rooms {
+        gate: Gate::new(&parts.listen, vad::of(&parts.listen)).with_gestures(&parts.gestures),
+        ears: Ears::new(&parts.echo),
+    };
     while !parts.stop.load(Ordering::Relaxed) {
         parts.progress.fetch_add(1, Ordering::Relaxed);
         if parts.work(&mut rooms).is_err() {
@@ -119,6 +127,9 @@ impl Parts {
     fn hear(&mut self, ears: &mut Ears, gate: &mut Gate, until: Option<Time>) -> Result<(), Stopped> {
         while let Ok(far) = self.far.pop() {
             ears.handle_far(&far);
+            if let Some(wake) = &mut self.wake {
+                wake.hear_far(&far.frames);
+            }
         }
         while let Ok(hop) = self.hops.peek() {
             let is_to_wait = match until {
@@ -128,11 +139,23 @@ impl Parts {
             if is_to_wait {
                 break;
             }
-            gate.handle_heard(&ears.hear(hop, gate.is_open()));
+            let heard = ears.hear(hop, gate.is_open());
             let _ = self.hops.pop();
+            gate.handle_heard(&heard);
+            self.watch_word(gate, &heard);
             self.deliver(gate)?;
         }
         Ok(())
+    }
+
+    /// Looks for the wake word in what the gate has just taken. Every hop is looked at, so that a word is whole; only
+    /// where the word would open anything it is compared.
+    fn watch_word(&mut self, gate: &mut Gate, heard: &Heard) {
+        let Some(wake) = &mut self.wake else { return };
+        let voiced = gate.is_voiced() && gate.wants_wake_word();
+        if wake.hear(&heard.hop.frames, voiced, heard.room.is_far) {
+            gate.handle_woken();
+        }
     }
 
     /// Discards the oldest hops beyond what may wait.

@@ -3,6 +3,8 @@
 
 use proptest::prelude::*;
 
+mod echo;
+
 use super::vad::{Scripted, VOICED_FROM};
 use super::*;
 use crate::audio::{HOP_FRAMES, Speech};
@@ -40,11 +42,12 @@ fn style(button: ButtonStyle) -> Listen {
 /// Where a hop's number hides: three small samples that change neither voice nor loudness.
 const NUMBER_AT: usize = 100;
 
-/// `.` silence, `v` voice, `l` loud but no voice (a knock), `q` voice too quiet to be loud.
+/// `.` silence, `v` voice, `l` loud but no voice (a knock), `q` voice too quiet to be loud; while the loudspeaker is in
+/// it `e` what it left, which sounds like a voice, `n` a voice over it, `k` a knock over it.
 fn hop(kind: char, number: u64, at: Time) -> Hop {
     let mut frames = [0i16; HOP_FRAMES];
-    if matches!(kind, 'v' | 'l') {
-        let first = if kind == 'v' { VOICED_FROM } else { -VOICED_FROM };
+    if "vlenk".contains(kind) {
+        let first = if "ven".contains(kind) { VOICED_FROM } else { -VOICED_FROM };
         frames = std::array::from_fn(|i| if i % 2 == 0 { first } else { -first });
     } else if kind == 'q' {
         frames[0] = VOICED_FROM;
@@ -66,25 +69,41 @@ struct Story {
     at: Time,
     hops: u64,
     said: Vec<GateEvent>,
+    /// What the ears know of a hop in which the loudspeaker is not.
+    room: Room,
 }
 
 impl Story {
     fn new(listen: &Listen) -> Story {
-        Story { gate: Gate::new(listen, Box::new(Scripted)), at: Time::ZERO, hops: 0, said: Vec::new() }
+        let gate = Gate::new(listen, Box::new(Scripted));
+        Story { gate, at: Time::ZERO, hops: 0, said: Vec::new(), room: Room::SILENT }
+    }
+
+    fn with(listen: &Listen, gestures: &Gestures) -> Story {
+        let gate = Gate::new(listen, Box::new(Scripted)).with_gestures(gestures);
+        Story { gate, ..Story::new(listen) }
     }
 
     /// Tells words: a kind of hop and how many (`v30`), `+` and `-` edges, `S` and `s` loudspeaker audible
-    /// and silent, `X` abort, `L3` three hops lost, `T1500` 1500 ms without a hop.
+    /// and silent, `X` abort, `L3` three hops lost, `T1500` 1500 ms without a hop, `M` and `m` muted and not, `F` and
+    /// `f` a reply heard to its end and another begun, `W` the wake word, `D` and `d` the ears say full and half duplex.
     fn tell(&mut self, words: &str) {
         for word in words.split_whitespace() {
             let count = || word[1..].parse().unwrap();
             match word.chars().next().unwrap() {
-                kind @ ('.' | 'v' | 'l' | 'q') => (0..count()).for_each(|_| self.hear(kind)),
+                kind @ ('.' | 'v' | 'l' | 'q' | 'e' | 'n' | 'k') => (0..count()).for_each(|_| self.hear(kind)),
+                'D' => self.room.duplex = Some(Duplex::Full),
+                'd' => self.room.duplex = Some(Duplex::Half),
                 '+' => self.gate.handle_edge(Edge { at: self.at, active: true }),
                 '-' => self.gate.handle_edge(Edge { at: self.at, active: false }),
                 'S' => self.gate.handle_note(GateNote::SpeakerAudible(true)),
                 's' => self.gate.handle_note(GateNote::SpeakerAudible(false)),
                 'X' => self.gate.handle_note(GateNote::Abort),
+                'M' => self.gate.handle_note(GateNote::Mute(true)),
+                'm' => self.gate.handle_note(GateNote::Mute(false)),
+                'F' => self.gate.handle_note(GateNote::FollowUp(true)),
+                'f' => self.gate.handle_note(GateNote::FollowUp(false)),
+                'W' => self.gate.handle_woken(),
                 'L' => self.gate.handle_lost(count() as u32),
                 'T' => {
                     self.at += Duration::from_millis(count());
@@ -98,7 +117,8 @@ impl Story {
 
     fn hear(&mut self, kind: char) {
         self.at += Duration::from_millis(u64::from(HOP_MS));
-        self.gate.handle_hop(&hop(kind, self.hops, self.at));
+        let room = Room { is_far: "enk".contains(kind), is_near: "nk".contains(kind), ..self.room };
+        self.gate.handle_heard(&Heard { hop: hop(kind, self.hops, self.at), room });
         self.hops += 1;
         self.listen();
     }
@@ -151,9 +171,18 @@ fn words(said: &[GateEvent]) -> String {
 
 /// Tells each story to a fresh gate and compares what it says.
 fn check(listen: &Listen, cases: &[(&str, &str, &str)]) {
+    check_all(|| Story::new(listen), listen, cases);
+}
+
+/// The same for a gate with gestures: double within 200 ms, long from 1 s, very long from 3 s.
+fn check_gestures(listen: &Listen, cases: &[(&str, &str, &str)]) {
+    check_all(|| Story::with(listen, &gestures()), listen, cases);
+}
+
+fn check_all(new: impl Fn() -> Story, listen: &Listen, cases: &[(&str, &str, &str)]) {
     let mut wrong = Vec::new();
     for (what, story, expected) in cases {
-        let mut told = Story::new(listen);
+        let mut told = new();
         told.tell(story);
         check_invariants(&told.said, (listen.message_ms / HOP_MS) as usize);
         let said = words(&told.said);
@@ -197,6 +226,7 @@ fn check_invariants(said: &[GateEvent], message_hops: usize) {
                 assert!(full.iter().all(|&size| size == message_hops), "messages are whole: {sizes:?}");
                 assert!((1..=message_hops).contains(last), "the last message may be shorter: {sizes:?}");
             }
+            GateEvent::Gesture(_) => assert!(!open, "what is a gesture is no talk"),
             GateEvent::Pressed | GateEvent::Released => {
                 assert_ne!(down, matches!(event, GateEvent::Pressed), "presses and releases alternate");
                 down = !down;
@@ -370,7 +400,176 @@ fn the_core_may_abort() {
     );
     check(
         &hands_free(),
-        &[("a voice", ".9 v9 X v9 .20", "open:Voice 4-17 close:Mistake open:Voice 18-36 close:Silence")],
+        &[
+            ("a voice", ".9 v9 X v90 .20", "open:Voice 4-17 close:Mistake"),
+            (
+                "a voice that speaks again",
+                ".9 v9 X v9 .12 v9 .20",
+                "open:Voice 4-17 close:Mistake open:Voice 34-57 close:Silence",
+            ),
+            ("a voice, and the sound that says so", ".9 v9 X S v30 s v30 .20", "open:Voice 4-17 close:Mistake"),
+            (
+                "a voice, then a press",
+                ".9 v9 X v9 + v9 - .30",
+                "open:Voice 4-17 close:Mistake + open:Button 22-35 - 36-55 close:Released",
+            ),
+        ],
+    );
+}
+
+fn gestures() -> Gestures {
+    Gestures { double_ms: 200, long_ms: 1000, very_long_ms: 3000, ..Agent::default().gestures }
+}
+
+#[test]
+fn a_tap_listens_until_silence() {
+    check_gestures(
+        &style(ButtonStyle::HoldOrTap),
+        &[
+            ("a sentence", ".9 + .5 - .30 v30 .20", "+ - open:Button 39-83 close:Silence"),
+            ("two with a pause", ".9 + .5 - .30 v30 .8 v30 .20", "+ - open:Button 39-121 close:Silence"),
+            (
+                "another tap ends it sooner",
+                ".9 + .5 - .30 v30 + .5 - .40",
+                "+ - open:Button 39-73 + 74-78 - 79-93 close:Released",
+            ),
+            ("a hold does not end by silence", ".9 + v40 .40 - .30", "+ open:Button 4-88 - 89-108 close:Released"),
+            ("nothing", ".9 + .5 - .1000", "+ - drop:OnlySilence"),
+        ],
+    );
+    check_gestures(
+        &Listen { turn_max_s: 20, ..style(ButtonStyle::HoldOrTap) },
+        &[
+            ("a knock is waited out", ".9 + .5 - l9 .1000", "+ - open:Button 9-1013 close:Mistake"),
+            ("a soft voice is waited for", ".9 + .5 - q9 .1100", "+ - open:Button 9-1029 close:Silence"),
+        ],
+    );
+}
+
+#[test]
+fn presses_that_mean_something_else() {
+    check_gestures(
+        &style(ButtonStyle::HoldOrTap),
+        &[
+            ("two taps", ".9 + .5 - .15 + .5 - .50", "+ - + drop:Gesture repeat -"),
+            ("two slow taps", ".9 + .5 - .21 + .5 - .50", "+ - + - drop:OnlySilence"),
+            ("two taps and a knock", ".9 + .5 - l5 .5 + .5 - .50", "+ - open:Button 9-23 + close:Mistake repeat -"),
+            (
+                "a word between them",
+                ".9 + .5 - v9 .5 + .5 - .50",
+                "+ - open:Button 9-27 + 28-32 - 33-47 close:Released",
+            ),
+            (
+                "two taps and talking on",
+                ".9 + .5 - .9 + .5 - .5 + v50 - .30",
+                "+ - + drop:Gesture repeat - + open:Button 28-82 - 83-102 close:Released",
+            ),
+            ("a long press", ".9 + .120 - .50", "+ drop:Gesture mute -"),
+            ("a very long press", ".9 + .320 - .50", "+ drop:Gesture mute reset -"),
+            ("a long press in a noisy place", ".9 + l120 - .50", "+ open:Button 4-108 close:Mistake mute -"),
+            ("a long press with a word", ".9 + .40 v9 .90 - .50", "+ open:Button 44-147 - 148-167 close:Released"),
+            ("a word a little late", ".9 + .98 v9 .90 - .50", "+ open:Button 102-108 close:Mistake mute -"),
+            (
+                "the press that closes, held long",
+                ".9 + .5 - .30 v30 + .120 - .50",
+                "+ - open:Button 39-73 + 74-93 close:Released -",
+            ),
+            ("a press while it speaks", "S v30 + .5 s .30 v9 - .30", "+ open:Button 60-73 - 74-93 close:Released"),
+            ("a long press over its voice", "S v30 + v5 s v3 .120 - .30", "+ drop:Gesture mute -"),
+            ("a mic that gives nothing", ".9 + T500 T500 T500 T5000 - .5", "+ - drop:OnlySilence"),
+        ],
+    );
+    check_gestures(
+        &style(ButtonStyle::Tap),
+        &[("a long press among voices", ".9 + v120 - .50", "+ open:Button 4-108 close:Mistake mute -")],
+    );
+    check_gestures(
+        &listen(),
+        &[
+            ("two presses too short to talk", ".9 + .5 - .15 + .5 - .50", "+ - drop:TooShort + drop:Gesture repeat -"),
+            ("two short ones", ".9 + .10 - .15 + .5 - .50", "+ - + drop:Gesture repeat -"),
+            (
+                "two questions in a hurry",
+                ".9 + v10 - .15 + v10 - .50",
+                "+ open:Button 4-18 - 19-33 + 34-43 - 44-63 close:Released",
+            ),
+        ],
+    );
+    check_gestures(
+        &hands_free(),
+        &[
+            ("a long press", ".9 v9 .20 + .120 - .50", "open:Voice 4-27 close:Silence + drop:Gesture mute -"),
+            ("in mid-speech", ".9 v9 + .120 - .50", "open:Voice 4-17 + 18-117 close:Mistake mute -"),
+        ],
+    );
+}
+
+#[test]
+fn while_muted_nothing_is_heard() {
+    check_gestures(
+        &style(ButtonStyle::HoldOrTap),
+        &[
+            ("a press", ".9 M + v50 - .30", "+ drop:Muted -"),
+            ("a tap", ".9 M + .5 - v50 .30", "+ drop:Muted -"),
+            ("in mid-press", ".9 + v9 M v90 - .30", "+ open:Button 4-17 close:Mistake -"),
+            ("before it was heard", ".9 + .9 M v90 - .30", "+ drop:Muted -"),
+            ("in its tail", ".9 + v9 .40 - .5 M v90 .30", "+ open:Button 4-57 - 58-62 close:Mistake"),
+            ("a long press unmutes", ".9 M + v120 - .9", "+ drop:Muted mute -"),
+            ("two taps", ".9 M + .5 - .9 + .5 - .9", "+ drop:Muted - + drop:Gesture repeat -"),
+            ("afterwards nothing of before", ".9 M v50 m + v50 - .30", "+ open:Button 59-108 - 109-128 close:Released"),
+            ("told twice", ".9 M M v9 m v50 m + v50 - .30", "+ open:Button 63-117 - 118-137 close:Released"),
+        ],
+    );
+    check_gestures(
+        &hands_free(),
+        &[
+            ("a voice", ".9 M v50 .20", ""),
+            ("in mid-sentence", ".9 v9 M v50 .20", "open:Voice 4-17 close:Mistake"),
+            ("and after", ".9 v9 M v50 m v50 .20", "open:Voice 4-17 close:Mistake open:Voice 68-127 close:Silence"),
+        ],
+    );
+}
+
+#[test]
+fn a_voice_may_follow_a_reply() {
+    let following = Listen { follow_up_s: 1, ..listen() };
+    check(
+        &following,
+        &[
+            ("it does", "S .20 s F .20 v20 .30", "follow( )follow open:Voice 35-69 close:Silence"),
+            ("once", "S .20 s F .20 v20 .30 v20 .30", "follow( )follow open:Voice 35-69 close:Silence"),
+            ("it does not", "S .20 s F .150 v20 .30", "follow( )follow"),
+            ("the echo is none", "S .20 s F v5 .150", "follow( )follow"),
+            ("who talked on behind the reply", "S .20 s F v30 .9", "follow( )follow open:Voice 29-58"),
+            ("a press", "S .20 s F .20 + .5 v9 - .30", "follow( )follow + open:Button 40-53 - 54-73 close:Released"),
+            ("a press in the echo", "S .20 s F .5 + .9 - .150 v20", "+ - drop:OnlySilence"),
+            ("another reply", "S .20 s F .20 f .9 v20 .30", "follow( )follow"),
+            ("muted", "S .20 s F .20 M v20 m v20 .30", "follow( )follow"),
+            ("in an open window", ".9 + v9 F - .50 v20 .9", "+ open:Button 4-17 - 18-37 close:Released"),
+        ],
+    );
+    check(&listen(), &[("where it is off", "S .20 s F .50 v20 .30", "")]);
+    check(
+        &Listen { mode: ListenMode::HandsFree, ..following },
+        &[("hands-free it means nothing", "S .20 s F .20 v20 .30", "open:Voice 35-69 close:Silence")],
+    );
+}
+
+#[test]
+fn a_wake_word_opens_the_gate_for_a_voice() {
+    check(
+        &Listen { mode: ListenMode::WakeWord, follow_up_s: 1, ..listen() },
+        &[
+            ("nobody said it", ".9 v50 .20", ""),
+            ("speech after it", ".9 v50 W .20 v20 .30 v20", "woken open:Voice 74-108 close:Silence"),
+            ("in one breath", ".9 v50 W v20 .30", "woken open:Voice 54-88 close:Silence"),
+            ("nothing after it", ".9 W .900 v20 .20", "woken drop:OnlySilence"),
+            ("almost too late", ".9 W .790 v20 .20", "woken open:Voice 794-828 close:Silence"),
+            ("a press instead", ".9 W .20 + v9 - .20 v20", "woken + open:Button 24-37 - 38-57 close:Released"),
+            ("while muted", ".9 M W v20 m .20", ""),
+            ("in a window", ".9 + v9 W v9 - .30", "+ open:Button 4-26 - 27-46 close:Released"),
+            ("in a follow-up", "S .20 s F .20 W .20 v20 .30", "follow( )follow woken open:Voice 55-89 close:Silence"),
+        ],
     );
 }
 
@@ -429,20 +628,22 @@ fn any_word() -> impl Strategy<Value = String> {
         8 => (prop::sample::select(vec!['.', 'v', 'l', 'q']), 1..40u32).prop_map(|(kind, hops)| format!("{kind}{hops}")),
         2 => (prop::sample::select(vec!['.', 'v']), 1..700u32).prop_map(|(kind, hops)| format!("{kind}{hops}")),
         8 => prop::sample::select(vec!["+", "-", "- +", "+ -"]).prop_map(String::from),
-        2 => prop::sample::select(vec!["S", "s", "X", "L2"]).prop_map(String::from),
+        2 => prop::sample::select(vec!["S", "s", "X", "L2", "M", "m", "F", "f", "W"]).prop_map(String::from),
         1 => (1..3000u32).prop_map(|ms| format!("T{ms}")),
     ]
 }
 
 fn any_listen() -> impl Strategy<Value = Listen> {
-    let modes = prop::sample::select(vec![ListenMode::PushToTalk, ListenMode::HandsFree]);
+    let modes = prop::sample::select(vec![ListenMode::PushToTalk, ListenMode::HandsFree, ListenMode::WakeWord]);
     let styles = prop::sample::select(vec![ButtonStyle::Hold, ButtonStyle::Tap, ButtonStyle::HoldOrTap]);
     let barge_ins = prop::sample::select(vec![VoiceBargeIn::Off, VoiceBargeIn::On]);
     let lengths = (10..500u32, 100..1500u32, 0..2000u32, 0..2000u32, 0..500u32, 0..2000u32);
     (modes, styles, barge_ins, lengths, prop::sample::select(vec![10, 20, 30, 40])).prop_map(
         |(mode, button, voice_barge_in, lengths, message_ms)| {
             let (onset_ms, hangover_ms, preroll_ms, tail_ms, min_press_ms, echo_tail_ms) = lengths;
+            let follow_up_s = onset_ms % 3;
             let times = Listen { onset_ms, hangover_ms, preroll_ms, tail_ms, min_press_ms, echo_tail_ms, ..listen() };
+            let times = Listen { follow_up_s, ..times };
             Listen { mode, button, voice_barge_in, message_ms, ..times }
         },
     )
@@ -453,11 +654,11 @@ proptest! {
 
     #[test]
     fn any_story_keeps_the_invariants(listen in any_listen(), story in prop::collection::vec(any_word(), 1..60)) {
-        let mut told = Story::new(&listen);
+        let mut told = Story::with(&listen, &gestures());
         let room = told.gate.window.room();
         told.tell(&story.join(" "));
         // A button left down, or a tap left open, may listen on; a release and another tap end that.
-        told.tell("- .1100");
+        told.tell("m - .1100");
         if told.gate.button.is_latched() {
             told.tell("+ - .400");
         }

@@ -11,6 +11,7 @@
 
 mod capture;
 mod errors;
+pub mod offer;
 mod playback;
 mod setup;
 mod stream;

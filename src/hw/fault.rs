@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback};
+use super::{Board, Button, Capture, Clock, Input, Light, LineTrouble, Output, PcmShape, Playback};
 use crate::audio::trouble::PcmTrouble;
 use crate::units::Time;
 
@@ -113,8 +113,8 @@ impl Cues {
         let now = self.clock.now();
         for cue in self.lock().iter().filter(|cue| cue.on == on && cue.holds(now)) {
             match cue.fault {
-                Fault::Gone(_) | Fault::Missing => return Err(PcmTrouble::Missing { pcm: "fault".into() }),
-                Fault::Busy(_) => return Err(PcmTrouble::Busy { pcm: "fault".into() }),
+                Fault::Gone(_) | Fault::Missing => return Err(PcmTrouble::missing("fault")),
+                Fault::Busy(_) => return Err(PcmTrouble::busy("fault")),
                 Fault::Zeros(_) | Fault::Xrun | Fault::Suspended => {}
             }
         }
@@ -189,6 +189,10 @@ impl Board for FaultBoard {
 
     fn open_input(&self, line: &str) -> Result<Box<dyn Input>, LineTrouble> {
         self.inner.open_input(line)
+    }
+
+    fn open_light(&self) -> Result<Box<dyn Light>, LineTrouble> {
+        self.inner.open_light()
     }
 }
 

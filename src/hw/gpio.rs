@@ -5,6 +5,8 @@
 //! (a Pi 5's header moved from gpiochip4 to gpiochip0 with 6.6.45); `gpiochip0:17` is for chips without names.
 //! Reading and driving a line never waits for anything but the chip itself.
 
+pub mod chips;
+
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;

@@ -4,6 +4,7 @@
 //! decides. Threads belong to the rooms' `run.rs`.
 
 pub mod alsa;
+pub mod cards;
 pub mod clock;
 pub mod fault;
 pub mod files;
@@ -11,18 +12,22 @@ pub mod folder;
 pub mod gpio;
 pub mod key;
 pub mod open;
+pub mod pixels;
 mod poll;
 pub mod process;
+pub mod pwm;
 pub mod realtime;
 pub mod signals;
 pub mod sim;
 pub mod store;
 pub mod tap;
+pub mod wake;
 pub mod wav;
 
 use std::time::Duration;
 
 use crate::audio::trouble::PcmTrouble;
+use crate::config::board;
 use crate::units::{Hertz, Time};
 
 /// What a PCM was opened as. Samples cross the traits as interleaved `i16`, whatever the device's format.
@@ -114,6 +119,14 @@ pub enum LineTrouble {
         /// What to do, by whom the file belongs to.
         remedy: String,
     },
+    /// A light that is no line cannot be used.
+    #[error("light {what}: {why}")]
+    Light {
+        /// The device, as the board profile names it.
+        what: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// Anything else.
     #[error("line {line}: {why}")]
     Other {
@@ -148,6 +161,71 @@ pub trait Input: Send {
     fn is_active(&mut self) -> Result<bool, LineTrouble>;
 }
 
+/// A colour, 0–255 each, as the eye takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rgb {
+    /// Red.
+    pub red: u8,
+    /// Green.
+    pub green: u8,
+    /// Blue.
+    pub blue: u8,
+}
+
+/// What one lamp shows. A lamp takes of it what it can: colour, brightness, or only whether it is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glow {
+    /// Brightness as the eye takes it, percent, 0–100.
+    pub percent: u8,
+    /// Colour.
+    pub colour: Rgb,
+}
+
+impl Glow {
+    /// No light.
+    pub const DARK: Glow = Glow { percent: 0, colour: Rgb { red: 0, green: 0, blue: 0 } };
+
+    /// Whether a lamp that is only on or off is on.
+    pub fn is_on(self) -> bool {
+        self.percent >= 50
+    }
+
+    /// The share of its power with which a lamp looks so bright, 0–1: about the square, as eyes go.
+    pub fn power(self) -> f32 {
+        let seen = f32::from(self.percent.min(100)) / 100.0;
+        seen * seen
+    }
+}
+
+/// The light by which the device shows what it does: one lamp or a row of them.
+pub trait Light: Send {
+    /// Lamps in the row, 1 or more; constant for its life.
+    fn lamps(&self) -> usize;
+
+    /// Shows this from now on, the first lamp first; what is missing is dark.
+    fn show(&mut self, glows: &[Glow]) -> Result<(), LineTrouble>;
+}
+
+/// A light that is a plain output line: on or off.
+pub struct LineLight(Box<dyn Output>);
+
+impl LineLight {
+    /// The light on this line.
+    pub fn new(line: Box<dyn Output>) -> LineLight {
+        LineLight(line)
+    }
+}
+
+impl Light for LineLight {
+    fn lamps(&self) -> usize {
+        1
+    }
+
+    fn show(&mut self, glows: &[Glow]) -> Result<(), LineTrouble> {
+        self.0.set(glows.first().is_some_and(|glow| glow.is_on()))
+    }
+}
+
 /// A board: opens its devices, as often as asked (a lost device is opened again).
 ///
 /// `line` arguments are the board profile's own names (`talk`, `lamp`), not the kernel's.
@@ -162,6 +240,10 @@ pub trait Board: Send + Sync {
     fn open_output(&self, line: &str) -> Result<Box<dyn Output>, LineTrouble>;
     /// Opens an input line for its level.
     fn open_input(&self, line: &str) -> Result<Box<dyn Input>, LineTrouble>;
+    /// Opens the light; it is dark until told. A board that knows of no other has it on the line [`board::LED`].
+    fn open_light(&self) -> Result<Box<dyn Light>, LineTrouble> {
+        Ok(Box::new(LineLight::new(self.open_output(board::LED)?)))
+    }
 }
 
 /// The clock that shells read: one per process, shared by all threads.

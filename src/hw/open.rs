@@ -1,8 +1,10 @@
 //! A real board from its profile: ALSA for sound, the profile's driver for lines.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use super::{Board, Button, Capture, Clock, Input, LineTrouble, Output, Playback, files, gpio};
+use super::{Board, Button, Capture, Clock, Input, Light, LineLight, LineTrouble, Output, Playback};
+use super::{files, gpio, pixels, pwm};
 use crate::audio::trouble::PcmTrouble;
 use crate::config::board::{self, Direction, Line, LineDriver};
 
@@ -76,6 +78,15 @@ impl Board for Opened {
             LineDriver::Sim => Err(self.simulated(name)),
         }
     }
+
+    fn open_light(&self) -> Result<Box<dyn Light>, LineTrouble> {
+        match &self.profile.light {
+            Some(board::Light::Pwm(wish)) => pwm::open(Path::new(pwm::CLASS), wish),
+            Some(board::Light::Pixels(wish)) => pixels::open(wish),
+            // Where the profile has none, the sentence about the line says what to add.
+            Some(board::Light::Line) | None => Ok(Box::new(LineLight::new(self.open_output(board::LED)?))),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +127,33 @@ mod tests {
         assert!(matches!(missing, LineTrouble::Missing { .. } | LineTrouble::Denied { .. }), "{missing}");
         let simulated = board_with("sim", "").open_input("talk").err().unwrap();
         assert!(simulated.to_string().contains("simulated board"), "{simulated}");
+    }
+
+    #[test]
+    fn the_light_is_the_line_led_unless_the_profile_names_another() {
+        let folder = std::env::temp_dir().join(format!("mynah-open-light-{}", std::process::id()));
+        let head = format!(
+            "description = \"x\"\ndriver = \"files\"\nfolder = \"{}\"\n[capture]\npcm = \"x\"\n[playback]\npcm = \"x\"\n",
+            folder.display()
+        );
+        let light_of = |rest: &str| {
+            let profile = board::parse(&format!("{head}{rest}"), "test.toml", "test").unwrap();
+            open(profile, Arc::new(Still)).open_light()
+        };
+        let mut light = light_of("[lines.led]\ndirection = \"output\"\n").unwrap();
+        assert_eq!(light.lamps(), 1);
+        let lit = |percent| crate::hw::Glow { percent, ..crate::hw::Glow::DARK };
+        for (glows, level) in [(vec![], "0\n"), (vec![lit(50)], "1\n"), (vec![lit(49)], "0\n")] {
+            light.show(&glows).unwrap();
+            assert_eq!(std::fs::read_to_string(folder.join("led")).unwrap(), level);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+
+        let row = "[light]\nkind = \"ws2812\"\nspi_device = \"/dev/spidev-none\"\nleds = 3\n";
+        assert!(light_of(row).err().unwrap().to_string().contains("/dev/spidev-none"));
+        let lamp = "[light]\nkind = \"pwm\"\npwm_chip = \"no-such-chip\"\n";
+        assert!(light_of(lamp).err().unwrap().to_string().contains("no-such-chip"));
+        assert!(light_of("").err().unwrap().to_string().contains("add [lines.led]"));
     }
 
     #[test]

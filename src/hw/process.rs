@@ -52,6 +52,19 @@ pub fn use_now() -> Option<Use> {
     Some(Use { resident_kib: number("VmRSS:")?, threads: number("Threads:")?, files })
 }
 
+/// Other processes of this name whose first argument is `argument`.
+pub fn others(name: &str, argument: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_one = |id: &u32| {
+        let read = |file: &str| fs::read(format!("/proc/{id}/{file}")).unwrap_or_default();
+        let (comm, line) = (read("comm"), read("cmdline"));
+        let mut words = line.split(|byte| *byte == 0);
+        comm.trim_ascii() == name.as_bytes() && words.by_ref().nth(1).is_some_and(|word| word == argument.as_bytes())
+    };
+    ids.filter(|id| *id != std::process::id()).filter(is_one).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

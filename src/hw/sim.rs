@@ -88,7 +88,7 @@ fn shape(rate: Hertz, channels: usize, period_ms: u32) -> PcmShape {
 }
 
 fn pcm_shape(pcm: &config::board::Pcm, channels: u32) -> Result<PcmShape, PcmTrouble> {
-    let refused = |what: String| PcmTrouble::Refused { pcm: pcm.pcm.clone(), what };
+    let refused = |what: String| PcmTrouble::Refused { pcm: pcm.pcm.to_string(), what };
     let rate = pcm.rate_hz.unwrap_or(RATE.0);
     let channels = pcm.channels.unwrap_or(channels);
     if !RATES.contains(&rate) {
@@ -206,7 +206,7 @@ impl OpenOnce {
     fn take(this: &Arc<OpenOnce>) -> Result<Hold, PcmTrouble> {
         let mut open = lock(&this.0);
         if *open {
-            return Err(PcmTrouble::Busy { pcm: "sim".into() });
+            return Err(PcmTrouble::busy("sim"));
         }
         *open = true;
         Ok(Hold(this.clone()))

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback};
+use super::{Board, Button, Capture, Clock, Input, Light, LineTrouble, Output, PcmShape, Playback};
 use crate::audio::mean;
 use crate::audio::trouble::PcmTrouble;
 use crate::units::{Hertz, Time};
@@ -152,6 +152,10 @@ impl Board for TapBoard {
 
     fn open_input(&self, line: &str) -> Result<Box<dyn Input>, LineTrouble> {
         self.inner.open_input(line)
+    }
+
+    fn open_light(&self) -> Result<Box<dyn Light>, LineTrouble> {
+        self.inner.open_light()
     }
 }
 

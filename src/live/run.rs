@@ -7,6 +7,7 @@ pub mod connect;
 pub mod doorman;
 pub mod http;
 pub mod mint;
+pub mod probe;
 pub mod wall;
 
 use std::io;

@@ -2,6 +2,7 @@
 //!
 //! Pure; the thread that moves the device is in `run.rs`.
 
+pub mod dead;
 pub mod run;
 
 use std::time::Duration;

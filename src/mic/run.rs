@@ -1,5 +1,7 @@
 //! The microphone's thread: reads the device period by period, for ever.
 
+mod mute;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,22 +10,21 @@ use std::time::Duration;
 
 use rtrb::Producer;
 
+use self::mute::MuteLine;
 use super::Intake;
+use super::dead::{News, Watch};
 use crate::audio::Hop;
 use crate::audio::trouble::{Action, PcmTrouble, Recovery};
 use crate::bell::Bell;
 use crate::config::board::Pick;
 use crate::flow::MicFact;
-use crate::hw::{Board, Capture, Clock, realtime};
+use crate::hw::{Board, Capture, Clock, PcmShape, realtime};
 use crate::units::{Frames, Time};
 
 /// Longest wait for a period. Only how soon a stop is seen depends on it.
 const READ_TIMEOUT: Duration = Duration::from_millis(100);
-/// A microphone that runs and gives nothing for so long is opened again: some USB devices fall silent so.
-const STALL: Duration = Duration::from_millis(1000);
-/// What the owner is told of such a microphone when opening it again does not help.
-const STALLED: &str = "the microphone runs but gives no sound, and opening it again does not help: unplug it and plug \
-                       it in again, or name another one in the board profile (`arecord -L` lists the names)";
+/// Between closing a dead microphone and opening it again: some drivers reset the device only when nobody has it.
+const REOPEN_PAUSE: Duration = Duration::from_millis(100);
 /// Periods that one read takes at most: after a hiccup the ring is emptied in a few steps.
 const READ_PERIODS: usize = 4;
 
@@ -35,6 +36,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Which channel to use.
     pub pick: Pick,
+    /// How long only zeros or a flat line may come before the microphone counts as dead.
+    pub dead_after: Duration,
+    /// The board profile's name of the hardware's mute line, where there is one.
+    pub mute: Option<String>,
     /// To the gate. Where it is full the newest hop is left out and counted; the gate discards the oldest.
     pub hops: Producer<Hop>,
     /// Rung after hops were pushed.
@@ -55,15 +60,21 @@ pub struct Parts {
 pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("mic".into()).spawn(move || {
         realtime::ask("mic");
-        Shell { parts, recovery: Recovery::new(), is_known_to_run: false }.run();
+        Shell::new(parts).run();
     })
 }
 
 struct Shell {
     parts: Parts,
     recovery: Recovery,
+    watch: Watch,
+    mute: Option<MuteLine>,
+    /// Whether what was captured so far may be from when the mute line was active, or unknown.
+    is_stale: bool,
     /// Whether the core was told that the device works.
     is_known_to_run: bool,
+    /// Why it was opened again last, so that the log says each cause once.
+    last_cause: Option<PcmTrouble>,
 }
 
 /// An open microphone and what is made for its shape.
@@ -71,13 +82,19 @@ struct Open {
     capture: Box<dyn Capture>,
     intake: Intake,
     samples: Vec<i16>,
-    /// When frames last came.
-    fed_at: Time,
 }
 
 impl Shell {
+    fn new(parts: Parts) -> Shell {
+        let mute = parts.mute.clone().map(|name| MuteLine::new(parts.board.clone(), name));
+        let watch = Watch::new(parts.dead_after);
+        let recovery = Recovery::new();
+        Shell { parts, recovery, watch, mute, is_stale: false, is_known_to_run: false, last_cause: None }
+    }
+
     fn run(&mut self) {
         let mut reopen_at = Time::ZERO;
+        self.look_at_mute();
         while !self.is_stopped() {
             self.wait_until(reopen_at);
             reopen_at = match self.open() {
@@ -87,20 +104,34 @@ impl Shell {
         }
     }
 
-    fn open(&self) -> Result<Open, PcmTrouble> {
+    fn open(&mut self) -> Result<Open, PcmTrouble> {
         let capture = self.parts.board.open_capture()?;
         let shape = capture.shape();
-        let intake = Intake::new(shape.rate, shape.channels, self.parts.pick)
-            .map_err(|why| PcmTrouble::Other(why.to_string()))?;
+        let intake = self.intake(shape)?;
         let samples = vec![0; READ_PERIODS * shape.period_frames * shape.channels];
-        Ok(Open { capture, intake, samples, fed_at: self.parts.clock.now() })
+        self.watch.opened(self.parts.clock.now());
+        if self.is_known_to_run {
+            self.tell(MicFact::Reopened);
+        }
+        Ok(Open { capture, intake, samples })
+    }
+
+    fn intake(&self, shape: PcmShape) -> Result<Intake, PcmTrouble> {
+        Intake::new(shape.rate, shape.channels, self.parts.pick).map_err(|why| PcmTrouble::Other(why.to_string()))
     }
 
     /// Reads until the device must be opened again; answers when.
     fn listen(&mut self, mut open: Open) -> Time {
         while !self.is_stopped() {
             self.parts.progress.fetch_add(1, Ordering::Relaxed);
-            let Err(mut trouble) = self.step(&mut open) else { continue };
+            let mut trouble = match self.step(&mut open) {
+                Ok(None) => continue,
+                Ok(Some(news)) => match self.take_news(news) {
+                    Some(reopen_at) => return reopen_at,
+                    None => continue,
+                },
+                Err(trouble) => trouble,
+            };
             loop {
                 match self.recovery.on_trouble(&trouble, self.parts.clock.now()) {
                     Action::Retry => break,
@@ -122,29 +153,86 @@ impl Shell {
     }
 
     /// One read. The happy path: nothing is allocated, locked or logged here.
-    fn step(&mut self, open: &mut Open) -> Result<(), PcmTrouble> {
+    fn step(&mut self, open: &mut Open) -> Result<Option<News>, PcmTrouble> {
         let frames = open.capture.read(&mut open.samples, READ_TIMEOUT)?;
+        // After the read: all that was read is older than what the line says.
+        let is_closed = self.look_at_mute();
         let now = self.parts.clock.now();
-        if frames == 0 {
-            return if now.since(open.fed_at) < STALL { Ok(()) } else { Err(PcmTrouble::Other(STALLED.into())) };
+        let mut news = None;
+        if self.is_stale {
+            self.watch.pause(now);
+            if frames > 0 && !is_closed {
+                // What was read began while it was closed, and the resampler may hold sound from before.
+                open.intake = self.intake(open.capture.shape())?;
+                self.is_stale = false;
+            }
+        } else if frames > 0 {
+            news = self.give(open, frames, now);
+        } else {
+            news = self.watch.hear_nothing(now);
         }
-        open.fed_at = now;
+        if frames > 0 {
+            self.works(now);
+        }
+        Ok(news)
+    }
+
+    /// Gives the gate the hops that the `frames` make.
+    fn give(&mut self, open: &mut Open, frames: usize, now: Time) -> Option<News> {
         let shape = open.capture.shape();
         let newest_at = now.back(Frames(open.capture.waiting_frames() as u64).duration(shape.rate));
-        let (hops, lost) = (&mut self.parts.hops, &self.parts.lost_hops);
+        let (hops, lost, watch) = (&mut self.parts.hops, &self.parts.lost_hops, &mut self.watch);
+        let mut news = None;
         open.intake.take(&open.samples[..frames * shape.channels], newest_at, |hop| {
+            news = watch.hear(&hop.frames, now).or(news);
             if hops.push(*hop).is_err() {
                 lost.fetch_add(1, Ordering::Relaxed);
             }
         });
         self.parts.gate_bell.ring();
+        news
+    }
+
+    /// The device gives frames.
+    fn works(&mut self, now: Time) {
         let is_repaired = self.recovery.on_success(now);
         if is_repaired || !self.is_known_to_run {
             self.is_known_to_run = true;
+            self.watch.forget();
+            self.last_cause = None;
             tracing::debug!("the microphone runs");
             self.tell(MicFact::Running);
         }
-        Ok(())
+    }
+
+    /// What the watch has to say; answers when to open the microphone again, where it should be.
+    fn take_news(&mut self, news: News) -> Option<Time> {
+        let silence = match news {
+            News::Alive => {
+                self.tell(MicFact::Running);
+                return None;
+            }
+            News::Reopen(silence) => silence,
+            News::ReopenAndTell(silence) => {
+                self.tell(MicFact::Trouble(silence.sentence().into()));
+                silence
+            }
+        };
+        tracing::debug!(?silence, "the microphone is dead; it is opened again");
+        Some(self.parts.clock.now() + REOPEN_PAUSE)
+    }
+
+    /// Whether the hardware's mute line closes the microphone now.
+    fn look_at_mute(&mut self) -> bool {
+        let Some(mute) = &mut self.mute else { return false };
+        let (facts, bell) = (&mut self.parts.facts, &self.parts.core_bell);
+        let is_closed = mute.is_closed(self.parts.clock.now(), |fact| {
+            if facts.push(fact).is_ok() {
+                bell.ring();
+            }
+        });
+        self.is_stale |= is_closed;
+        is_closed
     }
 
     /// Trouble at opening: answers when to try again.
@@ -160,7 +248,10 @@ impl Shell {
     }
 
     fn tell_of_loss(&mut self, trouble: &PcmTrouble) {
-        tracing::debug!(%trouble, "the microphone is opened again");
+        if self.last_cause.as_ref() != Some(trouble) {
+            tracing::debug!(%trouble, "the microphone is opened again");
+            self.last_cause = Some(trouble.clone());
+        }
         if let Some(sentence) = self.recovery.tell_owner() {
             self.tell(MicFact::Trouble(sentence));
         }
@@ -172,13 +263,14 @@ impl Shell {
         }
     }
 
-    fn wait_until(&self, at: Time) {
+    fn wait_until(&mut self, at: Time) {
         loop {
             let left = at.since(self.parts.clock.now());
             if left.is_zero() || self.is_stopped() {
                 return;
             }
             self.parts.progress.fetch_add(1, Ordering::Relaxed);
+            self.look_at_mute();
             thread::park_timeout(left.min(READ_TIMEOUT));
         }
     }

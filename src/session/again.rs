@@ -181,6 +181,7 @@ impl Session {
             text += &format!(" These functions were called for it already, do not call them again: {deeds}.");
         }
         self.send(Message::Text(text + " Give your answer again, from its beginning."));
+        self.replay.over();
         self.turn.asked_in_words(now, &mut self.timers);
     }
 

@@ -1,8 +1,9 @@
 //! Loudspeaker, microphone and tools: their facts, and what is told of them.
 
+use super::mute::By;
 use super::timers::Reason;
 use super::{Output, Session, again, calls};
-use crate::flow::{GateNote, MicFact, SpeakerFact, SpeakerOrder, ToolReply, What};
+use crate::flow::{Cue, GateNote, MicFact, SpeakerFact, SpeakerOrder, ToolReply, What};
 use crate::units::{Epoch, Time};
 
 impl Session {
@@ -18,7 +19,10 @@ impl Session {
                 self.timers.clear(Reason::Drain);
             }
             SpeakerFact::Drained { epoch, heard_ms } => {
-                self.playback.drained(epoch);
+                if self.playback.drained(epoch) {
+                    self.reply_was_heard();
+                    self.duck(false);
+                }
                 self.event(What::ReplyDrained { epoch, heard_ms });
                 self.audible(Some(false), None);
                 self.cue_after(epoch);
@@ -58,6 +62,7 @@ impl Session {
         let text = "the loudspeaker does not play what it was given; the rest of the reply is dropped".to_string();
         self.event(What::Trouble { part: "speaker".into(), text });
         self.speak(SpeakerOrder::Flush { epoch });
+        self.duck(false);
         self.audible(Some(false), None);
         self.cue_after(epoch);
     }
@@ -68,14 +73,19 @@ impl Session {
         }
     }
 
-    pub(super) fn handle_mic(&mut self, fact: MicFact) {
+    pub(super) fn handle_mic(&mut self, fact: MicFact, now: Time) {
         match fact {
             MicFact::Xrun => self.event(What::Xrun { part: "mic".into() }),
             MicFact::Trouble(text) => {
-                self.is_mic_in_trouble = true;
                 self.event(What::Trouble { part: "mic".into(), text });
+                // Once an outage; who presses the button in it hears it again.
+                if !std::mem::replace(&mut self.is_mic_in_trouble, true) {
+                    self.cue(Cue::Error);
+                }
             }
-            MicFact::Muted(is_muted) => self.event(What::Muted { is_muted, by_line: true }),
+            // For the record only.
+            MicFact::Reopened => {}
+            MicFact::Muted(is_muted) => self.set_muted(By::Line, is_muted, now),
             // It also says so when it is opened for the first time, which is no news.
             MicFact::Running => {
                 if std::mem::take(&mut self.is_mic_in_trouble) {

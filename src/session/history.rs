@@ -75,6 +75,11 @@ impl History {
         is_news
     }
 
+    /// Forgets everything.
+    pub fn forget(&mut self) {
+        *self = History::new((self.said_max / 2) as u32);
+    }
+
     /// The model's words of a reply that broke off are not what it said.
     pub fn reply_lost(&mut self) {
         self.model.clear();

@@ -14,6 +14,9 @@
 //! | calls | [`calls`] | open tool calls |
 //! | history | [`history`] | the last turns' words, for a session that must be told |
 //! | account | [`account`] | what it costs, and the day's limit |
+//! | mute | [`mute`] | who holds the microphone closed |
+//! | replay | [`replay`] | the last reply's sound, to be said once more |
+//! | steps | [`steps`] | the sounds of a conversation's steps, ducking, follow-up |
 //! | timers | [`timers`] | every deadline, with its reason |
 //!
 //! Barge-in, in this order: flush the speaker, then `activityStart` and the pre-roll. What of the old epoch is
@@ -30,10 +33,14 @@ mod devices;
 pub mod history;
 pub mod link;
 pub mod memory;
+pub mod mute;
+mod person;
 pub mod playback;
+pub mod replay;
 pub mod resume;
 pub mod run;
 mod server;
+pub mod steps;
 pub mod timers;
 pub mod turn;
 pub mod uplink;
@@ -50,8 +57,11 @@ use connection::Leave;
 use history::History;
 use link::Link;
 use memory::Memory;
+use mute::Mute;
 use playback::Playback;
+use replay::Replay;
 use resume::Resume;
+use steps::Steps;
 use timers::{Reason, Timers};
 use turn::Turn;
 use uplink::Uplink;
@@ -128,6 +138,11 @@ pub struct Session {
     again: Again,
     history: History,
     account: Account,
+    mute: Mute,
+    replay: Replay,
+    steps: Steps,
+    /// As a person set it; the configured one holds where nobody did.
+    volume_percent: Option<u8>,
     timers: Timers,
     out: VecDeque<Output>,
     kept: Memory,
@@ -164,6 +179,10 @@ impl Session {
             again: Again::default(),
             history: History::new(agent.session.history_turns),
             account: Account::new(&agent.prices, &agent.limits),
+            mute: Mute::default(),
+            replay: Replay::default(),
+            steps: Steps::default(),
+            volume_percent: None,
             agent: agent.clone(),
             variant,
             model,
@@ -188,6 +207,8 @@ impl Session {
     pub fn remember(&mut self, memory: Memory, age: Option<Duration>) {
         self.kept = memory.clone();
         self.account.remember(memory.spent);
+        self.mute.remember(memory.is_muted);
+        self.volume_percent = memory.volume_percent;
         if self.agent.session.keep == Keep::HandleAndWords && age.is_none_or(|age| age < memory::HANDLE_LIFE * 12) {
             self.history.remember(memory.said);
         }
@@ -204,9 +225,9 @@ impl Session {
             Input::Link(report) if report.attempt != self.link.attempt() => {} // of a connection that was given up
             Input::Link(report) => self.handle_link(report.event, now),
             Input::Speaker(fact) => self.handle_speaker(fact),
-            Input::Mic(fact) => self.handle_mic(fact),
+            Input::Mic(fact) => self.handle_mic(fact, now),
             Input::Tool(reply) => self.handle_tool(reply, now),
-            Input::Control(_) => {}
+            Input::Control(control) => self.handle_control(control, now),
             Input::Today(day) => self.handle_day(day, now),
             Input::Timeout => {}
         }
@@ -262,6 +283,8 @@ impl Session {
     }
 
     fn start(&mut self, now: Time) {
+        self.volume_as_remembered();
+        self.mute_as_remembered();
         for text in models::advice(&self.agent) {
             self.event(What::Trouble { part: "model".into(), text });
         }
@@ -294,11 +317,15 @@ impl Session {
         let words = Some(&self.history).filter(|_| keep == Keep::HandleAndWords);
         // Asked fifty times a second while somebody talks: nothing is copied unless it is news.
         let is_same_said = words.map_or(self.kept.said.is_empty(), |history| history.is_said(&self.kept.said));
-        if resumable == self.kept.resumable.as_ref() && self.account.day() == self.kept.spent && is_same_said {
+        let by_person = (self.volume_percent, self.mute.by_person());
+        let is_same_set = by_person == (self.kept.volume_percent, self.kept.is_muted);
+        let is_same_rest = self.account.day() == self.kept.spent && is_same_said && is_same_set;
+        if resumable == self.kept.resumable.as_ref() && is_same_rest {
             return;
         }
         let said = words.map(History::said).unwrap_or_default();
-        self.kept = Memory { resumable: resumable.cloned(), spent: self.account.day(), said, ..self.kept };
+        let (volume_percent, is_muted) = by_person;
+        self.kept = Memory { resumable: resumable.cloned(), spent: self.account.day(), said, volume_percent, is_muted };
         self.out.push_back(Output::Keep(Box::new(self.kept.clone())));
     }
 

@@ -107,11 +107,13 @@ impl Playback {
         }
     }
 
-    /// The speaker has played all of `epoch`.
-    pub fn drained(&mut self, epoch: Epoch) {
-        if self.epoch() == Some(epoch) {
+    /// The speaker has played all of `epoch`. Answers whether nothing else is to be heard now.
+    pub fn drained(&mut self, epoch: Epoch) -> bool {
+        let is_newest = self.epoch() == Some(epoch);
+        if is_newest {
             self.state = State::Silent;
         }
+        is_newest
     }
 
     fn epoch(&self) -> Option<Epoch> {

@@ -109,6 +109,12 @@ impl Resume {
         self.own.take().is_some()
     }
 
+    /// Forgets the handle, and that of a conversation with another setup.
+    pub fn forget_all(&mut self) {
+        self.forget();
+        self.other = None;
+    }
+
     /// Another setup from now on, for which the handle is not, but perhaps that which an earlier run left.
     pub fn set_setup(&mut self, setup: u64) {
         if setup == self.setup {

@@ -24,8 +24,8 @@ use super::timers::Reason;
 use super::{Input, Output, Session};
 use crate::bell::Bell;
 use crate::flow::{
-    Event, GateEvent, GateNote, IDLE_WAIT, LinkEvent, LinkOrder, LinkReport, MicFact, SpeakerFact, SpeakerOrder,
-    ToolOrder, ToolReply,
+    Control, Event, GateEvent, GateNote, IDLE_WAIT, LinkEvent, LinkOrder, LinkReport, MicFact, SpeakerFact,
+    SpeakerOrder, ToolOrder, ToolReply,
 };
 use crate::hw::Clock;
 use crate::live::close::{Closing, Refusal};
@@ -55,6 +55,8 @@ pub struct Inputs {
     pub link: tokio::sync::mpsc::Receiver<LinkReport>,
     /// From the tools.
     pub tools: mpsc::Receiver<ToolReply>,
+    /// From people.
+    pub controls: mpsc::Receiver<Control>,
 }
 
 /// The queues that begin at the core.
@@ -320,6 +322,9 @@ fn next_input(inputs: &mut Inputs) -> Option<Input> {
     }
     if let Ok(report) = inputs.link.try_recv() {
         return Some(Input::Link(report));
+    }
+    if let Ok(control) = inputs.controls.try_recv() {
+        return Some(Input::Control(control));
     }
     if let Ok(reply) = inputs.tools.try_recv() {
         return Some(Input::Tool(reply));

@@ -173,7 +173,9 @@ impl Session {
             Offer::Play => {
                 if is_first {
                     self.event(What::ReplyStarted { epoch });
+                    self.follow_up_ends();
                 }
+                self.replay.played(&chunk);
                 self.event(What::ReplyReceived { epoch, ms });
                 self.speak(SpeakerOrder::Play { epoch, chunk });
             }

@@ -33,9 +33,11 @@ pub enum Reason {
     Idle,
     /// The service will close: another connection, whatever goes on.
     Leave,
+    /// Somebody waits and hears nothing: a sound says that it goes on.
+    Thinking,
 }
 
-const REASONS: [Reason; 14] = [
+const REASONS: [Reason; 15] = [
     Reason::Reconnect,
     Reason::Setup,
     Reason::CatchUp,
@@ -50,6 +52,7 @@ const REASONS: [Reason; 14] = [
     Reason::Quiet,
     Reason::Idle,
     Reason::Leave,
+    Reason::Thinking,
 ];
 
 /// One optional deadline for each [`Reason`].

@@ -134,6 +134,12 @@ impl Turn {
         Duration::from_millis(SPEAKER_QUEUE_MS).saturating_add(self.terms.progress_timeout)
     }
 
+    /// The epoch of a turn that is not the model's: what the model says next has a larger one.
+    pub fn new_epoch(&mut self) -> Epoch {
+        self.newest = self.newest.next();
+        self.newest
+    }
+
     /// Where the model is.
     pub fn model(&self) -> Model {
         self.model

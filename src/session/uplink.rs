@@ -165,6 +165,43 @@ impl Uplink {
         }
     }
 
+    /// The microphone was closed: nothing of what was said leaves any more, nor is it kept. A window that has begun
+    /// ends as a mistake. Answers the milliseconds that are lost so.
+    pub fn silence(&mut self) -> u64 {
+        let lost_ms = self.unsaid_ms();
+        self.asked = None;
+        self.is_gate_open = false;
+        self.windows.retain(|window| window.is_started);
+        if let Some(window) = self.windows.front_mut() {
+            window.speech.truncate(window.sent);
+            window.closed = Some(CloseCause::Mistake);
+            if window.forgotten + window.sent == 0 {
+                window.speech.extend([0; HOP_FRAMES]); // an empty window would close the connection
+            }
+        }
+        lost_ms
+    }
+
+    /// A new conversation begins, and the connection ends: nothing is kept. Answers the milliseconds that are lost so.
+    pub fn forget(&mut self) -> u64 {
+        let lost_ms = self.unsaid_ms();
+        self.asked = None;
+        self.is_gate_open = false;
+        self.windows.clear();
+        lost_ms
+    }
+
+    /// Milliseconds of windows that were not sent to their end, and were meant.
+    fn unsaid_ms(&self) -> u64 {
+        let meant = self.windows.iter().filter(|window| window.closed != Some(CloseCause::Mistake));
+        ms_of(meant.map(|window| window.forgotten + window.speech.len()).sum())
+    }
+
+    /// Whether the gate's window is taken.
+    pub fn is_gate_open(&self) -> bool {
+        self.is_gate_open
+    }
+
     /// Messages that the link's queue takes now.
     pub fn set_room(&mut self, messages: usize) {
         self.room = messages;

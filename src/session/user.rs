@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::uplink::{Sent, Taken};
 use super::{Output, Session, playback};
 use crate::audio::{HOP_MS, Speech, UPLINK_RATE};
-use crate::flow::{CloseCause, Cue, GateEvent, GateNote, LinkOrder, OpenCause, SPEECH_KEPT_MS, SpeakerOrder, What};
+use crate::flow::{
+    CloseCause, Cue, DropCause, GateEvent, GateNote, LinkOrder, OpenCause, SPEECH_KEPT_MS, SpeakerOrder, What,
+};
 use crate::live::client::Message;
 use crate::units::{Epoch, Time};
 
@@ -18,39 +20,77 @@ impl Session {
         match event {
             GateEvent::Pressed => {
                 self.event(What::Pressed);
+                self.mute.pressed();
                 self.cut();
-                // Somebody is there: the idle time begins anew.
-                self.timers.clear(Reason::Idle);
-                // The connection is made while the person draws breath.
-                self.open_link(now);
+                self.reply_is_past();
+                self.greet_press(now);
+                self.expect_speech(now);
             }
             GateEvent::Released => self.event(What::Released),
             GateEvent::Opened(cause) => {
                 self.event(What::GateOpened { cause });
+                if self.mute.is_on() {
+                    return; // the gate does not know yet
+                }
                 self.cut();
+                self.reply_is_past();
                 if let Some(why) = self.account.spent() {
                     return self.turn_away(why, cause, now);
                 }
                 self.open_link(now);
                 self.again.dropped();
+                self.window_opened(cause);
                 self.uplink.open();
             }
             GateEvent::Speech(speech) => self.handle_speech(&speech, now),
             GateEvent::Closed(cause) => {
                 self.event(What::GateClosed { cause });
+                if self.uplink.is_gate_open() {
+                    self.window_closed(cause);
+                }
                 self.uplink.close(cause);
                 self.send_kept(now);
             }
-            GateEvent::Dropped(cause) => self.event(What::PressDropped { cause }),
+            GateEvent::Dropped(cause) => {
+                self.event(What::PressDropped { cause });
+                if cause == DropCause::Muted {
+                    self.press_was_muted(now);
+                }
+            }
             GateEvent::Lost(hops) => {
                 let why = "the program was too late to take it from the microphone".to_string();
                 self.event(What::SpeechLost { ms: u64::from(hops) * u64::from(HOP_MS), why });
             }
-            GateEvent::Gesture(_) => {}
-            GateEvent::Suspect(is_suspect) => self.speak(SpeakerOrder::Duck(is_suspect)),
+            GateEvent::Gesture(gesture) => self.handle_gesture(gesture, now),
+            GateEvent::Suspect(is_suspect) => self.duck(is_suspect),
             GateEvent::Echo { duplex, erle_db } => self.event(What::EchoState { duplex, erle_db }),
-            GateEvent::Woken => self.event(What::Woken),
-            GateEvent::FollowUp(is_open) => self.event(What::FollowUp { is_open }),
+            GateEvent::Woken => {
+                self.event(What::Woken);
+                if self.mute.is_on() {
+                    return;
+                }
+                self.cut();
+                self.reply_is_past();
+                self.speak(SpeakerOrder::Wake);
+                self.greet_voice();
+                self.expect_speech(now);
+            }
+            GateEvent::FollowUp(is_open) => {
+                self.event(What::FollowUp { is_open });
+                if is_open && !self.mute.is_on() {
+                    self.greet_voice();
+                }
+            }
+        }
+    }
+
+    /// Somebody is there and is about to speak.
+    fn expect_speech(&mut self, now: Time) {
+        // The idle time begins anew.
+        self.timers.clear(Reason::Idle);
+        // The connection is made while the person draws breath.
+        if !self.mute.is_on() {
+            self.open_link(now);
         }
     }
 
@@ -102,7 +142,9 @@ impl Session {
         let flushed = self.playback.flush();
         if let Some(epoch) = flushed {
             self.speak(SpeakerOrder::Flush { epoch });
+            self.reply_is_past();
         }
+        self.duck(false);
         if let Some(epoch) = cut.or(flushed) {
             let received_ms = self.playback.received_ms(epoch).unwrap_or(0);
             self.event(What::ReplyCut { epoch, received_ms, by_user });
@@ -136,6 +178,7 @@ impl Session {
     }
 
     fn window_started(&mut self, is_again: bool, now: Time) {
+        self.replay.over();
         if !is_again {
             self.again.forget();
             self.history.turn_over(now);

@@ -34,6 +34,8 @@ impl Session {
         self.watch_offline(now);
         self.watch_kept(now);
         self.watch_playback(now);
+        self.watch_thinking(now);
+        self.watch_follow_up();
     }
 
     /// Models that stall on sound in mid-call get none: what is said meanwhile is kept.
@@ -137,6 +139,7 @@ impl Session {
             Reason::Quiet => self.quiet_due(now),
             Reason::Idle => self.close_link(Closed::Idle, now),
             Reason::Leave => self.leave_due(now),
+            Reason::Thinking => self.thinking_due(now),
         }
     }
 
@@ -200,6 +203,7 @@ impl Session {
     /// The model's turn is over, whole.
     pub(super) fn turn_over(&mut self, reason: Option<String>, now: Time) {
         self.event(What::TurnOver { reason });
+        self.replay.over();
         self.uplink.answered();
         self.calls.turn_over();
         self.again.answered(|id| self.calls.is_open(id));

@@ -3,9 +3,13 @@
 //! Pure. The thread around it (`run.rs`) hands in orders and where the device stands, carries out the
 //! [`Plan`], and passes the facts on. Sound waits in the jitter buffer until enough of a turn is there; a gap in
 //! mid-turn is faded and filled with silence; a flush kills a turn wherever its sound is; what was heard is what
-//! was rendered less the device's delay, without the silence. The device's own cues are laid over all that.
+//! was rendered less the device's delay, without the silence. The device's own cues are laid over all that. Around it the
+//! device runs on with silence for as long as its converter is to stay awake.
 
+pub mod awake;
 pub mod cue;
+pub mod duck;
+pub mod far;
 pub mod jitter;
 pub mod ledger;
 mod plan;
@@ -15,7 +19,10 @@ pub mod volume;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use self::awake::Awake;
+use self::cue::sounds::Sounds;
 use self::cue::{Change, CuePlayer};
+use self::duck::Duck;
 use self::jitter::{Front, Jitter};
 use self::ledger::Ledger;
 pub use self::plan::{Device, Plan};
@@ -56,7 +63,9 @@ pub struct Speaker {
     jitter: Jitter,
     ledger: Ledger,
     volume: Volume,
+    duck: Duck,
     edges: Edges,
+    awake: Awake,
     cues: CuePlayer,
     /// Whether the owner wants to hear cues.
     wants_cues: Cues,
@@ -74,6 +83,8 @@ pub struct Speaker {
     starting: Option<Epoch>,
     /// The last turn that was reported as started.
     started: Option<Epoch>,
+    /// The turn whose sound was rendered last.
+    rendered: Option<Epoch>,
     /// The device holds sound that must not be heard.
     must_drop: bool,
     facts: VecDeque<SpeakerFact>,
@@ -91,7 +102,9 @@ impl Speaker {
             jitter: Jitter::new(),
             ledger: Ledger::new(rate),
             volume: Volume::new(speak.volume_percent),
+            duck: Duck::default(),
             edges: Edges::new(rate),
+            awake: Awake::new(speak.stay_awake_s),
             cues: CuePlayer::default(),
             wants_cues: speak.cues,
             source: Source::Idle,
@@ -102,12 +115,27 @@ impl Speaker {
             overfull: None,
             starting: None,
             started: None,
+            rendered: None,
             must_drop: false,
             facts: VecDeque::with_capacity(SPEAKER_FACTS_MAX),
             heard_at: Time::ZERO,
             heard_told_ms: 0,
             refused: 0,
         }
+    }
+
+    /// The same with a converter that swallows the first `wake_ms` of what finds it asleep: silence goes before that.
+    #[must_use]
+    pub fn with_wake_ms(mut self, wake_ms: u32) -> Speaker {
+        self.awake.set_lead_ms(wake_ms);
+        self
+    }
+
+    /// The same with other sounds of the device than the built-in ones.
+    #[must_use]
+    pub fn with_sounds(mut self, sounds: Sounds) -> Speaker {
+        self.cues.set_sounds(sounds);
+        self
     }
 
     /// The rate at which blocks are rendered now. It changes only while nothing is unheard.
@@ -137,7 +165,8 @@ impl Speaker {
             SpeakerOrder::End { epoch } => self.on_end(epoch),
             SpeakerOrder::Flush { epoch } => self.on_flush(epoch),
             SpeakerOrder::Volume(percent) => self.volume.set(percent),
-            SpeakerOrder::Wake | SpeakerOrder::Duck(_) => {}
+            SpeakerOrder::Wake => self.awake.expect(now),
+            SpeakerOrder::Duck(is_down) => self.duck.set(is_down),
             SpeakerOrder::Cue(cue) => {
                 if self.wants_cues != Cues::Off {
                     self.cues.order(cue);
@@ -182,17 +211,19 @@ impl Speaker {
 
     fn on_flush(&mut self, epoch: Epoch) {
         let heard_ms = self.ledger.heard_ms(epoch);
-        // What must go on: the next turn's sound, or a cue with nothing of these turns beside it.
-        let must_go_on =
-            self.ledger.is_only_after(epoch) || (self.cues.is_sounding() && !self.ledger.has_through(epoch));
+        // Anything else goes on: the next turn's sound, a cue with nothing of these turns beside it, silence.
+        self.must_drop |= self.ledger.has_through(epoch);
         self.flushed = self.flushed.max(Some(epoch));
         self.starting = self.starting.filter(|starting| *starting > epoch);
         self.jitter.discard_through(epoch);
         self.ledger.discard_through(epoch);
-        self.must_drop |= !must_go_on;
         if !matches!(self.source, Source::Playing(playing) if playing > epoch) {
             self.source = Source::Idle; // what is left begins anew
             self.edges.reset();
+            self.awake.on_reply_over();
+        }
+        if self.rendered.is_none_or(|rendered| rendered <= epoch) {
+            self.duck.end();
         }
         self.fact(SpeakerFact::Flushed { epoch, heard_ms });
     }
@@ -205,8 +236,9 @@ impl Speaker {
     }
 
     fn advance_turns(&mut self, unheard_frames: u64) {
-        let facts = &mut self.facts;
+        let (facts, awake) = (&mut self.facts, &mut self.awake);
         self.ledger.advance(unheard_frames, |epoch, heard_ms| {
+            awake.on_reply_over();
             if facts.len() < SPEAKER_FACTS_MAX {
                 facts.push_back(SpeakerFact::Drained { epoch, heard_ms });
             }
@@ -276,6 +308,11 @@ impl Speaker {
 
     /// Fills `block` (`[block_frames, 1 channel] S16 @ rate`) with what comes next.
     pub fn render(&mut self, block: &mut [i16], now: Time) {
+        if self.awake.take_block(now) {
+            block.fill(0);
+            self.ledger.silence(block.len());
+            return;
+        }
         let line_at = self.ledger.rendered();
         let filled = match self.source {
             Source::Playing(epoch) => self.render_sound(epoch, block, now),
@@ -287,12 +324,17 @@ impl Speaker {
             _ => rest.fill(0),
         }
         self.ledger.silence(rest.len());
+        self.duck.apply(block, self.rate);
         self.cues.mix(block, line_at, self.rate);
         self.volume.apply(block, self.rate);
     }
 
     /// Copies sound of `epoch` into `block` and answers the frames; where there is not enough, changes `source`.
     fn render_sound(&mut self, epoch: Epoch, block: &mut [i16], now: Time) -> usize {
+        if self.rendered.replace(epoch) != Some(epoch) {
+            self.duck.end();
+            self.awake.on_reply();
+        }
         let mut filled = 0;
         while filled < block.len() {
             match self.jitter.front() {

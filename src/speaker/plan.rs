@@ -49,6 +49,7 @@ impl Speaker {
         if matches!(device, Device::Stopped | Device::Lost) {
             self.must_drop = false;
         }
+        self.awake.look(matches!(device, Device::Stopped | Device::Lost), now);
         if self.must_drop {
             return Plan::Drop;
         }
@@ -86,7 +87,8 @@ impl Speaker {
         }
     }
 
-    /// No turn to play now: fill the device with a cue, push out what is unheard with silence, bridge a gap, else stop.
+    /// No turn to play now: fill the device with a cue, push out what is unheard with silence, bridge a gap, keep the
+    /// converter awake, else stop.
     fn plan_silence(&self, device: Device, now: Time) -> Plan {
         let (deadline, is_gap) = match self.source {
             Source::Filling { since, gap_since } => {
@@ -95,13 +97,16 @@ impl Speaker {
             _ => (None, false),
         };
         let has_cue = self.cues.has_frames(self.rate);
+        let awake_until = self.awake.until(now);
+        let goes_on = is_gap || self.ledger.has_unheard() || self.cues.is_sounding() || awake_until.is_some();
         match device {
             Device::Stopped | Device::Held | Device::Running { has_room: true, .. } if has_cue => Plan::Render,
+            Device::Stopped if awake_until.is_some() => Plan::Render,
             Device::Stopped | Device::Lost => Plan::Wait(deadline),
-            _ if !is_gap && !self.ledger.has_unheard() && !self.cues.is_sounding() => Plan::Drop,
+            _ if !goes_on => Plan::Drop,
             Device::Held => Plan::Start,
             Device::Running { is_low: true, .. } => Plan::Render,
-            Device::Running { .. } => Plan::Wait(deadline),
+            Device::Running { .. } => Plan::Wait(deadline.into_iter().chain(awake_until).min()),
         }
     }
 

@@ -3,6 +3,8 @@
 //! It never sleeps in the device: it computes from the fill when it is needed next and waits on its bell, so that
 //! a flush silences within the time a thread takes to wake, not within a period.
 
+mod outlet;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,29 +13,23 @@ use std::time::Duration;
 
 use rtrb::{Consumer, Producer};
 
-use super::{BLOCK_MS, Device, Plan, Speaker};
-use crate::audio::resample::Resampler;
+use self::outlet::Outlet;
+use super::cue::sounds::Sounds;
+use super::{Device, Speaker};
+use crate::audio::Hop;
 use crate::audio::trouble::{Action, PcmTrouble, Recovery};
 use crate::bell::Bell;
 use crate::config::agent::Speak;
 use crate::flow::{SpeakerFact, SpeakerOrder};
-use crate::hw::{Board, Clock, PcmShape, Playback, realtime};
-use crate::units::{Frames, Hertz, Time};
+use crate::hw::{Board, Clock, realtime};
+use crate::units::Time;
 
-/// Fill that is aimed at while sound waits, ms: what may pass while the thread is not scheduled.
-const FILL_MS: u32 = 80;
-/// Fill below which silence is written in mid-turn, ms, or one and a half periods: the last moment before the
-/// device starves, with 5 ms for the thread to wake.
-const LOW_MS: u32 = 15;
 /// Longest wait: how soon a stop or the loss of an idle device is seen.
 const IDLE: Duration = Duration::from_millis(500);
 /// Longest wait while the device runs: positions are told ten times a second.
 const BUSY_MAX: Duration = Duration::from_millis(50);
 /// Shortest wait while the device runs: a plan that asks for less is answered a little late, not by spinning.
 const BUSY_MIN: Duration = Duration::from_millis(1);
-/// Plans carried out before the orders are looked at again: a device that swallows everything at once (ALSA's
-/// `null`) must not keep the thread from seeing a flush.
-const PLANS_MAX: u32 = 16;
 /// How long sound is kept for a device that is gone: longer than a replug within the quick attempts takes.
 const KEEP: Duration = Duration::from_secs(5);
 
@@ -45,12 +41,19 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Loudness and prebuffer.
     pub speak: Speak,
+    /// Silence that a sound needs before it where the device stood, ms: the board's `wake_ms`.
+    pub wake_ms: u32,
+    /// What the device's own sounds are.
+    pub sounds: Sounds,
     /// From the core.
     pub orders: Consumer<SpeakerOrder>,
     /// Spent buffers on their way back to the core, which frees them: this thread frees nothing.
     pub returns: Producer<Vec<i16>>,
     /// To the core.
     pub facts: Producer<SpeakerFact>,
+    /// To the gate: what was really heard, for the echo canceller; none where there is no canceller. Where it is full
+    /// the hop is left out: the stamps say so.
+    pub far: Option<Producer<Hop>>,
     /// This thread's bell, rung by the core after an order.
     pub bell: Bell,
     /// Rung after a fact was pushed.
@@ -78,12 +81,23 @@ struct Shell {
     reopen_at: Time,
     /// Since when there is no device.
     lost_at: Option<Time>,
+    /// Hops of the far-end copy that found the gate standing still, since it last moved.
+    far_lost_hops: u64,
 }
 
 impl Shell {
-    fn new(parts: Parts) -> Shell {
-        let speaker = Speaker::new(&parts.speak);
-        Shell { speaker, recovery: Recovery::new(), outlet: None, reopen_at: Time::ZERO, lost_at: None, parts }
+    fn new(mut parts: Parts) -> Shell {
+        let sounds = std::mem::take(&mut parts.sounds);
+        let speaker = Speaker::new(&parts.speak).with_wake_ms(parts.wake_ms).with_sounds(sounds);
+        Shell {
+            speaker,
+            recovery: Recovery::new(),
+            outlet: None,
+            reopen_at: Time::ZERO,
+            lost_at: None,
+            far_lost_hops: 0,
+            parts,
+        }
     }
 
     fn run(&mut self) {
@@ -101,6 +115,7 @@ impl Shell {
         self.open_if_due();
         self.take_orders();
         let wait = self.work();
+        self.give_far();
         self.report();
         wait
     }
@@ -113,7 +128,10 @@ impl Shell {
         if self.outlet.is_some() || self.now() < self.reopen_at {
             return;
         }
-        match self.parts.board.open_playback().and_then(|playback| Outlet::new(playback, self.speaker.rate())) {
+        let (rate, has_copy) = (self.speaker.rate(), self.parts.far.is_some());
+        let clock = self.parts.clock.clone();
+        let open = self.parts.board.open_playback();
+        match open.and_then(|playback| Outlet::new(playback, rate, has_copy, clock)) {
             Ok(outlet) => {
                 self.outlet = Some(outlet);
                 self.lost_at = None;
@@ -185,6 +203,20 @@ impl Shell {
         }
     }
 
+    /// Hands the far-end copy to the gate. What finds no room is left out; the gate discards what is too old itself.
+    fn give_far(&mut self) {
+        let (Some(outlet), Some(ring)) = (&mut self.outlet, &mut self.parts.far) else { return };
+        self.far_lost_hops += outlet.take_far_lost_hops();
+        while let Some(hop) = outlet.poll_far() {
+            if ring.push(hop).is_err() {
+                self.far_lost_hops += 1;
+            } else if self.far_lost_hops > 0 {
+                tracing::debug!(hops = self.far_lost_hops, "what was played found the gate standing still");
+                self.far_lost_hops = 0;
+            }
+        }
+    }
+
     /// Hands facts and spent buffers to the core.
     fn report(&mut self) {
         let mut is_news = false;
@@ -205,198 +237,6 @@ impl Shell {
             self.parts.core_bell.ring();
         }
     }
-}
-
-/// An open loudspeaker and what stands before it: the resampler, and frames that it did not take yet.
-struct Outlet {
-    playback: Box<dyn Playback>,
-    shape: PcmShape,
-    resampler: Resampler,
-    /// A rendered block: `[frames, 1 channel] S16 @ the speaker's rate`.
-    block: Vec<i16>,
-    /// `[frames, channels] S16 @ the device's rate`, not yet taken by the device.
-    staged: Vec<i16>,
-    /// Nothing went in since all was emptied. After an xrun the resampler still holds the end of a sound.
-    is_empty: bool,
-    /// Frames written since it was last stopped.
-    written_frames: u64,
-    /// When it was started; none while it stands.
-    started_at: Option<Time>,
-}
-
-impl Outlet {
-    fn new(playback: Box<dyn Playback>, rate: Hertz) -> Result<Outlet, PcmTrouble> {
-        let shape = playback.shape();
-        let mut outlet = Outlet {
-            playback,
-            shape,
-            resampler: resampler(rate, shape.rate)?,
-            block: Vec::new(),
-            staged: Vec::new(),
-            is_empty: true,
-            written_frames: 0,
-            started_at: None,
-        };
-        outlet.make_room(rate);
-        Ok(outlet)
-    }
-
-    /// Sizes the buffers for blocks at `rate`, with room for one block that waits and one that comes.
-    fn make_room(&mut self, rate: Hertz) {
-        self.block.resize(rate.frames_in_ms(BLOCK_MS), 0);
-        let most = 3 * self.resampler.output_frames_max(self.block.len()) * self.shape.channels;
-        self.staged.reserve(most.saturating_sub(self.staged.len()));
-    }
-
-    /// Carries out plans until there is nothing to do; answers for how long.
-    fn carry_out(&mut self, speaker: &mut Speaker, now: Time) -> Result<Duration, PcmTrouble> {
-        for _ in 0..PLANS_MAX {
-            self.write_staged(now)?;
-            let (device, fill) = self.look(speaker, now)?;
-            match speaker.plan(device, now) {
-                Plan::Render => self.render(speaker, now)?,
-                // All is still within the resampler: silence pushes it out.
-                Plan::Start if self.written_frames == 0 => self.render(speaker, now)?,
-                Plan::Start => self.start(now)?,
-                Plan::Drop => {
-                    self.stop()?;
-                    speaker.on_dropped();
-                }
-                Plan::Wait(until) => {
-                    let until = until.map_or(IDLE, |at| at.since(now));
-                    return Ok(match device {
-                        Device::Running { .. } => self.until_needed(fill).min(until).clamp(BUSY_MIN, BUSY_MAX),
-                        _ => until.clamp(BUSY_MIN, IDLE),
-                    });
-                }
-            }
-        }
-        Ok(BUSY_MIN)
-    }
-
-    /// Where the device stands, and its fill in frames; tells the speaker its position.
-    fn look(&mut self, speaker: &mut Speaker, now: Time) -> Result<(Device, usize), PcmTrouble> {
-        // Also asks an idle device whether it is still there.
-        let free = self.playback.wait(Duration::ZERO)?;
-        let staged = self.staged.len() / self.shape.channels;
-        let Some(started_at) = self.started_at else {
-            let written = self.written_frames as usize; // less than the start threshold
-            speaker.on_position(self.unheard(written + staged));
-            return Ok((if self.is_empty { Device::Stopped } else { Device::Held }, written));
-        };
-        // A sound server that was just started may say 0 before it knows better. Nothing plays faster than time.
-        let most = now.since(started_at).as_micros() as u64 * u64::from(self.shape.rate.0) / 990_000; // 1 % fast
-        let least = self.written_frames.saturating_sub(most).min(self.shape.buffer_frames as u64);
-        let delay = self.playback.delay_frames()?.max(least as usize);
-        speaker.on_position(self.unheard(delay + staged));
-        // Many devices move their pointer once a period; the delay is finer where the driver knows better.
-        let fill = (self.shape.buffer_frames.saturating_sub(free)).min(delay);
-        let (low, target) = (self.low_frames(), self.target_frames());
-        // A ring of less than three blocks is kept full from a block that always waits for it.
-        let block = self.shape.rate.frames_in_ms(BLOCK_MS);
-        let has_room = staged == 0 && (fill + block <= target || target < 3 * block);
-        Ok((Device::Running { is_low: staged == 0 && fill <= low, has_room }, fill))
-    }
-
-    /// Frames at the speaker's rate that are still to be heard when the device and its staging hold `held` frames.
-    fn unheard(&self, held: usize) -> u64 {
-        let (from, to) = (u64::from(self.resampler.from_rate().0), u64::from(self.resampler.to_rate().0));
-        let held = (held + self.resampler.delay_frames()) as u64;
-        (held * from).div_ceil(to) + self.resampler.pending_frames() as u64
-    }
-
-    fn target_frames(&self) -> usize {
-        let wanted = self.shape.rate.frames_in_ms(FILL_MS).max(5 * self.shape.period_frames / 2);
-        wanted.min(self.shape.buffer_frames)
-    }
-
-    fn low_frames(&self) -> usize {
-        let block = self.shape.rate.frames_in_ms(BLOCK_MS);
-        let wanted = self.shape.rate.frames_in_ms(LOW_MS).max(3 * self.shape.period_frames / 2);
-        wanted.min(self.target_frames().saturating_sub(block).max(self.target_frames() / 2))
-    }
-
-    /// Until two blocks fit, or, where they do, until the fill is low; half of that where something is staged.
-    fn until_needed(&self, fill: usize) -> Duration {
-        if !self.staged.is_empty() {
-            return Frames(fill as u64 / 2).duration(self.shape.rate);
-        }
-        let (low, two_blocks) = (self.low_frames(), 2 * self.shape.rate.frames_in_ms(BLOCK_MS));
-        let refill = self.target_frames().saturating_sub(two_blocks).max(low);
-        let spare = fill.saturating_sub(if fill > refill { refill } else { low });
-        Frames(spare as u64).duration(self.shape.rate)
-    }
-
-    fn render(&mut self, speaker: &mut Speaker, now: Time) -> Result<(), PcmTrouble> {
-        if speaker.rate() != self.resampler.from_rate() {
-            // Between turns, with nothing unheard: the one place where a playing thread allocates.
-            self.resampler = resampler(speaker.rate(), self.shape.rate)?;
-            self.make_room(speaker.rate());
-        }
-        if self.started_at.is_none() && !self.staged.is_empty() {
-            return Err(PcmTrouble::Other("the loudspeaker takes no sound although it is empty".into()));
-        }
-        speaker.render(&mut self.block, now);
-        self.is_empty = false;
-        let (staged, channels) = (&mut self.staged, self.shape.channels);
-        self.resampler.push(&self.block, |frames| {
-            for &frame in frames {
-                staged.extend(std::iter::repeat_n(frame, channels));
-            }
-        });
-        self.write_staged(now)
-    }
-
-    fn write_staged(&mut self, now: Time) -> Result<(), PcmTrouble> {
-        while !self.staged.is_empty() {
-            let frames = self.playback.write(&self.staged)?;
-            if frames == 0 {
-                break;
-            }
-            self.written_frames += frames as u64;
-            let samples = (frames * self.shape.channels).min(self.staged.len());
-            self.staged.copy_within(samples.., 0);
-            self.staged.truncate(self.staged.len() - samples);
-        }
-        let threshold = (2 * self.shape.period_frames).min(self.shape.buffer_frames);
-        if self.started_at.is_none() && self.written_frames >= threshold as u64 {
-            self.start(now)?; // it has by itself, at its threshold; if not, now
-        }
-        Ok(())
-    }
-
-    fn start(&mut self, now: Time) -> Result<(), PcmTrouble> {
-        self.playback.start()?;
-        self.started_at = Some(now);
-        Ok(())
-    }
-
-    fn stop(&mut self) -> Result<(), PcmTrouble> {
-        self.forget();
-        self.staged.clear();
-        self.resampler.reset();
-        self.is_empty = true;
-        self.playback.drop_now()
-    }
-
-    fn recover(&mut self, trouble: &PcmTrouble, speaker: &mut Speaker) -> Result<(), PcmTrouble> {
-        self.forget();
-        let unwritten = self.unheard(self.staged.len() / self.shape.channels);
-        match trouble {
-            PcmTrouble::Suspended => speaker.on_slept(unwritten),
-            _ => speaker.on_starved(unwritten),
-        }
-        self.playback.recover(trouble)
-    }
-
-    fn forget(&mut self) {
-        self.started_at = None;
-        self.written_frames = 0;
-    }
-}
-
-fn resampler(from: Hertz, to: Hertz) -> Result<Resampler, PcmTrouble> {
-    Resampler::new(from, to).map_err(|why| PcmTrouble::Other(why.to_string()))
 }
 
 #[cfg(test)]

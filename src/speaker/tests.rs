@@ -4,6 +4,7 @@
 use super::*;
 use crate::config::agent::Agent;
 
+mod awake_tests;
 mod cue_tests;
 
 const RATE: Hertz = Hertz(24_000);
@@ -29,6 +30,7 @@ impl World {
                 volume_percent: 100,
                 prebuffer_ms,
                 cues: Cues::On,
+                stay_awake_s: 0,
                 ..Agent::default().speak
             }),
             now_ms: 1000,

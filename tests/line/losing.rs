@@ -37,6 +37,22 @@ fn a_microphone_that_is_unplugged_is_told_of_and_heard_again_when_it_is_back() {
 
 #[test]
 #[ignore = "needs PulseAudio; sh tests/run.sh runs it"]
+fn a_microphone_that_gives_only_zeros_is_told_of_once_and_heard_when_there_is_sound() {
+    steadily(|| {
+        let mut rig = Rig::new("zeros", Wish { script: ANSWER, listen: "dead_mic_s = 2", ..Wish::default() });
+        // Nobody plays into this microphone: what it gives is silent to the last bit.
+        let (dead, trouble) = rig.await_event(0, "trouble", Some(("part", "mic".into())), SOON);
+        println!("{trouble}");
+        assert!(trouble["text"].as_str().is_some_and(|text| text.contains("only zeros")), "{trouble}");
+        let mark = rig.ask("ask_hello");
+        rig.await_event(dead, "recovered", Some(("part", "mic".into())), SOON);
+        let closed = rig.after(mark, "window_closed", SOON);
+        rig.after(closed, "reply_drained", IN_A_WHILE);
+    });
+}
+
+#[test]
+#[ignore = "needs PulseAudio; sh tests/run.sh runs it"]
 fn a_sound_server_that_dies_is_told_of_and_both_devices_work_again_when_it_is_back() {
     steadily(|| {
         let script = "turn\n say say_bird\n turn *\n say say_lamp\n";

@@ -98,8 +98,10 @@ impl Rig {
 
     /// Writes the agent file of `mynah run`; `address` is the server's.
     pub fn write_agent(&self, address: &str, listen: &str) {
+        // A microphone that nobody says anything to gives zeros here, where a real one has noise.
+        let patience = if listen.contains("dead_mic_s") { "" } else { "dead_mic_s = 600\n" };
         let agent = format!(
-            "endpoint = \"wss://{address}{LIVE_PATH}\"\nextra_ca = \"{}\"\n[listen]\n{listen}\n{LAMP_TOOL}",
+            "endpoint = \"wss://{address}{LIVE_PATH}\"\nextra_ca = \"{}\"\n[listen]\n{patience}{listen}\n{LAMP_TOOL}",
             self.folder.join("ca.pem").display(),
         );
         std::fs::write(self.folder.join("mynah.toml"), agent).unwrap();

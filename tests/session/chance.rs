@@ -20,6 +20,20 @@ fn line() -> impl Strategy<Value = String> {
         1 => Just("gate closed mistake".to_string()),
         1 => Just("gate dropped only_silence".to_string()),
         1 => Just("gate lost 30ms".to_string()),
+        1 => Just("gate gesture repeat".to_string()),
+        1 => Just("gate gesture mute".to_string()),
+        1 => Just("gate gesture reset".to_string()),
+        1 => Just("gate suspect".to_string()),
+    ];
+    let person = prop_oneof![
+        2 => Just("person mute".to_string()),
+        3 => Just("person unmute".to_string()),
+        1 => Just("mic muted".to_string()),
+        2 => Just("mic unmuted".to_string()),
+        1 => Just("person stop".to_string()),
+        1 => Just("person repeat".to_string()),
+        1 => Just("person reset".to_string()),
+        1 => Just("person louder 10".to_string()),
     ];
     let wait = prop_oneof![
         8 => (0u32..700).prop_map(|ms| format!("wait {ms}ms")),
@@ -39,7 +53,7 @@ fn line() -> impl Strategy<Value = String> {
         _ => format!("speaker flushed {epoch} 1s"),
     });
     let tool = (0u32..4).prop_map(|id| format!("tool c{id} lamp ok 1"));
-    prop_oneof![5 => gate, 4 => wait, 3 => link, 8 => event(), 2 => speaker, 2 => tool]
+    prop_oneof![10 => gate, 8 => wait, 6 => link, 16 => event(), 4 => speaker, 4 => tool, 1 => person]
 }
 
 /// A server event: any mix of fields.

@@ -10,8 +10,8 @@ use mynah::config::agent::{
     VoiceBargeIn,
 };
 use mynah::flow::{
-    CloseCause, DropCause, GateEvent, GateNote, LinkEvent, LinkOrder, MicFact, OpenCause, SpeakerFact, SpeakerOrder,
-    ToolOrder, ToolReply,
+    CloseCause, Control, DropCause, GateEvent, GateNote, Gesture, LinkEvent, LinkOrder, MicFact, OpenCause,
+    SpeakerFact, SpeakerOrder, ToolOrder, ToolReply,
 };
 use mynah::live::client::Message;
 use mynah::live::close::{Closing, Refusal};
@@ -130,6 +130,11 @@ pub fn given(agent: &mut Agent, words: &str) -> Read<()> {
         Some(("connection", "keep_open")) => agent.session.connection = Connection::KeepOpen,
         Some(("idle", length)) => agent.session.idle_close_s = (ms_of(length)? / 1000) as u32,
         Some(("history", turns)) => agent.session.history_turns = number(turns)?,
+        Some(("cues", "on")) => agent.speak.cues = Cues::On,
+        Some(("mode", "hands_free")) => agent.listen.mode = ListenMode::HandsFree,
+        Some(("mode", "wake_word")) => agent.listen.mode = ListenMode::WakeWord,
+        Some(("barge_in", "auto")) => agent.listen.voice_barge_in = VoiceBargeIn::Auto,
+        Some(("follow_up", length)) => agent.listen.follow_up_s = (ms_of(length)? / 1000) as u32,
         Some(("keep", "nothing")) => agent.session.keep = Keep::Nothing,
         Some(("keep", "handle")) => agent.session.keep = Keep::Handle,
         Some(("keep", "words")) => agent.session.keep = Keep::HandleAndWords,
@@ -166,6 +171,16 @@ pub fn gate(words: &str) -> Read<GateEvent> {
         "closed mic_lost" => GateEvent::Closed(CloseCause::MicLost),
         "dropped too_short" => GateEvent::Dropped(DropCause::TooShort),
         "dropped only_silence" => GateEvent::Dropped(DropCause::OnlySilence),
+        "dropped gesture" => GateEvent::Dropped(DropCause::Gesture),
+        "dropped muted" => GateEvent::Dropped(DropCause::Muted),
+        "gesture repeat" => GateEvent::Gesture(Gesture::Repeat),
+        "gesture mute" => GateEvent::Gesture(Gesture::Mute),
+        "gesture reset" => GateEvent::Gesture(Gesture::Reset),
+        "suspect" => GateEvent::Suspect(true),
+        "suspect nothing" => GateEvent::Suspect(false),
+        "woken" => GateEvent::Woken,
+        "follow-up open" => GateEvent::FollowUp(true),
+        "follow-up over" => GateEvent::FollowUp(false),
         other => match other.strip_prefix("lost ") {
             Some(length) => GateEvent::Lost((ms_of(length)? / u64::from(HOP_MS)) as u32),
             None => return Err(not("something the gate says", words)),
@@ -216,11 +231,29 @@ pub fn speaker(words: &str) -> Read<SpeakerFact> {
     })
 }
 
-/// `xrun`, `trouble …`, `running`.
+/// `volume 40`, `louder 10`, `softer 10`, `mute`, `unmute`, `stop`, `repeat`, `reset`.
+pub fn person(words: &str) -> Read<Control> {
+    let percent = |text: &str| text.parse::<u8>().map_err(|_| not("percent", text));
+    Ok(match words.split_once(' ').unwrap_or((words, "")) {
+        ("volume", volume) => Control::Volume(percent(volume)?),
+        ("louder", step) => Control::VolumeBy(percent(step)? as i8),
+        ("softer", step) => Control::VolumeBy(-(percent(step)? as i8)),
+        ("mute", "") => Control::Mute(true),
+        ("unmute", "") => Control::Mute(false),
+        ("stop", "") => Control::Stop,
+        ("repeat", "") => Control::Repeat,
+        ("reset", "") => Control::Reset,
+        _ => return Err(not("something a person wants", words)),
+    })
+}
+
+/// `xrun`, `trouble …`, `running`, `muted`, `unmuted`.
 pub fn mic(words: &str) -> Read<MicFact> {
     match words.split_once(' ').unwrap_or((words, "")) {
         ("xrun", "") => Ok(MicFact::Xrun),
         ("running", "") => Ok(MicFact::Running),
+        ("muted", "") => Ok(MicFact::Muted(true)),
+        ("unmuted", "") => Ok(MicFact::Muted(false)),
         ("trouble", text) => Ok(MicFact::Trouble(text.into())),
         _ => Err(not("something the microphone says", words)),
     }
@@ -361,7 +394,8 @@ pub fn line(output: &Output) -> Option<String> {
         Output::Speaker(SpeakerOrder::Duck(false)) => "speaker unduck".into(),
         Output::Gate(GateNote::Mute(true)) => "gate mute".into(),
         Output::Gate(GateNote::Mute(false)) => "gate unmute".into(),
-        Output::Gate(GateNote::FollowUp) => "gate follow-up".into(),
+        Output::Gate(GateNote::FollowUp(true)) => "gate follow-up".into(),
+        Output::Gate(GateNote::FollowUp(false)) => "gate no follow-up".into(),
         Output::Gate(GateNote::Abort) => "gate abort".into(),
         Output::Refused(Refusal::Key(_)) => "refused key".into(),
         Output::Refused(Refusal::Model(_)) => "refused model".into(),
@@ -387,11 +421,13 @@ fn sent_setup(setup: &Value) -> String {
     line
 }
 
-/// The handle and what the day has cost; `+words` where words are kept too.
+/// The handle and what the day has cost; `+words` where words are kept too, and what a person has set.
 fn kept(memory: &Memory) -> String {
     let handle = memory.resumable.as_ref().map_or("-", |resumable| &resumable.handle);
     let words = if memory.said.is_empty() { "" } else { " +words" };
-    format!("{handle} {} tokens{words}", memory.spent.tokens)
+    let volume = memory.volume_percent.map_or(String::new(), |percent| format!(" volume {percent}"));
+    let muted = if memory.is_muted { " muted" } else { "" };
+    format!("{handle} {} tokens{words}{volume}{muted}", memory.spent.tokens)
 }
 
 fn sent(message: &Message) -> String {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mynah::config::agent::Agent;
-use mynah::flow::{GateEvent, LinkEvent, LinkOrder, LinkReport, What};
+use mynah::flow::{GateEvent, LinkEvent, LinkOrder, LinkReport, SpeakerOrder, What};
 use mynah::live::server::Reader;
 use mynah::live::setup::{Variant, mark};
 use mynah::session::memory::{Memory, Resumable};
@@ -56,6 +56,8 @@ struct World {
     deadline: Option<(Time, Reason)>,
     /// The service answers pings, as any does that lives.
     answers_pings: bool,
+    /// Orders that only keep the converter awake are shown.
+    shows_wakes: bool,
 }
 
 impl World {
@@ -72,6 +74,7 @@ impl World {
             events: Vec::new(),
             deadline: None,
             answers_pings: true,
+            shows_wakes: false,
         }
     }
 
@@ -94,6 +97,8 @@ impl World {
                 return Ok(());
             }
             "given" if words == "silence" => self.answers_pings = false,
+            "given" if words == "wakes" => self.shows_wakes = true,
+            "given" if words.starts_with("left ") => self.find_set(&words["left ".len()..])?,
             "given" if words.starts_with("kept ") => self.remember(&words["kept ".len()..])?,
             "given" => return notation::given(&mut self.agent, words),
             "start" => self.step(Input::Start),
@@ -103,6 +108,7 @@ impl World {
             "gate" => self.step(Input::Gate(notation::gate(words)?)),
             "speaker" => self.step(Input::Speaker(notation::speaker(words)?)),
             "mic" => self.step(Input::Mic(notation::mic(words)?)),
+            "person" => self.step(Input::Control(notation::person(words)?)),
             "tool" => self.step(Input::Tool(notation::tool_reply(words)?)),
             other => match other.split_once('@').map_or((other, None), |(kind, n)| (kind, Some(n))) {
                 ("link", attempt) => self.link(attempt, words)?,
@@ -121,6 +127,20 @@ impl World {
         let resumable = Some(Resumable { handle: handle.into(), setup });
         let age = notation::duration(age)?;
         self.session().remember(Memory { resumable, ..Memory::default() }, Some(age));
+        Ok(())
+    }
+
+    /// `volume 40`, `muted`: what a person had set in an earlier run.
+    fn find_set(&mut self, words: &str) -> Read<()> {
+        let memory = match words.split_once(' ').unwrap_or((words, "")) {
+            ("muted", "") => Memory { is_muted: true, ..Memory::default() },
+            ("volume", percent) => Memory {
+                volume_percent: Some(percent.parse().map_err(|_| format!("`{percent}` is not percent"))?),
+                ..Memory::default()
+            },
+            _ => return Err(format!("`{words}` is not what a person sets")),
+        };
+        self.session().remember(memory, None);
         Ok(())
     }
 
@@ -196,6 +216,7 @@ impl World {
                     let report = LinkReport { attempt: self.session().attempt(), event: LinkEvent::Alive };
                     self.session().handle_input(Input::Link(report), now);
                 }
+                Output::Speaker(SpeakerOrder::Wake) if !self.shows_wakes => {}
                 other => {
                     let line = notation::line(other).expect("not an event and not the end");
                     self.outputs.push((now, line));

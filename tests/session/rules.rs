@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mynah::flow::{LinkEvent, LinkOrder, SpeakerOrder, ToolOrder};
+use mynah::flow::{GateNote, LinkEvent, LinkOrder, SpeakerOrder, ToolOrder, What};
 use mynah::live::client::Message;
 use mynah::session::{Input, Output};
 use mynah::units::{CallId, Time};
@@ -36,6 +36,10 @@ pub struct Rules {
     answered: BTreeSet<CallId>,
     /// Calls whose connection ended before their answer surely arrived: it may be given on another, once.
     lost: BTreeSet<CallId>,
+    /// The gate is told that nothing may be heard.
+    is_muted: bool,
+    /// The turn that says an old reply once more: its sound is no new ramp.
+    repeated: Option<u32>,
 }
 
 impl Rules {
@@ -104,6 +108,11 @@ impl Rules {
             Output::Speaker(order) => self.spoken(order),
             Output::Tool(order) => self.tool(order),
             Output::Link(LinkOrder::Ping) => self.check(self.is_connected, "a ping was sent on no connection"),
+            Output::Gate(GateNote::Mute(is_muted)) => {
+                self.check(self.is_muted != *is_muted, "the gate was muted twice, or unmuted");
+                self.is_muted = *is_muted;
+            }
+            Output::Event(What::ReplyRepeated { epoch }) => self.repeated = Some(epoch.0),
             Output::Keep(_) | Output::Gate(_) | Output::Event(_) | Output::Refused(_) | Output::Timeout(_) => {}
         }
     }
@@ -119,12 +128,16 @@ impl Rules {
             Message::Setup(_) => {}
             Message::ActivityStart => {
                 self.check(self.window.is_none(), "a window was opened in an open window");
+                self.check(!self.is_muted, "a window was opened while muted");
                 self.window = Some(0);
                 self.last_hop = None;
             }
             Message::Audio(speech) => {
                 self.check(self.window.is_some(), "speech was sent outside of a window");
                 self.check(!speech.is_empty(), "an empty audio message was sent");
+                // A window that has begun and has nothing in it ends with a hop of silence.
+                let is_silence = speech.frames().iter().all(|frame| *frame == 0);
+                self.check(!self.is_muted || is_silence, "speech was sent while muted");
                 self.window = self.window.map(|frames| frames + speech.frames().len() as u64);
                 for hop in speech.frames().chunks(mynah::audio::HOP_FRAMES) {
                     let follows = self.last_hop.is_none_or(|last| (i32::from(last) + 1) % 30_000 == i32::from(hop[0]));
@@ -156,7 +169,8 @@ impl Rules {
                 self.check(epoch.0 >= self.newest, "sound of an older turn was played");
                 self.check(self.window.is_none(), "the model was made to speak while the user does");
                 self.newest = epoch.0;
-                for sample in &chunk.frames {
+                let is_repeated = self.repeated == Some(epoch.0);
+                for sample in chunk.frames.iter().filter(|_| !is_repeated) {
                     let follows = match self.last_sample {
                         Some((of, last)) if of == epoch.0 => *sample == last % 1000 + 1,
                         _ => (1..=1000).contains(sample),

@@ -89,6 +89,11 @@ impl World {
     /// One input, and everything that follows from it.
     pub(super) fn core(&mut self, input: Input, reply: Option<ReplyId>) {
         self.session.set_link_room(LINK_ORDERS_MAX - self.len(Queue::CoreToLink));
+        self.watch.core_takes(&input);
+        let input = match self.mutation {
+            None => input,
+            Some(mutation) => mutation.of_input(input).unwrap_or(Input::Timeout),
+        };
         self.session.handle_input(input, self.now);
         loop {
             match self.session.poll_output() {

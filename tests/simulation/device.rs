@@ -35,10 +35,18 @@ struct Follow {
     last_epoch: Option<Epoch>,
     /// A gap was faded out, so the sound of the same turn fades in after it.
     fades_in: bool,
+    /// Blocks that the turn may be softer than it was given: it is, or just was, ducked.
+    soft_blocks: usize,
 }
 
 /// Frames of a fade at 24 kHz.
 const FADE_FRAMES: usize = 120;
+/// Blocks until a ducked turn is back at its size, and the least that is left of it.
+const UNDUCK_BLOCKS: usize = 26;
+const DUCKED_LEAST: f64 = 0.17;
+/// Somebody coughs: every so many blocks a reply is ducked for so many.
+const COUGH_EVERY: u64 = 97;
+const COUGH_BLOCKS: u64 = 13;
 
 impl Follow {
     /// Takes a rendered block with `cue` over it; answers whose sound is in it.
@@ -48,15 +56,35 @@ impl Follow {
         };
         let wanted = self.expected(epoch, block.len());
         let frames = wanted.len();
+        let goes_on = self.last_epoch == Some(epoch);
         let is_same = under(&wanted, cue) == block[..frames]
-            || (self.fades_in && self.last_epoch == Some(epoch) && under(&faded_in(&wanted), cue) == block[..frames]);
+            || (self.fades_in && goes_on && under(&faded_in(&wanted), cue) == block[..frames])
+            || (self.soft_blocks > 0 && goes_on && self.is_softer(&wanted, cue, &block[..frames]));
         if !is_same {
             return self.take_gap(block, cue).map(|()| None);
         }
         self.consume(frames);
+        if !goes_on {
+            self.soft_blocks = 0;
+        }
+        self.soft_blocks = self.soft_blocks.saturating_sub(1);
         (self.last_epoch, self.fades_in) = (Some(epoch), false);
         self.take_gap(&block[frames..], &cue[frames.min(cue.len())..])?;
         Ok(Some((epoch, reply, frames)))
+    }
+
+    /// Whether `block` is what was wanted, lowered, with `cue` over it at its full size.
+    fn is_softer(&self, wanted: &[i16], cue: &[i16], block: &[i16]) -> bool {
+        wanted.iter().zip(block).enumerate().all(|(at, (&whole, &frame))| {
+            let cue = cue.get(at).copied().unwrap_or(0);
+            if cue != 0 && (frame == i16::MAX || frame == i16::MIN) {
+                return true; // the sum ran over
+            }
+            // After a gap it fades in; how it faded out may have been too soft to be seen.
+            let least = DUCKED_LEAST * (at as f64 / FADE_FRAMES as f64).min(1.0);
+            let (whole, left) = (f64::from(whole), f64::from(frame) - f64::from(cue));
+            left * whole.signum() >= whole.abs() * least - 2.0 && left.abs() <= whole.abs() + 1.0
+        })
     }
 
     fn expected(&self, epoch: Epoch, len: usize) -> Vec<i16> {
@@ -120,6 +148,8 @@ pub struct Loudspeaker {
     ring: VecDeque<Block>,
     pipe: VecDeque<Block>,
     is_running: bool,
+    /// Blocks that the device was to play.
+    blocks: u64,
     ring_blocks: usize,
     pipe_blocks: usize,
     flushed: Option<Epoch>,
@@ -138,6 +168,7 @@ impl Loudspeaker {
             ring: VecDeque::new(),
             pipe: VecDeque::new(),
             is_running: false,
+            blocks: 0,
             ring_blocks,
             pipe_blocks,
             flushed: None,
@@ -192,20 +223,37 @@ impl Loudspeaker {
                     self.speaker.handle(order, now);
                 }
             }
+            SpeakerOrder::Duck(is_down) => {
+                self.duck(*is_down, now);
+            }
             SpeakerOrder::Cue(cue) => {
                 self.figures.order(*cue);
                 if !is_deaf {
                     self.speaker.handle(order, now);
                 }
             }
-            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) | SpeakerOrder::Wake | SpeakerOrder::Duck(_) => {
+            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) | SpeakerOrder::Wake => {
                 self.speaker.handle(order, now);
             }
         }
     }
 
+    fn duck(&mut self, is_down: bool, now: Time) {
+        self.follow.soft_blocks = match is_down {
+            true => usize::MAX,
+            false => self.follow.soft_blocks.min(UNDUCK_BLOCKS),
+        };
+        self.speaker.handle(SpeakerOrder::Duck(is_down), now);
+    }
+
     /// The device has played another block.
-    pub fn tick(&mut self, watch: &mut Watch) {
+    pub fn tick(&mut self, now: Time, watch: &mut Watch) {
+        self.blocks += 1;
+        match self.blocks % COUGH_EVERY {
+            0 => self.duck(true, now),
+            COUGH_BLOCKS => self.duck(false, now),
+            _ => {}
+        }
         match self.ring.pop_front() {
             Some(block) => self.pipe.push_back(block),
             None => {

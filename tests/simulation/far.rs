@@ -40,7 +40,7 @@ impl World {
     pub(super) fn speaker_tick(&mut self) {
         self.is_ticking = false;
         if self.speaker.is_running() {
-            self.speaker.tick(&mut self.watch);
+            self.speaker.tick(self.now, &mut self.watch);
         }
         self.compare_audible();
         if self.dice.chance(self.story.late_percent) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mynah::emulator::Sessions;
-use mynah::flow::{LinkEvent, LinkReport};
+use mynah::flow::{LinkEvent, LinkReport, MicFact};
 use mynah::live::close::Closing;
 use mynah::session::Input;
 
@@ -53,6 +53,12 @@ impl World {
                 self.watch.new_day();
                 self.core(Input::Today(self.day), None);
             }
+            (Fault::Person(wish), _) => self.core(Input::Control(wish), None),
+            (Fault::LineMutes(length), _) => {
+                self.lose_mic(length);
+                self.core(Input::Mic(MicFact::Muted(true)), None);
+            }
+            (Fault::LineOpens, _) => self.core(Input::Mic(MicFact::Muted(false)), None),
             (Fault::HalfOpen | Fault::Closes(_) | Fault::Stray(_), None) => {}
         }
     }

@@ -24,7 +24,11 @@ pub struct Figures {
 impl Figures {
     pub fn order(&mut self, cue: Cue) {
         if self.waiting.len() == 2 {
-            self.waiting[1] = cue;
+            // Steps of the conversation do not push out what is wrong or was changed.
+            let is_step = |cue: Cue| matches!(cue, Cue::Listening | Cue::Heard | Cue::Thinking);
+            if !is_step(cue) || is_step(self.waiting[1]) {
+                self.waiting[1] = cue;
+            }
         } else if self.waiting.back() != Some(&cue) {
             self.waiting.push_back(cue);
         }

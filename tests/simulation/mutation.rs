@@ -1,7 +1,8 @@
 //! Guards broken on purpose: each shows that a rule can fail.
 
-use mynah::flow::{Closed, Cue, GateEvent, GateNote, LinkOrder, SpeakerFact, SpeakerOrder, What};
+use mynah::flow::{Closed, Control, Cue, GateEvent, GateNote, LinkOrder, MicFact, SpeakerFact, SpeakerOrder, What};
 use mynah::live::client::Message;
+use mynah::session::Input;
 
 use super::dice::Dice;
 use super::watch::Rule;
@@ -58,10 +59,18 @@ pub enum Mutation {
     SoundLost,
     /// The speaker's thread loses the order to sound a cue.
     CueIgnored,
+    /// The core never hears that the microphone is to be closed.
+    MuteIgnored,
+    /// The core never hears that a new conversation is wanted.
+    ResetIgnored,
+    /// The core does not tell what it has forgotten.
+    ForgetsInSilence,
+    /// What is said once more is not what was said.
+    RepeatChanged,
 }
 
 /// Each mutation, and the rule that must notice it.
-pub const MUTATIONS: [(Mutation, Rule); 29] = [
+pub const MUTATIONS: [(Mutation, Rule); 33] = [
     (Mutation::FlushIgnored, Rule::OldEpochSilent),
     (Mutation::MistakeTaken, Rule::CutStaysCut),
     (Mutation::GateRepeats, Rule::GateWhole),
@@ -91,6 +100,10 @@ pub const MUTATIONS: [(Mutation, Rule); 29] = [
     (Mutation::SampleChanged, Rule::ReplyExact),
     (Mutation::SoundLost, Rule::ReplyExact),
     (Mutation::CueIgnored, Rule::CueWhole),
+    (Mutation::MuteIgnored, Rule::MutedSilent),
+    (Mutation::ResetIgnored, Rule::Handles),
+    (Mutation::ForgetsInSilence, Rule::SpeechWhole),
+    (Mutation::RepeatChanged, Rule::ReplyExact),
 ];
 
 impl Mutation {
@@ -111,6 +124,16 @@ impl Mutation {
             (Mutation::PrerollLost, GateEvent::Speech(_)) if is_first => vec![],
             _ => vec![event],
         }
+    }
+
+    /// What the core gets of this; nothing where it is lost.
+    pub fn of_input(self, input: Input) -> Option<Input> {
+        let is_lost = match &input {
+            Input::Control(Control::Mute(true)) | Input::Mic(MicFact::Muted(true)) => self == Mutation::MuteIgnored,
+            Input::Control(Control::Reset) => self == Mutation::ResetIgnored,
+            _ => false,
+        };
+        (!is_lost).then_some(input)
     }
 
     /// Whether the speaker's thread loses this order.
@@ -136,6 +159,7 @@ impl Mutation {
     pub fn of_event(self, what: &mut What) {
         match (self, what) {
             (Mutation::AsksAfterAll, What::ReplyLost { is_asked_again, .. }) => *is_asked_again = false,
+            (Mutation::ForgetsInSilence, What::SpeechLost { ms, why }) if why.contains("muted") => *ms = 0,
             (Mutation::RestForgotten, What::LinkClosed { cause }) => *cause = Closed::Spent,
             _ => {}
         }
@@ -143,8 +167,15 @@ impl Mutation {
 
     /// Changes an order to the speaker.
     pub fn of_speaker_order(self, order: &mut SpeakerOrder) {
-        if let (Mutation::SampleChanged, SpeakerOrder::Play { chunk, .. }) = (self, order) {
-            chunk.frames[0] = chunk.frames[0].wrapping_add(1);
+        match (self, order) {
+            (Mutation::SampleChanged, SpeakerOrder::Play { chunk, .. }) => {
+                chunk.frames[0] = chunk.frames[0].wrapping_add(1);
+            }
+            // Only a repeated reply is put together to pieces of a second.
+            (Mutation::RepeatChanged, SpeakerOrder::Play { chunk, .. }) if chunk.frames.len() >= 24_000 => {
+                chunk.frames[100] = 1;
+            }
+            _ => {}
         }
     }
 

@@ -23,7 +23,7 @@ impl World {
             return;
         }
         self.deeds_left -= 1;
-        let (acts, until) = user::deed(&mut self.dice, &self.story.agent.listen, self.now);
+        let (acts, until) = user::deed(&mut self.dice, &self.story.agent, self.now);
         self.acts_left = acts.len();
         self.until = until;
         for (at, act) in acts {
@@ -49,6 +49,11 @@ impl World {
         self.last_input = self.now;
         match act {
             Act::Sound(sound) => self.sound = sound,
+            Act::WakeWord => {
+                self.watch.note(|| "wake word".into());
+                self.at_gate.push_back(AtGate::WakeWord);
+                self.pump_gate();
+            }
             Act::Button(active) => {
                 self.watch.note(|| format!("button {}", if active { "down" } else { "up" }));
                 if active && !self.is_down {
@@ -97,6 +102,7 @@ impl World {
                 }
                 Some(AtGate::Edge(edge)) => self.gate.handle_edge(edge),
                 Some(AtGate::Note(note)) => self.note_to_gate(note),
+                Some(AtGate::WakeWord) => self.gate.handle_woken(),
             }
         }
         let hops = self.at_gate.iter().filter(|w| matches!(w, AtGate::Hop(_))).count();
@@ -110,8 +116,8 @@ impl World {
                 let tail = u64::from(self.story.agent.listen.echo_tail_ms);
                 self.echo_until = self.now + Duration::from_millis(tail);
             }
-            GateNote::Abort | GateNote::Mute(true) => self.gate_floor = self.voiced.len(),
-            GateNote::Mute(false) | GateNote::FollowUp => {}
+            GateNote::Abort | GateNote::Mute(_) => self.gate_floor = self.voiced.len(),
+            GateNote::FollowUp(_) => {}
         }
         self.gate.handle_note(note);
     }
@@ -139,8 +145,10 @@ impl World {
         if !matches!(event, GateEvent::Speech(_)) {
             self.watch.note(|| format!("  gate {event:?}"));
         }
-        if let GateEvent::Opened(cause) = event {
-            self.check_preroll(cause);
+        match event {
+            GateEvent::Opened(cause) => self.check_preroll(cause),
+            GateEvent::FollowUp(true) | GateEvent::Woken => self.door_hop = self.voiced.len(),
+            _ => {}
         }
         let broken = self.mutation.map_or(1, |m| m.copies_of_gate_event(&event, &mut self.dice));
         for _ in 0..broken {
@@ -156,7 +164,7 @@ impl World {
         let run = self.voiced.iter().rev().take_while(|voiced| **voiced).count();
         let spoken = newest - run;
         let from = match cause {
-            OpenCause::Voice => spoken.saturating_sub(preroll),
+            OpenCause::Voice => spoken.max(self.door_hop).saturating_sub(preroll),
             OpenCause::Button => spoken.max(self.press_hop).saturating_sub(preroll),
         };
         let wanted = if run == 0 { newest } else { from.min(newest.saturating_sub(1)) };

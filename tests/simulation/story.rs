@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mynah::config::agent::{
-    Action, Agent, Behavior, ButtonStyle, Connection, Cues, Keep, Keeping, Limits, Listen, ListenMode, Speak, Tool,
-    VadKind, VoiceBargeIn,
+    Action, Agent, Behavior, ButtonStyle, Connection, Cues, Gestures, Keep, Keeping, Limits, Listen, ListenMode, Speak,
+    Switch, TapEnds, Tool, VadKind, VoiceBargeIn,
 };
 use mynah::emulator::{Script, Sound, Sounds};
+use mynah::flow::Control;
 use mynah::units::{Hertz, Time};
 use serde_json::json;
 
@@ -84,6 +85,12 @@ pub enum Fault {
     Forgets,
     /// The day is over.
     NextDay,
+    /// A person wants something.
+    Person(Control),
+    /// The hardware's mute line is active for so long …
+    LineMutes(Duration),
+    /// … and is not any more.
+    LineOpens,
 }
 
 impl Fault {
@@ -98,6 +105,9 @@ impl Fault {
             Fault::Stray(_) => "stray messages",
             Fault::Forgets => "forgotten conversations",
             Fault::NextDay => "days",
+            Fault::Person(_) => "orders of people",
+            Fault::LineMutes(_) => "mute switches",
+            Fault::LineOpens => "mute switches back",
         }
     }
 }
@@ -228,6 +238,23 @@ impl Story {
         if agent.limits.day_tokens.is_some() && dice.chance(50) {
             faults.push((at(dice), Fault::NextDay));
         }
+        if dice.chance(15) {
+            let begin = at(dice);
+            let end = begin + dice.ms(100, 6000);
+            faults.push((begin, Fault::Person(Control::Mute(true))));
+            faults.push((end, Fault::Person(Control::Mute(false))));
+        }
+        if dice.chance(10) {
+            let (begin, length) = (at(dice), dice.ms(100, 4000));
+            faults.push((begin, Fault::LineMutes(length)));
+            faults.push((begin + length, Fault::LineOpens));
+        }
+        if dice.chance(20) {
+            for _ in 0..dice.between(1, 3) {
+                let wish = dice.pick(&[Control::Stop, Control::Repeat, Control::Repeat, Control::Reset]);
+                faults.push((at(dice), Fault::Person(wish)));
+            }
+        }
         faults.sort_by_key(|(at, _)| *at);
         Story {
             agent,
@@ -252,7 +279,13 @@ impl Story {
 
 fn agent(dice: &mut Dice, thinking: bool) -> Agent {
     let listen = Listen {
-        mode: dice.pick(&[ListenMode::PushToTalk, ListenMode::PushToTalk, ListenMode::HandsFree]),
+        mode: dice.pick(&[
+            ListenMode::PushToTalk,
+            ListenMode::PushToTalk,
+            ListenMode::HandsFree,
+            ListenMode::HandsFree,
+            ListenMode::WakeWord,
+        ]),
         button: dice.pick(&[ButtonStyle::Hold, ButtonStyle::Tap, ButtonStyle::HoldOrTap]),
         voice_barge_in: dice.pick(&[VoiceBargeIn::Off, VoiceBargeIn::On]),
         onset_ms: dice.pick(&[10, 30, 60, 120]),
@@ -267,8 +300,18 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
         echo_tail_ms: dice.pick(&[0, 100, 300]),
         message_ms: dice.pick(&[20, 40]),
         turn_max_s: dice.pick(&[5, 20, 40]),
-        follow_up_s: 0,
+        follow_up_s: dice.pick(&[0, 0, 4]),
         dead_mic_s: 10,
+    };
+    let gesture = |dice: &mut Dice| dice.pick(&[Switch::On, Switch::On, Switch::On, Switch::Off]);
+    let gestures = Gestures {
+        tap_ends: dice.pick(&[TapEnds::Silence, TapEnds::Tap]),
+        double_repeats: gesture(dice),
+        long_mutes: gesture(dice),
+        very_long_resets: gesture(dice),
+        double_ms: dice.pick(&[200, 350]),
+        long_ms: dice.pick(&[1600, 3000]),
+        very_long_ms: dice.pick(&[3500, 5000]),
     };
     let tool = |name: &str, behavior, timeout_ms| Tool {
         name: name.into(),
@@ -308,6 +351,7 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
         },
         tools: vec![tool("lamp", Behavior::Blocking, 1000), tool("news", Behavior::NonBlocking, 2000)],
         listen,
+        gestures,
         ..Agent::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mynah::config::agent::{ButtonStyle, Listen, ListenMode};
+use mynah::config::agent::{Agent, ButtonStyle, Gestures, Listen, ListenMode};
 use mynah::units::Time;
 
 use super::dice::Dice;
@@ -21,6 +21,7 @@ pub enum Sound {
 pub enum Act {
     Button(bool),
     Sound(Sound),
+    WakeWord,
 }
 
 /// What the user waits for before the next deed.
@@ -39,11 +40,12 @@ struct Deed<'a> {
     acts: Vec<(Time, Act)>,
     dice: &'a mut Dice,
     listen: &'a Listen,
+    gestures: &'a Gestures,
 }
 
 /// The acts of the next deed, in order, the first at `now` or later; and what is waited for after the last.
-pub fn deed(dice: &mut Dice, listen: &Listen, now: Time) -> (Vec<(Time, Act)>, Until) {
-    let mut deed = Deed { acts: Vec::new(), dice, listen };
+pub fn deed(dice: &mut Dice, agent: &Agent, now: Time) -> (Vec<(Time, Act)>, Until) {
+    let mut deed = Deed { acts: Vec::new(), dice, listen: &agent.listen, gestures: &agent.gestures };
     deed.act(now);
     let end = deed.acts.iter().map(|(at, _)| *at).max().unwrap_or(now);
     deed.acts.sort_by_key(|(at, _)| *at);
@@ -71,6 +73,12 @@ impl IntoMs for u64 {
 
 impl Deed<'_> {
     fn act(&mut self, now: Time) {
+        if self.dice.chance(12) {
+            return self.gesture(now);
+        }
+        if self.listen.mode == ListenMode::WakeWord && self.dice.chance(50) {
+            return self.wake(now);
+        }
         if self.listen.mode == ListenMode::HandsFree {
             match self.dice.between(0, 9) {
                 0..=5 => drop(self.speak(now)),
@@ -153,6 +161,48 @@ impl Deed<'_> {
         let early = self.dice.ms(0, 200);
         let late = self.dice.ms(0, 300);
         self.press(pressed, end.back(early).max(pressed + Duration::from_millis(20)) + late);
+    }
+
+    /// The wake word, and mostly something after it, as soon as it was heard or a little later.
+    fn wake(&mut self, now: Time) {
+        self.at(now, Act::WakeWord);
+        if self.dice.chance(85) {
+            let pause = self.dice.ms(0, 1500);
+            self.speak(now + pause);
+        }
+    }
+
+    /// Two taps, a long press or a very long one; what was muted is mostly unmuted by another.
+    fn gesture(&mut self, now: Time) {
+        match self.dice.between(0, 5) {
+            0..=2 => {
+                let pause = self.dice.ms(40, u64::from(self.gestures.double_ms) + 50);
+                let (first, second) = (self.dice.ms(35, 180), self.dice.ms(35, 180));
+                self.down_and_up(now, first);
+                self.down_and_up(now + first + pause, second);
+            }
+            3..=4 => {
+                let length = Duration::from_millis(u64::from(self.gestures.long_ms)) + self.dice.ms(0, 600);
+                self.down_and_up(now, length);
+                if self.dice.chance(20) {
+                    let after = self.dice.ms(0, 1000);
+                    self.speak(now + after);
+                }
+                if self.dice.chance(80) {
+                    let pause = self.dice.ms(200, 3000);
+                    self.down_and_up(now + length + pause, length);
+                }
+            }
+            _ => {
+                let length = Duration::from_millis(u64::from(self.gestures.very_long_ms)) + self.dice.ms(20, 600);
+                self.down_and_up(now, length);
+            }
+        }
+    }
+
+    fn down_and_up(&mut self, at: Time, length: Duration) {
+        self.at(at, Act::Button(true));
+        self.at(at + length, Act::Button(false));
     }
 
     fn silent_press(&mut self, now: Time) {

@@ -13,12 +13,15 @@ use super::device::ReplyId;
 mod ear;
 #[path = "watch_handles.rs"]
 mod handles;
+#[path = "watch_person.rs"]
+mod person;
 #[path = "watch_speech.rs"]
 mod speech;
 #[path = "watch_wire.rs"]
 mod wire;
 
 use handles::Handles;
+use person::Person;
 use speech::{Pending, Segment};
 
 /// The rules, by name.
@@ -50,6 +53,8 @@ pub enum Rule {
     Handles,
     /// On a spent day nothing is sent.
     SpentRests,
+    /// While a person or the hardware's line holds the microphone closed nothing that was said is sent.
+    MutedSilent,
     /// The gate knows whether anything can be heard.
     AudibleTold,
     /// Every call is answered once, cancelled once or reported lost once.
@@ -150,6 +155,8 @@ struct Wire {
     window: Option<Option<(u32, u32)>>,
     /// The open window began before the reply to the last one showed life.
     is_blurred: bool,
+    /// The open window has nothing in it but a hop of silence, because it may not be empty.
+    is_silence: bool,
     /// When the last window ended, for the service's half second.
     ended_at: Option<Time>,
     /// Whether anything but the setup went out.
@@ -172,6 +179,7 @@ pub struct Watch {
     /// When a connection was last ready.
     pub ready_at: Time,
     handles: Handles,
+    person: Person,
     /// The day's limit is used up, and the connection was closed for it.
     is_spent: bool,
     /// It was said that the limit is used up: what was lost with a connection is told tomorrow.
@@ -223,6 +231,7 @@ impl Watch {
             counts: BTreeMap::new(),
             ready_at: Time::ZERO,
             handles: Handles::default(),
+            person: Person::default(),
             is_spent: false,
             is_day_spent: false,
             turns: 0,
@@ -304,6 +313,7 @@ impl Watch {
     /// The core has drained and waits until then.
     pub fn drained(&mut self, deadline: Option<Time>, kept_ms: u64, remembered_ms: u64) {
         let now = self.now;
+        self.check_silence_told();
         self.must(deadline.is_none_or(|at| at > now), Rule::DeadlineAhead, || {
             format!("the next deadline is {}, and it is {now}", deadline.unwrap_or_default())
         });

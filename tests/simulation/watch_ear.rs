@@ -19,7 +19,8 @@ impl Watch {
                 }
             }
             SpeakerOrder::Cue(cue) => self.cue_ordered(*cue),
-            SpeakerOrder::End { .. } | SpeakerOrder::Volume(_) | SpeakerOrder::Wake | SpeakerOrder::Duck(_) => {}
+            SpeakerOrder::End { epoch } => self.sound_ended(*epoch),
+            SpeakerOrder::Volume(_) | SpeakerOrder::Wake | SpeakerOrder::Duck(_) => {}
         }
     }
 
@@ -28,6 +29,9 @@ impl Watch {
         counted.received += frames.len();
         let was_flushed = counted.is_cut;
         self.must(!was_flushed, Rule::OldEpochSilent, || format!("{epoch} is given to the speaker after its flush"));
+        if self.sounded(epoch, frames) {
+            return;
+        }
         let Some(reply) = reply else {
             return self.fail(Rule::ReplyExact, || format!("{epoch} is played, but the service is not replying"));
         };
@@ -104,6 +108,7 @@ impl Watch {
         match what {
             What::NoAnswer { .. } => self.disturb("no answer came in time"),
             What::DaySpent { .. } => self.is_day_spent = true,
+            What::ReplyRepeated { epoch } => self.repeated(*epoch),
             What::LinkClosed { cause: Closed::Spent } => self.is_spent = true,
             What::ToolLost { id, is_told, .. } => self.call_lost(id, *is_told),
             What::ReplyCut { epoch, .. } => {

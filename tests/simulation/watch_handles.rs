@@ -23,6 +23,13 @@ pub struct Handles {
     failures: u32,
 }
 
+impl Handles {
+    /// A new conversation: no handle is to be sent before the service gives one.
+    pub fn forget(&mut self) {
+        (self.newest, self.failures) = (None, 0);
+    }
+}
+
 fn handle_of(setup: &Value) -> Option<&str> {
     setup.pointer("/sessionResumption/handle").and_then(Value::as_str)
 }

@@ -25,16 +25,22 @@ pub struct Segment {
     is_closed: bool,
     cause: Option<CloseCause>,
     /// After the last hop that the core took.
-    taken: u32,
+    pub taken: u32,
     /// The core took no more of it: too much was kept.
-    is_overfull: bool,
+    pub is_overfull: bool,
+    /// As the core has heard it.
+    pub core_closed: Option<CloseCause>,
     /// Nothing of it was taken: the day's limit is used up.
-    is_turned_away: bool,
+    pub is_turned_away: bool,
+    /// The core takes nothing (more) of it: the microphone is closed, or a new conversation has begun.
+    pub is_silenced: bool,
+    /// It was sent, and is not kept for being sent again.
+    pub is_forgotten: bool,
     /// When the last hop that the core took was said, or it was to be asked again; and that of the piece before.
     spoken_at: Time,
     spoken_before: Time,
     /// It waits to be asked again.
-    is_to_ask: bool,
+    pub is_to_ask: bool,
     /// Where a window with it must begin; later than its start only where the loss was told.
     pub begin: u32,
     /// The newest connection that it was sent on.
@@ -43,9 +49,9 @@ pub struct Segment {
     pub windows: u32,
     pub has_arrived: bool,
     /// The reply to it was taken for whole.
-    is_answered: bool,
+    pub is_answered: bool,
     /// It was told that it is lost, or that no reply comes.
-    is_told_lost: bool,
+    pub is_told_lost: bool,
     /// The user spoke again after it.
     is_superseded: bool,
     asked_again: u32,
@@ -55,24 +61,24 @@ pub struct Segment {
 impl Segment {
     /// After the last hop that is due in a window.
     pub fn due_end(&self) -> u32 {
-        if self.is_overfull { self.taken } else { self.end }
+        if self.is_overfull || self.is_silenced { self.taken } else { self.end }
     }
 
     /// Whether all of it is known.
     pub fn is_complete(&self) -> bool {
-        self.is_overfull || self.is_closed
+        self.is_overfull || self.is_silenced || self.is_closed
     }
 
     /// Whether the user meant it.
     pub fn is_wanted(&self) -> bool {
-        self.is_overfull || self.cause != Some(CloseCause::Mistake)
+        !self.is_silenced && (self.is_overfull || self.cause != Some(CloseCause::Mistake))
     }
 }
 
 /// Somebody who spoke and waits.
 pub struct Pending {
-    segment: usize,
-    is_sent: bool,
+    pub segment: usize,
+    pub is_sent: bool,
     /// The reply was lost, and nothing of another one has come yet.
     is_reply_lost: bool,
 }
@@ -138,6 +144,11 @@ impl Watch {
                 self.disturb("the button was pressed");
                 self.pending.take_if(|pending| pending.is_sent);
             }
+            GateEvent::Opened(_) if self.person.is_muted() => {
+                self.core_segment = Some(self.core_opened);
+                self.segments[self.core_opened].is_silenced = true;
+                self.core_opened += 1;
+            }
             GateEvent::Opened(_) => {
                 self.disturb("a window was opened");
                 let segment = self.core_opened;
@@ -149,7 +160,7 @@ impl Watch {
                 let last = speech.frames().chunks_exact(HOP_FRAMES).next_back().map(number_of);
                 let at = self.core_segment.unwrap_or(0);
                 let (older, newer) = self.segments.split_at_mut(at);
-                let taken = newer.first_mut().filter(|s| !s.is_overfull && !s.is_turned_away);
+                let taken = newer.first_mut().filter(|s| !s.is_overfull && !s.is_turned_away && !s.is_silenced);
                 if let (Some(segment), Some(last)) = (taken, last) {
                     // What only waited to be asked again is worth nothing any more.
                     for older in older.iter_mut().filter(|_| segment.taken == segment.start) {
@@ -159,7 +170,13 @@ impl Watch {
                     (segment.taken, segment.spoken_at) = (last + 1, speech.at);
                 }
             }
-            GateEvent::Closed(CloseCause::Mistake) => self.pending = None,
+            GateEvent::Closed(cause) => {
+                if let Some(segment) = self.core_segment.and_then(|at| self.segments.get_mut(at)) {
+                    segment.core_closed = Some(*cause);
+                }
+                let newest = self.core_segment;
+                self.pending.take_if(|p| *cause == CloseCause::Mistake && Some(p.segment) == newest);
+            }
             _ => {}
         }
     }
@@ -185,6 +202,7 @@ impl Watch {
             What::ReplyGenerated { epoch } if self.counted.get(epoch).is_none_or(|sound| sound.received == 0) => {
                 self.pending.take_if(|pending| pending.is_sent);
             }
+            What::ReplyDrained { epoch, .. } if self.person.is_repeated(*epoch) => {}
             What::ReplyDrained { .. } => {
                 self.pending.take_if(|pending| pending.is_sent && !pending.is_reply_lost);
             }
@@ -243,6 +261,9 @@ impl Watch {
         if why.contains("too late to take it") {
             return; // before there was a segment
         }
+        if why.contains("was muted") || why.contains("new conversation") {
+            return self.silence_told(hops);
+        }
         if why.contains("are kept already") {
             if let Some(segment) = self.core_segment.and_then(|at| self.segments.get_mut(at)) {
                 segment.taken -= hops;
@@ -265,7 +286,7 @@ impl Watch {
         for segment in self.segments.iter_mut().skip(from) {
             let is_old = segment.is_complete() && segment.is_wanted() && segment.spoken_at + KEPT_FOR <= now;
             let is_due = is_old && !segment.is_turned_away;
-            let is_waiting = segment.windows == 0 || segment.is_to_ask;
+            let is_waiting = segment.windows == 0 || (segment.is_to_ask && !segment.is_forgotten);
             if is_due && is_waiting && !segment.is_answered && !segment.is_told_lost {
                 segment.is_told_lost = true;
                 told += segment.due_end() - segment.begin;
@@ -309,7 +330,8 @@ impl Watch {
             // Where nothing tells whose reply it was, the core may take it for answered and leave.
             let is_blurred = self.exchanges.iter().any(|e| e.segment == Some(at) && e.is_blurred);
             let is_excused = died && (s.is_superseded || is_blurred);
-            let is_well = s.has_arrived || s.is_told_lost || s.is_turned_away || is_excused;
+            let is_let_go = s.is_silenced || (s.is_forgotten && died);
+            let is_well = s.has_arrived || s.is_told_lost || s.is_turned_away || is_let_go || is_excused;
             let (start, end, is_wanted) = (s.start, s.due_end(), s.is_wanted());
             self.must(is_well || !is_wanted, Rule::SpeechWhole, || format!("hops {start} to {end} never arrived"));
         }

@@ -63,6 +63,13 @@ impl Watch {
         let may = if is_setup { wire.is_connected && !wire.is_setup_sent } else { wire.is_ready };
         wire.is_setup_sent |= is_setup;
         self.must(may, Rule::SentInTime, || format!("{} is sent where it may not be", name_of(message)));
+        let is_speech = match message {
+            client::Message::ActivityStart => true,
+            client::Message::Audio(speech) => speech.frames().iter().any(|frame| *frame != 0),
+            _ => false,
+        };
+        let is_muted = self.person.is_muted();
+        self.must(!is_muted || !is_speech, Rule::MutedSilent, || format!("{} is sent while muted", name_of(message)));
         match message {
             client::Message::Setup(setup) => self.setup_sent(setup),
             client::Message::ActivityStart => self.window_started(),
@@ -105,6 +112,11 @@ impl Watch {
     }
 
     pub(super) fn speech_sent(&mut self, frames: &[i16]) {
+        let is_hop_of_silence = frames.len() == HOP_FRAMES && frames.iter().all(|frame| *frame == 0);
+        if self.person.is_muted() && is_hop_of_silence && self.wire.window == Some(None) {
+            self.wire.is_silence = true;
+            return;
+        }
         for hop in frames.chunks_exact(HOP_FRAMES) {
             let number = number_of(hop);
             let Some(window) = self.wire.window else {
@@ -128,13 +140,18 @@ impl Watch {
     }
 
     pub(super) fn window_ended(&mut self) {
+        if std::mem::take(&mut self.wire.is_silence) {
+            return self.silence_ended();
+        }
         let Some(Some((first, last))) = self.wire.window.take() else {
             return self.fail(Rule::Windows, || "a window ends that is empty or not open".into());
         };
         self.wire.ended_at = Some(self.now);
         let at = self.segments.iter().rposition(|s| (s.start..s.end).contains(&last)).unwrap_or(0);
         let segment = &self.segments[at];
-        let is_whole = segment.is_complete() && last + 1 == segment.due_end();
+        // The microphone was closed in mid-window: what had not gone out yet never will.
+        let is_cut_short = segment.is_silenced && last < segment.due_end();
+        let is_whole = segment.is_complete() && (last + 1 == segment.due_end() || is_cut_short);
         let (end, is_wanted) = (segment.due_end(), segment.is_wanted());
         self.must(is_whole, Rule::SpeechWhole, || format!("a window ends after hop {last} of a segment up to {end}"));
         self.segment_sent(at);
@@ -147,6 +164,19 @@ impl Watch {
             is_wanted,
             // The user is not to be spoken over, even where the next window has not reached the service.
             disturbed: self.core_segment.filter(|newest| *newest > at).map(|_| "the next segment had begun"),
+            is_blurred: std::mem::take(&mut self.wire.is_blurred),
+            ..Exchange::default()
+        });
+    }
+
+    /// A window ends in which nothing was said: the microphone was closed before anything of it went out.
+    fn silence_ended(&mut self) {
+        self.wire.window = None;
+        self.wire.ended_at = Some(self.now);
+        self.turns += 1;
+        self.exchanges.push(Exchange {
+            attempt: self.wire.attempt,
+            disturbed: Some("the microphone was closed"),
             is_blurred: std::mem::take(&mut self.wire.is_blurred),
             ..Exchange::default()
         });

@@ -135,6 +135,7 @@ enum AtGate {
     Hop(Box<Hop>),
     Edge(Edge),
     Note(GateNote),
+    WakeWord,
 }
 
 /// The world.
@@ -180,6 +181,8 @@ pub struct World {
     mic_gone_until: Time,
     voiced: Vec<bool>,
     press_hop: usize,
+    /// The first hop after a voice was let open the gate.
+    door_hop: usize,
     gate_floor: usize,
     /// The first hop that is surely not the loudspeaker's.
     echo_free: usize,
@@ -203,7 +206,7 @@ impl World {
             watch: Watch::new(log_until),
             now: Time::ZERO,
             steps: 0,
-            gate: Gate::new(listen, Box::new(Scripted)),
+            gate: Gate::new(listen, Box::new(Scripted)).with_gestures(&story.agent.gestures),
             gate_waiting: None,
             has_just_opened: false,
             at_gate: VecDeque::new(),
@@ -228,6 +231,7 @@ impl World {
             mic_gone_until: Time::ZERO,
             voiced: Vec::new(),
             press_hop: 0,
+            door_hop: 0,
             gate_floor: 0,
             echo_free: 0,
             echo_until: Time::ZERO,

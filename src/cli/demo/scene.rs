@@ -187,10 +187,10 @@ pub fn scripted(script: String) -> Vec<Scene> {
     vec![Scene { title: "Your script", mode: ListenMode::PushToTalk, script, steps }]
 }
 
-const MIC_HINT: &str = "nothing loud enough arrived: check `capture.pcm` in the board profile (`arecord -L` lists the \
-                        names) and the card's capture level (`alsamixer`)";
+const MIC_HINT: &str = "nothing loud enough arrived: check [capture] in the board profile (`mynah devices` lists the \
+                        names) and the card's capture level (`alsamixer`); `mynah doctor` measures it";
 const SPEAKER_HINT: &str =
-    "no sound was played: check `playback.pcm` in the board profile (`aplay -L` lists the names) and `alsamixer`";
+    "no sound was played: check [playback] in the board profile (`mynah devices` lists the names) and `alsamixer`";
 const BUTTON_HINT: &str = "no press arrived: check the wiring and the line `talk` in the board profile (`gpiomon` shows \
                            edges; with `gpioinfo` see who holds it)";
 const LAMP_HINT: &str = "the line `lamp` was not switched: check it in the board profile";

@@ -69,8 +69,10 @@ impl House for TestHouse {
             description: String::new(),
             capture: pcm.clone(),
             playback: pcm,
+            wake_ms: 0,
             driver: LineDriver::Sim,
             lines: [(TALK.into(), line(Direction::Input)), (LAMP.into(), line(Direction::Output))].into(),
+            light: None,
             camera: None,
         })
     }

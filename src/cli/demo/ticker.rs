@@ -98,6 +98,8 @@ impl Ticker {
             }
             What::PressDropped { cause: DropCause::TooShort } => ("gate", "press ignored: too short".into()),
             What::PressDropped { cause: DropCause::OnlySilence } => ("gate", "nothing sent: only silence".into()),
+            What::PressDropped { cause: DropCause::Gesture } => ("gate", "nothing sent: a gesture".into()),
+            What::PressDropped { cause: DropCause::Muted } => ("gate", "press ignored: muted".into()),
             What::SpeechLost { ms, why } => ("gate", format!("{} of speech lost: {why}", seconds(*ms))),
             What::UserText { text } => {
                 self.user_text.clone_from(text);

@@ -90,8 +90,8 @@ const DELAY_MS: Key<Whole> = Key {
     doc: "Loudspeaker to microphone beyond what ALSA tells, as `mynah doctor` measures it; found by itself below 250 ms.",
 };
 
-const WAKE_MODEL: Key<Path> = Key {
-    name: "model",
+const WORD_FILE: Key<Path> = Key {
+    name: "word_file",
     kind: Path { what: "a file that `mynah wake record` made" },
     need: Need::Optional,
     doc: "The wake word, as `mynah wake record` wrote it down; without it there is only the button.",
@@ -116,7 +116,7 @@ pub(super) const ECHO: Sheet = Sheet {
     tables: &[],
 };
 /// `[wake]`.
-pub(super) const WAKE: Sheet = Sheet { name: "wake", keys: &[&WAKE_MODEL, &SENSITIVITY_PERCENT], tables: &[] };
+pub(super) const WAKE: Sheet = Sheet { name: "wake", keys: &[&WORD_FILE, &SENSITIVITY_PERCENT], tables: &[] };
 
 pub(super) fn gestures(reader: &mut Reader<'_>, top: &Section<'_>) -> Gestures {
     let at = reader.inner(top, GESTURES.name, &GESTURES);
@@ -152,5 +152,5 @@ pub(super) fn echo(reader: &mut Reader<'_>, top: &Section<'_>) -> Echo {
 
 pub(super) fn wake(reader: &mut Reader<'_>, top: &Section<'_>) -> Wake {
     let at = reader.inner(top, WAKE.name, &WAKE);
-    Wake { model: reader.find(&at, &WAKE_MODEL), sensitivity_percent: reader.get(&at, &SENSITIVITY_PERCENT) }
+    Wake { word_file: reader.find(&at, &WORD_FILE), sensitivity_percent: reader.get(&at, &SENSITIVITY_PERCENT) }
 }

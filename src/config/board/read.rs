@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use toml::de::DeValue;
-
-use super::super::key::{AnyKey, Choice, Key, Kind, Need, Path, Text, Whole, integer, one_line, wrong_type};
+use super::super::key::{AnyKey, Choice, Key, Kind, Need, Path, Text, Whole, one_line, wrong_type};
 use super::super::problem::{Problem, shown};
 use super::super::read::{Reader, Section, Sheet};
-use super::{Bias, Board, Camera, Direction, Line, LineDriver, Pcm, Pick, Polarity, line_name};
+use super::light::{LIGHT, light};
+use super::pcm::{pcm, wake_ms};
+use super::{Bias, Board, Camera, Direction, Line, LineDriver, Polarity, line_name};
+
+pub use super::pcm::{CAPTURE, PLAYBACK};
 
 /// Lines of one profile; a Pi's header has 28.
 pub const LINES_MAX: usize = 64;
@@ -40,34 +42,6 @@ const FOLDER: Key<Path> = Key {
     kind: Path { what: "the folder that holds a FIFO per input and a file per output" },
     need: Need::Optional,
     doc: "The folder of the driver `files`.",
-};
-
-const PCM: Key<Text> = Key {
-    name: "pcm",
-    kind: Text { what: "an ALSA name such as \"hw:CARD=Device\"", chars_max: 200, check: one_line, default: "" },
-    need: Need::Required,
-    doc: "ALSA's name of the device; `sim` for the simulated one.",
-};
-const RATE_HZ: Key<Whole> = Key {
-    name: "rate_hz",
-    kind: Whole { unit: "Hz", min: 8000, max: 192_000, step: 1, default: 0 },
-    need: Need::Optional,
-    doc: "Rate to ask for; what the device has nearest to 48000 where absent.",
-};
-const CHANNELS: Key<Whole> = Key {
-    name: "channels",
-    kind: Whole { unit: "", min: 1, max: CHANNELS_MAX, step: 1, default: 0 },
-    need: Need::Optional,
-    doc: "Channels to ask for; what the device has where absent.",
-};
-const CHANNELS_MAX: u32 = 32; // the largest microphone arrays have 16
-const PICK: Key<PickKind> =
-    Key { name: "pick", kind: PickKind, need: Need::Defaults, doc: "Which of the microphone's channels is used." };
-const PERIOD_MS: Key<Whole> = Key {
-    name: "period_ms",
-    kind: Whole { unit: "ms", min: 1, max: 100, step: 1, default: 10 }, // one hop of the detector
-    need: Need::Defaults,
-    doc: "Period to ask for; shorter is quicker and costs more.",
 };
 
 const DIRECTION: Key<Choice<Direction>> = Key {
@@ -131,13 +105,11 @@ const SOURCE: Key<Text> = Key {
 };
 
 /// The top of the file.
-pub const TOP: Sheet =
-    Sheet { name: "", keys: &[&DESCRIPTION, &DRIVER, &FOLDER], tables: &["capture", "playback", "lines", "camera"] };
-/// `[capture]`.
-pub const CAPTURE: Sheet =
-    Sheet { name: "capture", keys: &[&PCM, &RATE_HZ, &CHANNELS, &PICK, &PERIOD_MS], tables: &[] };
-/// `[playback]`.
-pub const PLAYBACK: Sheet = Sheet { name: "playback", keys: &[&PCM, &RATE_HZ, &CHANNELS, &PERIOD_MS], tables: &[] };
+pub const TOP: Sheet = Sheet {
+    name: "",
+    keys: &[&DESCRIPTION, &DRIVER, &FOLDER],
+    tables: &["capture", "playback", "lines", "light", "camera"],
+};
 /// `[lines.NAME]`.
 pub const LINES: Sheet =
     Sheet { name: "lines", keys: &[&DIRECTION, &LINE, &POLARITY, &BIAS, &DEBOUNCE_MS], tables: &[] };
@@ -145,41 +117,11 @@ pub const LINES: Sheet =
 pub const CAMERA: Sheet = Sheet { name: "camera", keys: &[&SOURCE], tables: &[] };
 
 /// All sheets of a board profile.
-pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &CAMERA];
+pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &LIGHT, &CAMERA];
 
 /// All keys with their sections, for those who print the table.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static dyn AnyKey)> {
     SHEETS.iter().flat_map(|sheet| sheet.keys.iter().map(|key| (sheet.name, *key)))
-}
-
-/// `"average"` or a channel's number.
-struct PickKind;
-
-impl Kind for PickKind {
-    type Value = Pick;
-
-    fn read(&self, value: &DeValue<'_>) -> Result<Pick, String> {
-        match value {
-            DeValue::String(word) if word == "average" => Ok(Pick::Average),
-            DeValue::Integer(_) => match integer(value).and_then(|number| u32::try_from(number).ok()) {
-                Some(channel) if channel < CHANNELS_MAX => Ok(Pick::Channel(channel)),
-                _ => Err(format!("is out of range; it must be {}", self.rule())),
-            },
-            _ => Err(wrong_type(value, &self.rule())),
-        }
-    }
-
-    fn rule(&self) -> String {
-        format!("\"average\" or a channel's number from 0 to {}", CHANNELS_MAX - 1)
-    }
-
-    fn fallback(&self) -> Pick {
-        Pick::Average
-    }
-
-    fn fallback_toml(&self) -> String {
-        "\"average\"".to_string()
-    }
 }
 
 pub(super) fn parse(text: &str, file: &str, name: &str) -> Result<Board, Vec<Problem>> {
@@ -187,12 +129,17 @@ pub(super) fn parse(text: &str, file: &str, name: &str) -> Result<Board, Vec<Pro
     let Some(document) = reader.document(text) else { return Err(reader.finish()) };
     let top = reader.open(&document, "", 1, &TOP);
     let driver = driver(&mut reader, &top);
+    let capture = reader.inner(&top, CAPTURE.name, &CAPTURE);
+    let playback = reader.inner(&top, PLAYBACK.name, &PLAYBACK);
+    let lines = lines(&mut reader, &top, &driver);
     let board = Board {
         name: name.to_string(),
         description: reader.get(&top, &DESCRIPTION),
-        capture: pcm(&mut reader, &top, &CAPTURE),
-        playback: pcm(&mut reader, &top, &PLAYBACK),
-        lines: lines(&mut reader, &top, &driver),
+        capture: pcm(&mut reader, &capture, &CAPTURE),
+        playback: pcm(&mut reader, &playback, &PLAYBACK),
+        wake_ms: wake_ms(&mut reader, &playback),
+        light: light(&mut reader, &top, &driver, &lines),
+        lines,
         camera: camera(&mut reader, &top),
         driver,
     };
@@ -222,27 +169,6 @@ fn driver(reader: &mut Reader<'_>, top: &Section<'_>) -> LineDriver {
         Driver::Gpio => LineDriver::Gpio,
         Driver::Sim => LineDriver::Sim,
     }
-}
-
-fn pcm(reader: &mut Reader<'_>, top: &Section<'_>, sheet: &Sheet) -> Pcm {
-    let section = reader.inner(top, sheet.name, sheet);
-    let at = &section;
-    // In [playback] `pick` is unknown and was noted when the section was opened.
-    let has_pick = sheet.keys.iter().any(|key| key.name() == PICK.name);
-    let pcm = Pcm {
-        pcm: reader.get(at, &PCM),
-        rate_hz: reader.find(at, &RATE_HZ),
-        channels: reader.find(at, &CHANNELS),
-        pick: if has_pick { reader.get(at, &PICK) } else { Pick::Average },
-        period_ms: reader.get(at, &PERIOD_MS),
-    };
-    if let (Pick::Channel(picked), Some(channels)) = (pcm.pick, pcm.channels)
-        && picked >= channels
-    {
-        let message = format!("is {picked}, but there are {channels} channels, counted from 0");
-        reader.object(at, PICK.name, message);
-    }
-    pcm
 }
 
 fn lines(reader: &mut Reader<'_>, top: &Section<'_>, driver: &LineDriver) -> BTreeMap<String, Line> {

@@ -1,8 +1,10 @@
 //! Full or half duplex: how well the canceller works, measured, and whether a voice may cut a reply.
 //!
-//! Measured is the ERLE: power of the echo before and after the canceller, over what the loudspeaker plays while
-//! nobody speaks here. The noise of the room is taken off both, and hops in which the echo hardly stands out of it
-//! are not counted: they would call a silent loudspeaker in a noisy room a failure.
+//! Measured is the ERLE: power of the echo before and after the canceller, hop by hop in dB and then averaged, over what
+//! the loudspeaker plays while no window is open. The average of decibels, not of powers, because somebody who
+//! begins to speak over a reply is in some of these hops, and because nothing may be left out on suspicion: a canceller
+//! that fails looks like somebody who speaks. The noise of the room is taken off both, and hops in which the echo hardly
+//! stands out of it are not counted: they would call a silent loudspeaker in a noisy room a failure.
 //!
 //! At the start nothing is proven, and a voice does not cut: a device that interrupts itself is the worst there is,
 //! while a second of deafness in the first reply is hardly noticed, and the button cuts at any time. An echo too
@@ -25,11 +27,14 @@ pub enum State {
 /// and more can be seen.
 const STANDS_OUT: f32 = 63.0;
 
-/// The newest hops weigh as much as if they were so many: half a second of sound.
-const WEIGHT: f32 = 1.0 / 50.0;
+/// The newest hops weigh as much as if they were so many: a second and a half of echo.
+const WEIGHT: f32 = 1.0 / 150.0;
 
-/// Hops with echo before the first verdict: 0.6 s.
-const PROOF_HOPS: u32 = 60;
+/// The most that one hop tells, dB: what lies beyond is the noise's doing.
+const ERLE_MAX_DB: f32 = 60.0;
+
+/// Hops with echo before the first verdict: 0.8 s.
+const PROOF_HOPS: u32 = 80;
 /// … and before the first verdict may be a bad one, 4 s: the canceller learns the room in one or two.
 const FAILURE_HOPS: u32 = 400;
 /// Hops of playing without an echo that can be measured that prove there is none: 2 s.
@@ -46,8 +51,7 @@ const BAD_HOPS_MIN: u32 = 300;
 pub struct Meter {
     limit_db: f32,
     state: State,
-    before: f32,
-    after: f32,
+    erle_db: f32,
     /// Hops measured since the verdict changed, or since the start.
     measured: u32,
     /// Hops of playing without measurable echo in a row.
@@ -57,13 +61,13 @@ pub struct Meter {
 impl Meter {
     /// Nothing measured; below `limit_db` the canceller fails.
     pub fn new(limit_db: f32) -> Meter {
-        Meter { limit_db, state: State::Unproven, before: 0.0, after: 0.0, measured: 0, without_echo: 0 }
+        Meter { limit_db, state: State::Unproven, erle_db: 0.0, measured: 0, without_echo: 0 }
     }
 
-    /// Takes the powers of the next hop and the power of the noise in the room. `is_echo_only`: the loudspeaker
-    /// plays, and there is no sign of anybody.
-    pub fn handle_hop(&mut self, powers: &Powers, noise: f32, is_echo_only: bool) {
-        if !is_echo_only {
+    /// Takes the powers of the next hop and the power of the noise in the room. `is_echo`: the loudspeaker can be
+    /// heard, and no window is open.
+    pub fn handle_hop(&mut self, powers: &Powers, noise: f32, is_echo: bool) {
+        if !is_echo {
             return;
         }
         if powers.near < noise.max(1.0) * STANDS_OUT {
@@ -76,13 +80,14 @@ impl Meter {
         self.without_echo = 0;
         self.measured = self.measured.saturating_add(1);
         let weight = WEIGHT.max(1.0 / self.measured as f32);
-        self.before += weight * ((powers.near - noise).max(0.0) - self.before);
-        self.after += weight * ((powers.clean - noise).max(0.0) - self.after);
+        let before = powers.near - noise;
+        let after = (powers.clean - noise).max(before / 1e6).max(1e-3);
+        self.erle_db += weight * ((10.0 * (before / after).log10()).min(ERLE_MAX_DB) - self.erle_db);
         self.judge();
     }
 
     fn judge(&mut self) {
-        let erle_db = self.erle_db();
+        let erle_db = self.erle_db;
         let is_good = erle_db >= self.limit_db + HYSTERESIS_DB;
         match self.state {
             State::Unproven if is_good && self.measured >= PROOF_HOPS => self.change(State::Proven),
@@ -98,9 +103,11 @@ impl Meter {
         self.measured = 0;
     }
 
-    /// Takes note that the alignment jumped: what was measured before says nothing of what comes.
-    pub fn handle_jump(&mut self) {
-        self.measured = 0;
+    /// Takes a doubt: the alignment jumped, or a reply was cut by nobody. What was proven is to be proven anew.
+    pub fn handle_doubt(&mut self) {
+        if self.state == State::Proven {
+            self.change(State::Unproven);
+        }
     }
 
     /// The verdict.
@@ -108,8 +115,8 @@ impl Meter {
         self.state
     }
 
-    /// The ERLE over the last half second of echo, dB, 0–60; 0 before anything was measured.
+    /// The ERLE over the last seconds of echo, dB, 0–60; 0 before anything was measured.
     pub fn erle_db(&self) -> f32 {
-        if self.before <= 0.0 { 0.0 } else { (10.0 * (self.before / self.after.max(1e-6)).log10()).clamp(0.0, 60.0) }
+        self.erle_db.max(0.0)
     }
 }

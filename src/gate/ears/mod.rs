@@ -15,6 +15,7 @@
 //! unknown, and the gate closes its ears while the loudspeaker is audible.
 
 pub mod align;
+pub mod bargein;
 pub mod cancel;
 pub mod duplex;
 pub mod evidence;
@@ -22,7 +23,7 @@ pub mod evidence;
 use self::align::{Align, Frames};
 use self::cancel::{EchoCanceller, Polish, Powers, Sonora};
 use self::duplex::{Meter, State};
-use self::evidence::Evidence;
+use self::evidence::{Evidence, Lesson};
 use crate::audio::{HOP_FRAMES, HOP_MS, Hop};
 use crate::config::agent::Echo;
 use crate::flow::Duplex;
@@ -33,6 +34,9 @@ const FAR_POWER_MIN: f32 = 270.0;
 
 /// How long the room goes on sounding after the last echo came, ms: what is 40 dB down in a lively room.
 const ROOM_TAIL_MS: u32 = 200;
+
+/// Hops of sound after a cut that show that somebody was there: 100 ms.
+const SAID_HOPS_MIN: u32 = 10;
 
 /// What is known of the loudspeaker in a hop.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,6 +100,9 @@ pub struct Ears {
     /// Hops since the loudspeaker last played anything.
     quiet_hops: u32,
     seen_jumps: u64,
+    was_talking: bool,
+    /// In a window that opened over the loudspeaker: hops in which something was said once it was silent.
+    said_after_cut: Option<u32>,
 }
 
 impl Ears {
@@ -119,6 +126,8 @@ impl Ears {
             near: [0.0; HOP_FRAMES],
             quiet_hops: u32::MAX,
             seen_jumps: 0,
+            was_talking: false,
+            said_after_cut: None,
         }
     }
 
@@ -140,57 +149,81 @@ impl Ears {
         for (sample, &raw) in self.near.iter_mut().zip(&near.frames) {
             *sample = f32::from(raw);
         }
-        let is_far = self.note_far();
+        let (far, is_far) = self.note_far();
         let powers = match &mut self.canceller {
             Some(canceller) => canceller.cancel(&mut self.near, &self.far),
             None => Powers::default(),
         };
-        let room = self.judge(&powers, is_far, is_talking);
+        let room = self.judge(&powers, far, is_far, is_talking);
         if let Some(polish) = &mut self.polish {
             polish.polish(&mut self.near);
         }
         Heard { hop: Hop { at: near.at, frames: self.near.map(|sample| sample as i16) }, room }
     }
 
-    /// Notes whether the loudspeaker plays; answers whether it can be heard, also as echo.
-    fn note_far(&mut self) -> bool {
+    /// Notes whether the loudspeaker plays; answers its power, and whether it can be heard, also as echo.
+    fn note_far(&mut self) -> (f32, bool) {
         let power = self.far.iter().map(|sample| sample * sample).sum::<f32>() / HOP_FRAMES as f32;
         self.quiet_hops = if power >= FAR_POWER_MIN { 0 } else { self.quiet_hops.saturating_add(1) };
-        let tail_ms = self.canceller.as_ref().map_or(0, |canceller| canceller.delay_ms()) + ROOM_TAIL_MS;
-        self.quiet_hops < tail_ms / HOP_MS
+        (power, self.quiet_hops < (self.found_delay_ms() + ROOM_TAIL_MS) / HOP_MS)
     }
 
-    fn judge(&mut self, powers: &Powers, is_far: bool, is_talking: bool) -> Room {
+    /// What the canceller has found, ms.
+    fn found_delay_ms(&self) -> u32 {
+        self.canceller.as_ref().map_or(0, |canceller| canceller.delay_ms())
+    }
+
+    fn judge(&mut self, powers: &Powers, far: f32, is_far: bool, is_talking: bool) -> Room {
         if self.canceller.is_none() {
             return Room { is_far, ..Room::SILENT };
         }
         if self.align.jumps() != self.seen_jumps {
             self.seen_jumps = self.align.jumps();
-            self.meter.handle_jump();
+            self.meter.handle_doubt();
         }
-        let is_near = self.evidence.handle_hop(powers, is_far);
-        self.meter.handle_hop(powers, self.evidence.noise(), is_far && !is_near && !is_talking);
-        let duplex = match self.meter.state() {
+        let lesson = match self.duplex() {
+            _ if is_talking => Lesson::Nothing,
+            Some(Duplex::Full) => Lesson::Echo,
+            Some(Duplex::Half) | None => Lesson::All,
+        };
+        let is_near = self.evidence.handle_hop(powers, far, (self.found_delay_ms() / HOP_MS) as usize, lesson);
+        self.meter.handle_hop(powers, self.evidence.noise(), is_far && !is_talking);
+        self.watch_cut(is_far, is_near, is_talking);
+        Room { is_far, is_near, duplex: self.duplex(), erle_db: self.meter.erle_db() }
+    }
+
+    /// A window that opened over the loudspeaker, and in which nobody says anything once it is silent, was perhaps
+    /// opened by the loudspeaker: the canceller is to prove itself anew.
+    fn watch_cut(&mut self, is_far: bool, is_near: bool, is_talking: bool) {
+        self.said_after_cut = match self.said_after_cut {
+            None if is_talking && is_far && !self.was_talking => Some(0),
+            Some(hops) if is_talking => Some(hops + u32::from(is_near && !is_far)),
+            Some(hops) if hops < SAID_HOPS_MIN => {
+                self.meter.handle_doubt();
+                None
+            }
+            Some(_) => None,
+            other => other,
+        };
+        self.was_talking = is_talking;
+    }
+
+    fn duplex(&self) -> Option<Duplex> {
+        match self.meter.state() {
             State::Unproven => None,
             State::Proven => Some(Duplex::Full),
             State::Failing => Some(Duplex::Half),
-        };
-        Room { is_far, is_near, duplex, erle_db: self.meter.erle_db() }
+        }
     }
 
     /// What is known of clocks, delay and canceller.
     pub fn figures(&self) -> Figures {
         let ahead_ms = (align::AHEAD_S * 1000.0) as u32;
-        let delay_ms = self.canceller.as_ref().map_or(0, |canceller| canceller.delay_ms());
         Figures {
             drift_ppm: self.align.drift_ppm(),
-            delay_ms: (delay_ms + self.configured_delay_ms).saturating_sub(ahead_ms),
+            delay_ms: (self.found_delay_ms() + self.configured_delay_ms).saturating_sub(ahead_ms),
             erle_db: self.meter.erle_db(),
-            duplex: match self.meter.state() {
-                State::Unproven => None,
-                State::Proven => Some(Duplex::Full),
-                State::Failing => Some(Duplex::Half),
-            },
+            duplex: self.duplex(),
             jumps: self.align.jumps(),
         }
     }

@@ -1,7 +1,6 @@
 //! A synthetic room for tests: talkers, a loudspeaker, reflections, noise, two clocks.
 
-use crate::audio::{HOP_FRAMES, Hop};
-use crate::units::Time;
+use crate::audio::HOP_FRAMES;
 
 /// Numbers that look random and are the same each time.
 #[derive(Clone, Copy)]
@@ -70,38 +69,43 @@ impl Default for Path {
     }
 }
 
-impl Path {
-    /// The echo of `far` (`[frames, 1 channel] f32 @ 16 kHz`, S16 units): direct sound and 60 reflections that die
-    /// away, −60 dB after 0.3 s.
-    pub fn echo(&self, far: &[f32], seed: u64) -> Vec<f32> {
+/// A room in which a loudspeaker plays.
+pub struct World {
+    path: Path,
+    taps: Vec<(usize, f32)>,
+    /// What was played, as it left the loudspeaker.
+    played: Vec<f32>,
+    dice: Dice,
+}
+
+impl World {
+    /// A room with direct sound and 60 reflections that die away, −60 dB after 0.3 s.
+    pub fn new(path: Path, seed: u64) -> World {
         let mut dice = Dice(seed);
-        let bulk = self.delay_ms as usize * 16;
-        let mut taps = vec![(bulk, self.gain)];
+        let bulk = path.delay_ms as usize * 16;
+        let mut taps = vec![(bulk, path.gain)];
         for _ in 0..60 {
             let late = (dice.roll().abs() * 3200.0) as usize;
             let fade = 10f32.powf(-3.0 * late as f32 / 4800.0);
-            taps.push((bulk + 20 + late, self.gain * 0.12 * dice.roll().signum() * fade));
+            taps.push((bulk + 20 + late, path.gain * 0.12 * dice.roll().signum() * fade));
         }
-        let played: Vec<f32> = far
-            .iter()
-            .map(|&x| if self.clips_at.is_finite() { self.clips_at * (x / self.clips_at).tanh() } else { x })
-            .collect();
-        let mut echo = vec![0.0; far.len()];
-        for (late, gain) in taps {
-            for (out, sample) in echo[late.min(far.len())..].iter_mut().zip(&played) {
-                *out += gain * sample;
-            }
-        }
-        echo.iter_mut().for_each(|sample| *sample += self.noise * 1.7 * dice.roll());
-        echo
+        World { path, taps, played: Vec::new(), dice }
     }
-}
 
-/// Cuts a sound into hops of the stamps of an ideal clock.
-pub fn hops(sound: &[f32]) -> Vec<Hop> {
-    let (hops, _) = sound.as_chunks::<HOP_FRAMES>();
-    (1..)
-        .zip(hops)
-        .map(|(number, hop)| Hop { at: Time::from_ms(1000 + 10 * number), frames: hop.map(|s| s as i16) })
-        .collect()
+    /// Plays a hop and answers what the microphone hears of it, of `near` and of the noise, all S16.
+    pub fn hear(&mut self, far: &[f32], near: &[f32]) -> [i16; HOP_FRAMES] {
+        let clips_at = self.path.clips_at;
+        let bend = |x: f32| if clips_at.is_finite() { clips_at * (x / clips_at).tanh() } else { x };
+        self.played.extend(far.iter().map(|&x| bend(x)));
+        let begins = self.played.len() - HOP_FRAMES;
+        std::array::from_fn(|i| {
+            let mut sum = near.get(i).copied().unwrap_or(0.0) + self.path.noise * 1.7 * self.dice.roll();
+            for &(late, gain) in &self.taps {
+                if let Some(place) = (begins + i).checked_sub(late) {
+                    sum += gain * self.played[place];
+                }
+            }
+            sum.clamp(-32_768.0, 32_767.0) as i16
+        })
+    }
 }

@@ -43,9 +43,11 @@ fn ends() -> Ends {
     let parts = Parts {
         clock: clock.clone(),
         listen: Listen { preroll_ms: 2000, turn_max_s: 60, ..listen() },
+        gestures: Agent::default().gestures,
         echo: Agent::default().echo,
         hops: hops_out,
         far: far_out,
+        wake: None,
         edges: edges_out,
         notes,
         events: events_in,

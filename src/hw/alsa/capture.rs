@@ -18,7 +18,7 @@ impl AlsaCapture {
     /// Opens `wanted` and starts it.
     pub fn open(wanted: &board::Pcm) -> Result<AlsaCapture, PcmTrouble> {
         let stream = Stream::open(wanted, Direction::Capture)?;
-        stream.pcm.start().map_err(|error| at_opening(&error, &wanted.pcm))?;
+        stream.pcm.start().map_err(|error| at_opening(&error, &wanted.pcm.to_string()))?;
         Ok(AlsaCapture(stream))
     }
 }

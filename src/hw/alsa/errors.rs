@@ -8,6 +8,7 @@ use alsa::pcm::{PCM, State};
 use libc::{c_int, c_short};
 
 use crate::audio::trouble::PcmTrouble;
+use crate::hw::cards::{Cards, Way};
 
 /// The errno of an ALSA error, positive (the crate passes some on negative).
 fn errno(error: &alsa::Error) -> c_int {
@@ -23,26 +24,36 @@ pub fn is_not_now(error: &alsa::Error) -> bool {
 pub fn at_opening(error: &alsa::Error, pcm: &str) -> PcmTrouble {
     let pcm = pcm.to_string();
     match errno(error) {
-        libc::ENOENT | libc::ENODEV | libc::ENXIO => PcmTrouble::Missing { pcm },
+        libc::ENOENT | libc::ENODEV | libc::ENXIO => PcmTrouble::missing(pcm),
         libc::ECONNREFUSED => PcmTrouble::Other(format!(
             "PCM {pcm} belongs to a sound server, and none answers: start it (PulseAudio or PipeWire), or name the \
-             card itself in the board profile (`aplay -L` and `arecord -L` list the names)"
+             card itself in the board profile (`mynah devices` lists the names)"
         )),
-        libc::EBUSY | libc::EAGAIN => PcmTrouble::Busy { pcm },
+        libc::EBUSY | libc::EAGAIN => PcmTrouble::busy(pcm),
         libc::EACCES | libc::EPERM => no_right(&pcm),
         libc::EINVAL => PcmTrouble::Refused { pcm, what: format!("its settings ({error})") },
         _ => PcmTrouble::Other(format!(
-            "PCM {pcm} could not be opened ({error}): is it plugged in? `aplay -L` and `arecord -L` list the names \
-             that exist"
+            "PCM {pcm} could not be opened ({error}): is it plugged in? `mynah devices` lists what is there"
         )),
     }
 }
 
-/// What [`at_opening`] found, put right where libasound hides it: it looks a card up by opening each, and one that
-/// this user may not open is "not found".
-pub fn with_rights(trouble: PcmTrouble, folder: &Path) -> PcmTrouble {
+/// What [`at_opening`] found for the PCM of ALSA's name `name`, with its cause where the system tells: who holds it,
+/// what is there instead.
+///
+/// libasound looks a card up by opening each, and one that this user may not open is "not found": that is put right too.
+pub fn with_cause(trouble: PcmTrouble, name: &str, way: Way, cards: &Cards) -> PcmTrouble {
     match trouble {
-        PcmTrouble::Missing { pcm } if is_forbidden(folder) => no_right(&pcm),
+        PcmTrouble::Missing { pcm, .. } if is_forbidden(Path::new("/dev/snd")) => no_right(&pcm),
+        PcmTrouble::Missing { pcm, .. } => PcmTrouble::Missing { pcm, there: cards.what_is_there() },
+        PcmTrouble::Busy { pcm, holder } => {
+            let found = match cards.of_alsa_name(name) {
+                Some((card, device)) => cards.holder(&card, device, way),
+                // A name such as `default` may mean any card.
+                None => cards.any_holder(way),
+            };
+            PcmTrouble::Busy { pcm, holder: found.map_or(holder, |holder| holder.sentence()) }
+        }
         other => other,
     }
 }

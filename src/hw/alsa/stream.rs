@@ -12,6 +12,11 @@ use super::setup::{self, Width};
 use crate::audio::trouble::PcmTrouble;
 use crate::config::board;
 use crate::hw::PcmShape;
+use crate::hw::cards::Cards;
+
+/// A poll that comes back sooner than this without a period is answered by a pause of as much: some plugins' descriptors
+/// are ready when there is nothing for us, and waiting for them would be spinning.
+const POLL_MIN: Duration = Duration::from_millis(1);
 
 /// An open PCM. After opening it allocates only to describe an error.
 pub struct Stream {
@@ -45,6 +50,7 @@ impl Stream {
     /// Waits at most `timeout` until a period can be read or written. Answers the frames that can; 0 after a time-out.
     pub fn wait(&mut self, timeout: Duration) -> Result<usize, PcmTrouble> {
         let began = Instant::now();
+        let mut polled_at = None;
         loop {
             let available = self.available()?;
             if available >= self.shape.period_frames {
@@ -55,6 +61,9 @@ impl Stream {
             let left = timeout.saturating_sub(began.elapsed());
             if left.is_zero() {
                 return in_state(&self.pcm).map_or(Ok(0), Err);
+            }
+            if let Some(at) = polled_at.replace(Instant::now()) {
+                std::thread::sleep(POLL_MIN.saturating_sub(at.elapsed()).min(left));
             }
             self.poll(left)?;
         }
@@ -80,8 +89,26 @@ impl Stream {
         self.pcm.delay().map(count).map_err(|error| in_stream(&error))
     }
 
+    /// Logs which setting let the card sleep, where the system tells.
+    fn tell_of_sleep(&self) {
+        let card = self.pcm.info().ok().and_then(|info| {
+            let number = u32::try_from(info.get_card()).ok()?;
+            Cards::here().list().into_iter().find(|card| card.number == number)
+        });
+        match card.and_then(|card| Cards::here().sleep_setting(&card)) {
+            Some((path, value)) => tracing::info!(
+                "the sound card was asleep: its power setting lets it (`echo on | sudo tee {path}` keeps it awake; now \
+                 `{value}`)"
+            ),
+            None => tracing::info!("the sound card was asleep: the machine was suspended"),
+        }
+    }
+
     /// Makes ready after an xrun or a suspend; the PCM stands.
     pub fn prepare_after(&self, trouble: &PcmTrouble) -> Result<(), PcmTrouble> {
+        if *trouble == PcmTrouble::Suspended {
+            self.tell_of_sleep();
+        }
         // Few drivers can wake a PCM as it was. It runs then, and one that runs is not prepared (EBUSY): it is stopped.
         if *trouble == PcmTrouble::Suspended && self.pcm.resume().is_ok() {
             self.pcm.drop().map_err(|error| in_stream(&error))?;

@@ -243,8 +243,10 @@ fn a_profile_the_simulated_board_cannot_follow_is_refused_by_key() {
         description: String::new(),
         capture: good.clone(),
         playback: good.clone(),
+        wake_ms: 0,
         driver: LineDriver::Sim,
         lines: Default::default(),
+        light: None,
         camera: None,
     };
     let setup = SimSetup::from_profile(&profile).unwrap();

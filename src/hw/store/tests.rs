@@ -107,7 +107,7 @@ fn no_more_is_on_the_disk_than_the_owner_allows() {
     before.write(&before.sheet(memory(), NOW_S, None)).unwrap();
     let store = place.store(URL, Keep::Nothing);
     let found = store.read(NOW_S + 5);
-    assert_eq!(found.memory, Memory { spent: memory().spent, ..Memory::default() });
+    assert_eq!(found.memory, Memory { resumable: None, said: Vec::new(), ..memory() });
     store.write(&found.sheet.unwrap()).unwrap();
     assert!(!place.text("session.json").contains("the-"));
     assert_eq!(store.read(NOW_S + 5).age, Some(Duration::from_secs(5)), "it is as old as it was");
@@ -120,7 +120,7 @@ fn another_service_is_another_conversation() {
     store.write(&store.sheet(memory(), NOW_S, None)).unwrap();
     for other in ["wss://other.example/live", "wss://service.example:444/live"] {
         let found = place.store(other, Keep::HandleAndWords).read(NOW_S);
-        assert_eq!(found.memory, Memory { spent: memory().spent, ..Memory::default() }, "{other}");
+        assert_eq!(found.memory, Memory { resumable: None, said: Vec::new(), ..memory() }, "{other}");
     }
     let here = place.store("ws://127.0.0.1:9/live", Keep::HandleAndWords);
     assert_eq!(here.read(NOW_S), Past::default(), "what is tried on this machine costs nothing");

@@ -25,6 +25,10 @@ struct Ears {
 
 impl Ears {
     fn new(board: Arc<dyn Board>, clock: Arc<dyn Clock>) -> Ears {
+        Ears::with(board, clock, Duration::from_secs(10), None)
+    }
+
+    fn with(board: Arc<dyn Board>, clock: Arc<dyn Clock>, dead_after: Duration, mute: Option<&str>) -> Ears {
         let (hops, hops_out) = rtrb::RingBuffer::new(2 * MIC_RING_HOPS);
         let (facts, facts_out) = rtrb::RingBuffer::new(SPEAKER_FACTS_MAX);
         let stop = Arc::new(AtomicBool::new(false));
@@ -32,6 +36,8 @@ impl Ears {
             board,
             clock,
             pick: Pick::Average,
+            dead_after,
+            mute: mute.map(str::to_string),
             hops,
             gate_bell: Bell::new(),
             facts,
@@ -82,8 +88,9 @@ fn hops_go_on_after_an_xrun_a_suspend_and_a_short_loss() {
     }
     let told = ears.stop();
     assert_eq!(told[..3], [MicFact::Running, MicFact::Xrun, MicFact::Xrun]);
-    // A busy machine may add overruns of its own.
-    assert!(told[3..].iter().all(|fact| *fact == MicFact::Xrun), "a short loss is nobody's business: {told:?}");
+    // A busy machine may add overruns of its own. A short loss is nobody's business but the recorder's.
+    assert!(told[3..].iter().all(|fact| matches!(fact, MicFact::Xrun | MicFact::Reopened)), "{told:?}");
+    assert!(told.contains(&MicFact::Reopened), "{told:?}");
 }
 
 /// The real time, and what reads that waited in vain would have taken of it.
@@ -144,6 +151,114 @@ fn a_microphone_that_gives_nothing_is_opened_again_and_then_the_owner_is_told_wh
     let mut ears = Ears::new(Arc::new(board), Arc::new(clock));
     let told = ears.until(|ears| ears.facts.pop().ok());
     assert!(matches!(&told, MicFact::Trouble(text) if text.contains("gives no sound")), "{told:?}");
-    assert!(opened.load(Ordering::Relaxed) >= 4, "three attempts after the first loss");
+    assert_eq!(opened.load(Ordering::Relaxed), 2, "it was opened again before anybody was told");
+    ears.until(|_| (opened.load(Ordering::Relaxed) >= 4).then_some(()));
     assert_eq!(ears.stop(), [], "told once");
+}
+
+#[test]
+fn zeros_are_opened_again_then_told_and_the_end_of_them_too() {
+    let clock = SimClock::paced();
+    let zeros = Cue {
+        when: When::After(Duration::from_millis(300)),
+        on: On::Capture,
+        fault: Fault::Zeros(Duration::from_secs(3)),
+    };
+    let board =
+        FaultBoard::new(Arc::new(SimBoard::new(SimSetup::default(), clock.clone())), Arc::new(clock.clone()), &[zeros]);
+    let mut ears = Ears::with(Arc::new(board), Arc::new(clock.clone()), Duration::from_secs(1), None);
+    let (mut told, mut hops) = (Vec::new(), 0);
+    ears.until(|ears| {
+        hops += std::iter::from_fn(|| ears.hops.pop().ok()).count();
+        told.extend(std::iter::from_fn(|| ears.facts.pop().ok()).filter(|fact| *fact != MicFact::Xrun));
+        (told.iter().filter(|fact| **fact == MicFact::Running).count() == 2).then_some(())
+    });
+    assert!(
+        matches!(&told[..5],
+        [MicFact::Running, MicFact::Reopened, MicFact::Trouble(text), MicFact::Reopened, MicFact::Running]
+        if text.contains("only zeros") && text.contains("muted by a switch")),
+        "{told:?}"
+    );
+    assert!(hops > 250, "zeros flow to the gate meanwhile: {hops} hops");
+    ears.stop();
+}
+
+/// A simulated board with a mute line.
+fn board_with_mute() -> (SimBoard, SimClock) {
+    let clock = SimClock::paced();
+    let setup = SimSetup { inputs: vec!["mute".into()], ..SimSetup::default() };
+    (SimBoard::new(setup, clock.clone()), clock)
+}
+
+#[test]
+fn while_the_mute_line_is_active_not_one_hop_leaves() {
+    let (board, clock) = board_with_mute();
+    let hand = board.handle();
+    hand.press("mute").unwrap();
+    let mut ears = Ears::with(Arc::new(board), Arc::new(clock.clone()), Duration::from_millis(200), Some("mute"));
+    assert_eq!(ears.until(|ears| ears.facts.pop().ok()), MicFact::Muted(true), "told at the start");
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(300));
+        assert!(ears.hops.pop().is_err(), "muted");
+        hand.release("mute").unwrap();
+        let opened_at = clock.now();
+        let first = ears.until(|ears| ears.hops.pop().ok());
+        // The hop's oldest frame is 10 ms older than its newest, and the resampler looks back by some more.
+        assert!(first.at >= opened_at + Duration::from_millis(8), "{} but opened at {opened_at}", first.at);
+        hand.press("mute").unwrap();
+        let closed_at = clock.now();
+        thread::sleep(Duration::from_millis(50));
+        let late = std::iter::from_fn(|| ears.hops.pop().ok()).filter(|hop| hop.at > closed_at).count();
+        assert_eq!(late, 0);
+    }
+    let told: Vec<MicFact> = ears.stop().into_iter().filter(|fact| !matches!(fact, MicFact::Xrun)).collect();
+    assert!(told.contains(&MicFact::Muted(false)) && told.contains(&MicFact::Muted(true)), "{told:?}");
+    assert!(
+        !told.iter().any(|fact| matches!(fact, MicFact::Trouble(_) | MicFact::Reopened)),
+        "muted is not dead: {told:?}"
+    );
+}
+
+/// A board whose mute line cannot be opened for a while.
+struct NoLine(SimBoard, Arc<AtomicBool>);
+
+impl Board for NoLine {
+    fn open_capture(&self) -> Result<Box<dyn Capture>, PcmTrouble> {
+        self.0.open_capture()
+    }
+    fn open_playback(&self) -> Result<Box<dyn Playback>, PcmTrouble> {
+        self.0.open_playback()
+    }
+    fn open_button(&self, line: &str) -> Result<Box<dyn Button>, LineTrouble> {
+        self.0.open_button(line)
+    }
+    fn open_output(&self, line: &str) -> Result<Box<dyn Output>, LineTrouble> {
+        self.0.open_output(line)
+    }
+    fn open_input(&self, line: &str) -> Result<Box<dyn Input>, LineTrouble> {
+        if self.1.load(Ordering::Relaxed) {
+            self.0.open_input(line)
+        } else {
+            Err(LineTrouble::Missing { line: line.into() })
+        }
+    }
+}
+
+#[test]
+fn a_mute_line_that_cannot_be_read_mutes_and_is_told_once() {
+    let (board, clock) = board_with_mute();
+    let is_there = Arc::new(AtomicBool::new(false));
+    let board = NoLine(board, is_there.clone());
+    let mut ears = Ears::with(Arc::new(board), Arc::new(clock.clone()), Duration::from_secs(10), Some("mute"));
+    ears.until(|_| (clock.now() >= Time::from_ms(2300)).then_some(()));
+    assert!(ears.hops.pop().is_err());
+    is_there.store(true, Ordering::Relaxed);
+    ears.until(|ears| ears.hops.pop().ok());
+    let told: Vec<MicFact> = ears.stop().into_iter().filter(|fact| !matches!(fact, MicFact::Xrun)).collect();
+    assert!(
+        matches!(&told[..],
+        [MicFact::Trouble(text), MicFact::Muted(true), MicFact::Running, MicFact::Running, MicFact::Muted(false)]
+        if text.contains("mute line")),
+        "{told:?}"
+    );
 }

@@ -8,7 +8,7 @@
 pub const OTHER: &str = "another cause; the log has it";
 
 /// Pieces of sentences (lower case), in the order in which they are looked for, and what they mean.
-const CAUSES: [(&str, &str); 75] = [
+const CAUSES: [(&str, &str); 79] = [
     // What the service says at the end of a connection (live-protocol.md 7.1).
     ("api key", "the service refused the key"),
     ("unregistered callers", "the service refused the key"),
@@ -83,6 +83,10 @@ const CAUSES: [(&str, &str); 75] = [
     ("with code", "the service closed it"),
     ("http status", "the service answered with an HTTP status"),
     // Devices and files here.
+    ("gives only zeros", "the microphone gives only zeros"),
+    ("gives a flat line", "the microphone gives a flat line"),
+    ("gives no sound", "the microphone gives nothing"),
+    ("mute line", "the mute line cannot be read"),
     ("is busy", "another program has it"),
     ("was not found", "it is not there"),
     ("no right", "this user has no right to it"),
@@ -103,6 +107,7 @@ mod tests {
     use crate::hw::LineTrouble;
     use crate::hw::folder::FolderTrouble;
     use crate::live::close::Refusal;
+    use crate::mic::dead::Silence;
 
     #[test]
     fn a_sentence_shows_its_row_and_none_of_its_own_words() {
@@ -128,14 +133,17 @@ mod tests {
     fn what_this_program_says_of_its_own_has_a_row() {
         let x = || "x".to_string();
         for sentence in [
-            PcmTrouble::Busy { pcm: x() }.to_string(),
-            PcmTrouble::Missing { pcm: x() }.to_string(),
+            PcmTrouble::busy(x()).to_string(),
+            PcmTrouble::missing(x()).to_string(),
             "the service did not say that the turn is over".into(),
             "nothing came from the service for 9 s, not even a pong".into(),
             "it could not be sent within 30 s".into(),
             LineTrouble::Missing { line: x() }.to_string(),
             LineTrouble::Busy { line: x(), holder: x() }.to_string(),
             LineTrouble::Denied { what: x(), remedy: x() }.to_string(),
+            Silence::Nothing.sentence().into(),
+            Silence::Zeros.sentence().into(),
+            Silence::Flat.sentence().into(),
             FolderTrouble::Unwritable { folder: "x".into(), why: x() }.to_string(),
             Refusal::Key(x()).to_string(),
         ] {

@@ -21,6 +21,7 @@ pub fn timer_what(reason: Reason) -> &'static str {
         Reason::Quiet => "service is quiet",
         Reason::Idle => "idle for long",
         Reason::Leave => "time to change",
+        Reason::Thinking => "time to say that it is thought",
     }
 }
 
@@ -45,6 +46,8 @@ pub fn drop_note(cause: DropCause) -> &'static str {
     match cause {
         DropCause::TooShort => "too short",
         DropCause::OnlySilence => "only silence",
+        DropCause::Gesture => "a gesture",
+        DropCause::Muted => "muted",
     }
 }
 
@@ -61,6 +64,7 @@ pub fn closed_note(cause: Closed) -> &'static str {
         Closed::Idle => "nobody spoke",
         Closed::Rotation => "its time was over",
         Closed::Spent => "the day's limit is used up",
+        Closed::Reset => "a new conversation",
     }
 }
 

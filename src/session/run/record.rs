@@ -64,7 +64,8 @@ pub fn output(output: &Output, at: Time, to: &Recorder) {
         Output::Gate(GateNote::Abort) => Entry::new("-> gate", "abort"),
         Output::Gate(GateNote::Mute(true)) => Entry::new("-> gate", "mute"),
         Output::Gate(GateNote::Mute(false)) => Entry::new("-> gate", "unmute"),
-        Output::Gate(GateNote::FollowUp) => Entry::new("-> gate", "follow up"),
+        Output::Gate(GateNote::FollowUp(true)) => Entry::new("-> gate", "follow up"),
+        Output::Gate(GateNote::FollowUp(false)) => Entry::new("-> gate", "no follow up"),
         Output::Keep(memory) => {
             let what = if memory.resumable.is_some() { "with a handle" } else { "without a handle" };
             Entry::new("-> disk", "keep").last("turns", memory.said.len() as u64).note(what)
@@ -117,6 +118,7 @@ fn mic_fact(fact: &MicFact) -> Entry {
         MicFact::Xrun => Entry::new("<- mic", "xrun"),
         MicFact::Trouble(text) => Entry::new("<- mic", "trouble").note(cause(text)),
         MicFact::Running => Entry::new("<- mic", "running"),
+        MicFact::Reopened => Entry::new("<- mic", "reopened"),
         MicFact::Muted(true) => Entry::new("<- mic", "muted"),
         MicFact::Muted(false) => Entry::new("<- mic", "unmuted"),
     }

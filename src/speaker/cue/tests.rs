@@ -1,9 +1,9 @@
-//! Tests of the cues: how they sound, and how far they are.
+//! Tests of the cues on their way: how far one is, what comes after it, what it sounds like.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::audio::Chunk;
 
-const ALL: [Cue; 4] = [Cue::Again, Cue::Lost, Cue::Offline, Cue::Spent];
 const RATE: Hertz = Hertz(24_000);
 
 fn figure(cue: Cue, rate: Hertz) -> Vec<i16> {
@@ -12,92 +12,6 @@ fn figure(cue: Cue, rate: Hertz) -> Vec<i16> {
 
 fn largest_step(frames: &[i16]) -> i32 {
     frames.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max().unwrap_or(0)
-}
-
-/// Energy of `frames` at each whole hertz of `pitches`, through a window.
-fn energy(frames: &[i16], rate: Hertz, pitches: std::ops::Range<u32>) -> f64 {
-    let at_pitch = |pitch: u32| {
-        let (mut re, mut im) = (0.0, 0.0);
-        for (at, frame) in frames.iter().enumerate() {
-            let hann = soft(2.0 * at.min(frames.len() - at) as f64 / frames.len() as f64);
-            let angle = TAU * f64::from(pitch) * at as f64 / f64::from(rate.0);
-            re += hann * f64::from(*frame) * angle.cos();
-            im += hann * f64::from(*frame) * angle.sin();
-        }
-        re * re + im * im
-    };
-    pitches.step_by(10).map(at_pitch).sum()
-}
-
-/// Tones of a figure with the pitch of each, Hz, in its first and its last third (counted by zero crossings).
-fn heard_as(cue: Cue) -> Vec<(u32, u32)> {
-    let frames = figure(cue, RATE);
-    let is_loud: Vec<bool> =
-        frames.chunks(120).map(|block| block.iter().any(|frame| frame.unsigned_abs() > 400)).collect();
-    let pitch = |frames: &[i16]| {
-        let rises = frames.windows(2).filter(|pair| pair[0] < 0 && pair[1] >= 0).count();
-        (rises as u32 * RATE.0 / frames.len() as u32).next_multiple_of(10)
-    };
-    let mut tones = Vec::new();
-    let mut at = 0;
-    while at < is_loud.len() {
-        let blocks = is_loud[at..].iter().take_while(|loud| **loud).count();
-        if blocks > 0 {
-            let tone = &frames[at * 120..((at + blocks) * 120).min(frames.len())];
-            let third = tone.len() / 3;
-            tones.push((pitch(&tone[..third]), pitch(&tone[tone.len() - third..])));
-        }
-        at += blocks.max(1);
-    }
-    tones
-}
-
-#[test]
-fn every_figure_is_short_quiet_and_begins_and_ends_at_nothing() {
-    for cue in ALL {
-        for rate in [8000, 16_000, 24_000, 44_100, 48_000].map(Hertz) {
-            let frames = figure(cue, rate);
-            let ms = frames.len() as u32 * 1000 / rate.0;
-            assert!((120..=CUE_MS_MAX).contains(&ms), "{cue:?}: {ms} ms");
-            let peak = frames.iter().map(|frame| frame.unsigned_abs()).max().unwrap();
-            assert!((3000..=PEAK as u16).contains(&peak), "{cue:?}: a peak of {peak} at {rate}");
-            let (first, last) = (frames[0], frames[frames.len() - 1]);
-            assert!(first == 0 && last.abs() < 10, "{cue:?}: from {first} to {last}");
-            assert_eq!(sample(cue, frames.len(), 0, rate), 0, "{cue:?} is over");
-        }
-    }
-}
-
-#[test]
-fn no_figure_clicks() {
-    // A click is energy far above the tones; the steepest tone (1.3 kHz) steps by 2000 at 24 kHz.
-    for cue in ALL {
-        let frames = figure(cue, RATE);
-        assert!(largest_step(&frames) < 2200, "{cue:?}: a step of {}", largest_step(&frames));
-        let (tones, above) = (energy(&frames, RATE, 400..2000), energy(&frames, RATE, 4000..11_000));
-        assert!(above < tones * 1e-6, "{cue:?}: {above} above, {tones} in its tones");
-    }
-}
-
-#[test]
-fn a_small_loudspeaker_gives_all_of_them() {
-    for cue in ALL {
-        let frames = figure(cue, RATE);
-        let (within, all) = (energy(&frames, RATE, 400..2000), energy(&frames, RATE, 20..6000));
-        assert!(within > 0.97 * all, "{cue:?}: {within} of {all}");
-    }
-}
-
-#[test]
-fn the_four_are_told_apart_by_number_direction_and_height() {
-    let [again, lost, offline, spent] = ALL.map(heard_as);
-    assert_eq!((again.len(), lost.len(), offline.len(), spent.len()), (2, 1, 2, 3));
-    assert_eq!(again[0], again[1], "equal");
-    assert_eq!(offline[0], offline[1], "equal");
-    assert!(offline[0].0 * 2 < again[0].0, "more than an octave below: {offline:?}, {again:?}");
-    assert!(lost[0].0 > lost[0].1 * 4 / 3, "it slides down: {lost:?}");
-    assert!(spent.is_sorted_by(|one, next| one.0 > next.0 + 150), "three steps down: {spent:?}");
-    assert!(spent.iter().all(|(from, to)| from.abs_diff(*to) <= 60), "each of one pitch: {spent:?}");
 }
 
 fn mixed(player: &mut CuePlayer, frames: usize, line_at: u64) -> Vec<i16> {
@@ -140,6 +54,21 @@ fn the_newest_of_those_that_wait_is_heard_next_and_no_cue_twice_in_a_row() {
 }
 
 #[test]
+fn a_step_waits_but_never_in_the_place_of_what_is_wrong() {
+    let heard_second = |cues: [Cue; 3]| {
+        let mut player = CuePlayer::default();
+        cues.into_iter().for_each(|cue| player.order(cue));
+        mixed(&mut player, length(cues[0], RATE), 0);
+        player.on_running();
+        player.on_position(length(cues[0], RATE) as u64, RATE);
+        player.now.unwrap().cue
+    };
+    assert_eq!(heard_second([Cue::Again, Cue::Offline, Cue::Listening]), Cue::Offline);
+    assert_eq!(heard_second([Cue::Again, Cue::Listening, Cue::Heard]), Cue::Heard);
+    assert_eq!(heard_second([Cue::Listening, Cue::Heard, Cue::Error]), Cue::Error);
+}
+
+#[test]
 fn a_cue_nobody_heard_of_needs_no_end() {
     let mut player = CuePlayer::default();
     player.order(Cue::Spent);
@@ -149,4 +78,27 @@ fn a_cue_nobody_heard_of_needs_no_end() {
     player.on_running();
     assert_eq!(player.give_up(), Some(Change::Over));
     assert_eq!(player.give_up(), None);
+}
+
+#[test]
+fn a_recording_sounds_where_the_figure_would_and_is_over_when_it_is() {
+    let frames: Vec<i16> = (0..2400).map(|n| 3000 + n as i16).collect();
+    let mut sounds = Sounds::default();
+    sounds.replace(Cue::Again, &Chunk { rate: RATE, frames: frames.clone() }).unwrap();
+    let mut player = CuePlayer::default();
+    player.set_sounds(sounds);
+    player.order(Cue::Again);
+    assert_eq!(mixed(&mut player, 2000, 0), frames[..2000]);
+    assert!(player.has_frames(RATE));
+    player.on_running();
+    player.on_position(1000, RATE);
+    player.on_dropped();
+    let rest = mixed(&mut player, 2000, 1000);
+    assert_eq!(
+        (rest[0], &rest[120..1400], &rest[1400..]),
+        (0, &frames[1120..], &[0; 600][..]),
+        "swells, goes on, ends"
+    );
+    assert_eq!(player.on_position(2399, RATE), None);
+    assert_eq!(player.on_position(2400, RATE), Some(Change::Over));
 }

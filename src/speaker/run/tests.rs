@@ -5,10 +5,13 @@ use super::*;
 use crate::audio::Chunk;
 use crate::config::agent::{Agent, Cues};
 use crate::flow::{self, SPEAKER_FACTS_MAX, SPEAKER_ORDERS_MAX};
+use crate::hw::PcmShape;
 use crate::hw::fault::{Cue, Fault, FaultBoard, On, When};
 use crate::hw::sim::{SimBoard, SimClock, SimSetup};
 use crate::hw::tap::{Tap, TapBoard};
-use crate::units::{Decibel, Epoch};
+use crate::units::{Decibel, Epoch, Frames, Hertz};
+
+mod far_tests;
 
 const RATE: Hertz = Hertz(24_000);
 /// Milliseconds in a period and periods in the ring: tiny, usual, longer than all that is aimed at.
@@ -34,7 +37,11 @@ impl Bench {
         let cue = |&(at_ms, fault)| Cue { when: When::At(Time::from_ms(at_ms)), on: On::Playback, fault };
         let cues: Vec<Cue> = faults.iter().map(cue).collect();
         let faulty = FaultBoard::new(Arc::new(sim), Arc::new(clock.clone()), &cues);
-        let board = TapBoard::new(Arc::new(faulty), Arc::new(clock.clone()));
+        Bench::on(Arc::new(faulty), clock, None)
+    }
+
+    fn on(board: Arc<dyn Board>, clock: SimClock, far: Option<Producer<Hop>>) -> Bench {
+        let board = TapBoard::new(board, Arc::new(clock.clone()));
         let tap = board.tap();
         let (orders, orders_out) = rtrb::RingBuffer::new(SPEAKER_ORDERS_MAX);
         let (returns, returned) = rtrb::RingBuffer::new(SPEAKER_ORDERS_MAX);
@@ -42,10 +49,19 @@ impl Bench {
         let shell = Shell::new(Parts {
             board: Arc::new(board),
             clock: Arc::new(clock.clone()),
-            speak: Speak { volume_percent: 100, prebuffer_ms: 0, cues: Cues::On, ..Agent::default().speak },
+            speak: Speak {
+                volume_percent: 100,
+                prebuffer_ms: 0,
+                cues: Cues::On,
+                stay_awake_s: 0,
+                ..Agent::default().speak
+            },
+            wake_ms: 0,
+            sounds: Default::default(),
             orders: orders_out,
             returns,
             facts: facts_in,
+            far,
             bell: Bell::new(),
             core_bell: Bell::new(),
             progress: Arc::default(),

@@ -1,0 +1,156 @@
+//! Lines and camera: each is there, may be used, and nobody else has it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::report::Check;
+use crate::config::board::{self, Direction, Light, LineDriver};
+use crate::hw::{Board, LineTrouble};
+
+/// Programs of which one takes pictures with the ribbon camera.
+const RPICAM: [&str; 3] = ["rpicam-vid", "rpicam-still", "libcamera-still"];
+
+/// A check for each line of the profile, and for a light that is no line. An output is made inactive for a moment, its
+/// state of rest.
+pub fn lines(board: &dyn Board, profile: &board::Board) -> Vec<Check> {
+    let lines = profile.lines.iter().map(|(name, line)| line_check(board, profile, name, line));
+    lines.chain(light(board, profile)).collect()
+}
+
+fn light(board: &dyn Board, profile: &board::Board) -> Option<Check> {
+    let kind = match profile.light.as_ref()? {
+        Light::Line => return None, // its line is looked at with the others
+        Light::Pwm(_) => "an LED on a PWM channel",
+        Light::Pixels(_) => "LEDs on an SPI bus",
+    };
+    Some(match board.open_light() {
+        Ok(_) => Check::ok("light", kind),
+        Err(trouble) => Check::bad("light", figure(&trouble), format!("{trouble} ([light])")),
+    })
+}
+
+fn line_check(board: &dyn Board, profile: &board::Board, name: &str, line: &board::Line) -> Check {
+    let level = match line.direction {
+        Direction::Input => board.open_input(name).and_then(|mut input| input.is_active()).map(Some),
+        Direction::Output => board.open_output(name).map(|_| None),
+    };
+    let (title, own) = (format!("line {name}"), &line.line);
+    let place = if profile.driver == LineDriver::Gpio { format!("{own}, ") } else { String::new() };
+    match level {
+        Ok(Some(true)) if name == board::MUTE => Check::warn(
+            title,
+            format!("{place}input, active"),
+            "the microphone is closed by the mute line: move the switch, or look at `polarity` and `bias` of [lines.mute]",
+        ),
+        Ok(Some(true)) if name == board::TALK => Check::warn(
+            title,
+            format!("{place}input, active"),
+            "the button is held, or `polarity` or `bias` of [lines.talk] is wrong: untouched it must be inactive",
+        ),
+        Ok(Some(is_active)) => {
+            Check::ok(title, format!("{place}input, {}", if is_active { "active" } else { "inactive" }))
+        }
+        Ok(None) => Check::ok(title, format!("{place}output, can be driven")),
+        Err(trouble) => Check::bad(title, figure(&trouble), advice(&trouble, name)),
+    }
+}
+
+fn figure(trouble: &LineTrouble) -> &'static str {
+    match trouble {
+        LineTrouble::Missing { .. } => "not there",
+        LineTrouble::Busy { .. } => "busy",
+        LineTrouble::Denied { .. } => "no right",
+        LineTrouble::Light { .. } | LineTrouble::Other { .. } => "does not work",
+    }
+}
+
+fn advice(trouble: &LineTrouble, name: &str) -> String {
+    match trouble {
+        LineTrouble::Busy { holder, .. } if holder.contains("mynah") => {
+            format!(
+                "{trouble}. That is mynah itself: stop it first (`sudo systemctl stop mynah` where it is the service)"
+            )
+        }
+        _ => format!("{trouble} ([lines.{name}])"),
+    }
+}
+
+/// The camera of the profile, where it has one.
+pub fn camera(profile: &board::Board) -> Option<Check> {
+    let source = &profile.camera.as_ref()?.source;
+    if source == "rpicam" {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = RPICAM.iter().find_map(|name| found_in(&path, name));
+        return Some(match found {
+            Some(program) => Check::ok("camera", format!("rpicam, by {}", program.display())),
+            None => Check::warn(
+                "camera",
+                "rpicam, but no program for it",
+                "install it (`sudo apt install rpicam-apps`), or take [camera] out of the board profile",
+            ),
+        });
+    }
+    Some(match File::open(source) {
+        Ok(_) => Check::ok("camera", source.clone()),
+        Err(error) => Check::warn(
+            "camera",
+            format!("{source} cannot be opened"),
+            format!(
+                "{error}: is it plugged in, is this user in the group `video`? `[camera] source` of the board profile names \
+                 it (`ls /dev/video*`)"
+            ),
+        ),
+    })
+}
+
+fn found_in(path: &std::ffi::OsStr, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|folder| folder.join(name)).find(|program| Path::is_file(program))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::cli::doctor::report::Verdict;
+    use crate::hw::sim::{SimBoard, SimClock, SimSetup};
+
+    fn profile(rest: &str) -> board::Board {
+        let text = board::builtin("sim").unwrap().to_string() + rest;
+        board::parse(&text, "sim.toml", "sim").unwrap()
+    }
+
+    #[test]
+    fn free_lines_are_ok_and_held_ones_name_their_holder() {
+        let profile = profile("");
+        let board = SimBoard::new(SimSetup::from_profile(&profile).unwrap(), SimClock::stepped());
+        let held = board.open_output("lamp").unwrap();
+        board.handle().press("mute").unwrap();
+        let checks = lines(&board, &profile);
+        let verdict = |name: &str| checks.iter().find(|check| check.name == format!("line {name}")).unwrap();
+        assert_eq!(verdict("lamp").verdict, Verdict::Bad);
+        assert!(verdict("lamp").advice.as_ref().unwrap().contains("this program holds it"), "{checks:#?}");
+        assert_eq!(verdict("mute").verdict, Verdict::Warn);
+        assert_eq!(verdict("door").figure, "output, can be driven");
+        assert_eq!(verdict("talk").figure, "input, inactive");
+        drop(held);
+        assert_eq!(lines(&board, &profile).iter().filter(|check| check.verdict == Verdict::Bad).count(), 0);
+    }
+
+    #[test]
+    fn a_line_that_mynah_holds_says_to_stop_it() {
+        let busy = LineTrouble::Busy { line: "GPIO17".into(), holder: "`mynah`".into() };
+        assert!(advice(&busy, "talk").contains("systemctl stop mynah"));
+        let missing = LineTrouble::Missing { line: "GPIO17".into() };
+        assert!(advice(&missing, "talk").contains("[lines.talk]"));
+    }
+
+    #[test]
+    fn a_camera_is_there_or_told_what_to_do() {
+        assert_eq!(camera(&profile("")), None);
+        let check = camera(&profile("[camera]\nsource = \"/dev/null\"\n")).unwrap();
+        assert_eq!(check.verdict, Verdict::Ok);
+        let check = camera(&profile("[camera]\nsource = \"/dev/no-such-camera\"\n")).unwrap();
+        assert!(check.verdict == Verdict::Warn && check.advice.unwrap().contains("group `video`"));
+    }
+}

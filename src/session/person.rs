@@ -1,0 +1,79 @@
+//! What a person wants beside talking, by the button or any other way: loudness, mute, stop, repeat, a new conversation.
+
+use super::again::Again;
+use super::mute::By;
+use super::{Output, Session};
+use crate::flow::{Closed, Control, Cue, GateNote, Gesture, SpeakerOrder, What};
+use crate::units::Time;
+
+/// The loudest, percent.
+const VOLUME_MAX: u8 = 100;
+
+impl Session {
+    pub(super) fn handle_control(&mut self, control: Control, now: Time) {
+        match control {
+            Control::Volume(percent) => self.set_volume(percent),
+            Control::VolumeBy(step) => {
+                let volume = self.volume_percent.unwrap_or(self.agent.speak.volume_percent);
+                self.set_volume(volume.saturating_add_signed(step));
+            }
+            Control::Mute(is_muted) => self.set_muted(By::Person, is_muted, now),
+            Control::Stop => self.cut(),
+            Control::Repeat => self.repeat(),
+            Control::Reset => self.reset(now),
+        }
+    }
+
+    pub(super) fn handle_gesture(&mut self, gesture: Gesture, now: Time) {
+        match gesture {
+            Gesture::Repeat => self.repeat(),
+            Gesture::Mute => self.mute_by_press(now),
+            Gesture::Reset => {
+                self.take_back_mute(now);
+                self.reset(now);
+            }
+        }
+    }
+
+    fn set_volume(&mut self, percent: u8) {
+        let percent = percent.min(VOLUME_MAX);
+        self.volume_percent = Some(percent);
+        self.speak(SpeakerOrder::Volume(percent));
+        self.event(What::VolumeSet { percent });
+    }
+
+    /// At the start: as loud as a person last set it.
+    pub(super) fn volume_as_remembered(&mut self) {
+        if let Some(percent) = self.volume_percent {
+            self.speak(SpeakerOrder::Volume(percent.min(VOLUME_MAX)));
+        }
+    }
+
+    /// A new conversation: the device and the service forget the old one. A tool that is at work is brought to its
+    /// end, as when a connection is lost; nobody is told what came of it.
+    fn reset(&mut self, now: Time) {
+        self.cut();
+        self.out.push_back(Output::Gate(GateNote::Abort));
+        let ms = self.uplink.forget();
+        if ms > 0 {
+            self.event(What::SpeechLost { ms, why: "a new conversation was begun".into() });
+        }
+        self.again = Again::default();
+        self.replay.forget();
+        self.history.forget();
+        self.user_text.clear();
+        let _ = self.turn.link_lost(&mut self.timers);
+        self.close_link(Closed::Reset, now);
+        self.resume.forget_all();
+        self.calls.take_unsure();
+        for lost in self.calls.take_lost(&mut self.timers) {
+            self.event(What::ToolLost { id: lost.id, name: lost.name, is_told: false });
+        }
+        self.is_resume_unproved = false;
+        self.event(What::ConversationReset);
+        self.cue(Cue::Reset);
+        if self.needs_link() {
+            self.open_link(now);
+        }
+    }
+}
