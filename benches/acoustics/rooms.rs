@@ -188,11 +188,17 @@ fn find<'a>(tallies: &'a [Tally], name: &str) -> Option<&'a Tally> {
     tallies.iter().find(|tally| tally.name == name)
 }
 
-/// Seconds from the first reply (which begins at 1 s) until half a second has so much ERLE.
+/// Half seconds that must hang together for an ERLE to count as reached: a canceller that does not know the room yet
+/// lets nothing through at all for a moment, which is no success.
+const REACHED_POINTS: usize = 4;
+
+/// Seconds from the first reply (which begins at 1 s) until so much ERLE is reached for good.
 fn reached_s(tally: &Tally, erle_db: f32) -> Option<f32> {
-    let point_s = POINT_HOPS as f32 / 100.0;
-    let first = tally.erle().iter().position(|erle| erle.is_some_and(|erle| erle >= erle_db))?;
-    Some((first + 1) as f32 * point_s - 1.0)
+    let points: Vec<(usize, f32)> =
+        tally.erle().into_iter().enumerate().filter_map(|(point, erle)| Some((point, erle?))).collect();
+    let holds = |run: &[(usize, f32)]| run.iter().all(|(_, erle)| *erle >= erle_db);
+    let from = points.windows(REACHED_POINTS).position(holds)?;
+    Some(points[from].0 as f32 * POINT_HOPS as f32 / 100.0 - 1.0)
 }
 
 /// The rooms for which the issue's aim of barge-ins is meant: those where the canceller is expected to do its work.
@@ -246,7 +252,7 @@ fn aims(echo: &[Tally], quiet: &[Tally], barge_ins: &[Tally], margin: &Margin) -
 
 fn echo_table(tallies: &[Tally]) -> String {
     let mut text = String::from(
-        "| only the device speaks | 25 dB after, s | ERLE 3-6 s, dB | later | least half second after 3 s (5 %) | ears: delay, ms | drift, ppm | ERLE | jumps |\n\
+        "| only the device speaks | 25 dB for good after, s | ERLE 3-6 s, dB | later | least half second after 3 s (5 %) | ears: delay, ms | drift, ppm | ERLE | jumps |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
     for tally in tallies {
