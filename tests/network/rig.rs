@@ -22,6 +22,8 @@ pub const SOON: Duration = Duration::from_secs(20);
 /// What includes a silence that must be noticed, and growing waits.
 pub const IN_A_WHILE: Duration = Duration::from_secs(60);
 
+/// What is said is looked for sample by sample: the ears must not touch it.
+const RAW: &str = "[echo]\ncanceller = \"off\"\nnoise_suppression = \"off\"";
 /// Long periods: a busy machine must not make the microphone overrun.
 const BOARD: &str = r#"description = "The board of the network's tests"
 driver = "sim"
@@ -79,8 +81,11 @@ impl Rig {
         let mut emulators = Vec::new();
         let proxy = Proxy::start(start_emulator(&folder, papers, &mut emulators));
         let ca = folder.join("ca.pem");
-        let agent =
-            format!("endpoint = \"wss://{}{LIVE_PATH}\"\nextra_ca = \"{}\"\n{agent}\n", proxy.address, ca.display());
+        let agent = format!(
+            "endpoint = \"wss://{}{LIVE_PATH}\"\nextra_ca = \"{}\"\n{RAW}\n{agent}\n",
+            proxy.address,
+            ca.display()
+        );
         std::fs::write(folder.join("mynah.toml"), agent).unwrap();
         let hand = fifo(&folder.join("hand"));
         Rig { proxy, folder, mynah: None, emulators, hand, said: 0, last_seen: String::new() }

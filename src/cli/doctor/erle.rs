@@ -25,7 +25,8 @@ pub enum Cancelled {
     By(f32, Duplex),
 }
 
-/// Plays both sides to ears like those of the daemon.
+/// Plays both sides to ears like those of the daemon. Whether there is an echo at all is found before (`judge.rs`): the
+/// canceller's suppressor damps a stranger's sound of the same spectrum as well.
 ///
 /// Both are `[frames, 1 channel] S16 @ 16 kHz`. `near` holds the echo of `far` and nobody speaks in it; far frame `n`
 /// comes back at near frame `n + shift`, `delay_ms` after it left the loudspeaker by ALSA's word.
@@ -67,7 +68,7 @@ mod tests {
     use crate::config::agent::{Agent, Canceller};
 
     #[test]
-    fn an_echo_is_cancelled_and_a_stranger_is_not() {
+    fn an_echo_is_cancelled_and_what_is_no_echo_is_not_judged() {
         let score = Score::new(100).unwrap();
         let far = &score.frames[..score.speech.end];
         let echo = Echo { canceller: Canceller::On, ..Agent::default().echo };
@@ -75,9 +76,6 @@ mod tests {
         let near: Vec<i16> = (0..far.len() as i64).map(|n| frame_at(far, n - 1000) / 8 + noise(n)).collect();
         let found = measure(&near, far, 1000, 40.0, &echo);
         assert!(matches!(found, Cancelled::By(db, Duplex::Full) if db > 15.0), "{found:?}");
-        let stranger: Vec<i16> = far.iter().rev().map(|frame| frame / 8).collect();
-        let found = measure(&stranger, far, 1000, 40.0, &echo);
-        assert!(!matches!(found, Cancelled::By(_, Duplex::Full)), "{found:?}");
         let soft: Vec<i16> = (0..far.len() as i64).map(noise).collect();
         assert_eq!(measure(&soft, far, 0, 40.0, &echo), Cancelled::TooSoft);
         assert_eq!(measure(&near, far, 1000, 40.0, &Echo { canceller: Canceller::Off, ..echo }), Cancelled::Never);
