@@ -1,4 +1,4 @@
-//! Recordings through the gate with the real detector: each `tests/gate/x.wav` (`[frames, 1] S16 @ 16 kHz`)
+//! Recordings through the gate with both real detectors: each `tests/gate/x.wav` (`[frames, 1] S16 @ 16 kHz`)
 //! is played, and the windows it opens are compared with what `tests/gate/x.txt` expects.
 //!
 //! Adding a case is adding two files. A text file has one fact a line, `#` begins a comment, times are
@@ -24,10 +24,10 @@ use std::fs;
 use std::path::Path;
 
 use mynah::audio::{HOP_FRAMES, Hop};
-use mynah::config::agent::{ButtonStyle, Listen, ListenMode, VoiceBargeIn};
+use mynah::config::agent::{ButtonStyle, Listen, ListenMode, VadKind, VoiceBargeIn};
 use mynah::flow::{DropCause, GateEvent};
 use mynah::gate::Gate;
-use mynah::gate::vad::WebRtc;
+use mynah::gate::vad;
 use mynah::hw::Edge;
 use mynah::units::Time;
 
@@ -138,7 +138,7 @@ enum Found {
 }
 
 fn play(case: &Case, frames: &[i16]) -> Vec<Found> {
-    let mut gate = Gate::new(&case.listen, Box::new(WebRtc::new(case.listen.vad_mode)));
+    let mut gate = Gate::new(&case.listen, vad::of(&case.listen));
     let mut edges = case.edges.iter().peekable();
     let mut found = Vec::new();
     for (number, frames) in frames.as_chunks::<HOP_FRAMES>().0.iter().enumerate() {
@@ -205,13 +205,18 @@ fn recordings_open_the_windows_they_should() {
             continue;
         }
         cases += 1;
-        let case = parse(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let mut case =
+            parse(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         // `x@hold.txt` plays `x.wav` too, so that one recording serves several cases.
         let name = path.file_stem().unwrap().to_str().unwrap();
         let wav = path.with_file_name(name.split('@').next().unwrap()).with_extension("wav");
-        let complaints = complaints(&case, &play(&case, &read_frames(&wav)));
-        if !complaints.is_empty() {
-            let _ = writeln!(wrong, "{}:\n{complaints}", path.display());
+        let frames = read_frames(&wav);
+        for kind in [VadKind::WebRtc, VadKind::Neural] {
+            case.listen.vad = kind;
+            let complaints = complaints(&case, &play(&case, &frames));
+            if !complaints.is_empty() {
+                let _ = writeln!(wrong, "{}, {kind:?}:\n{complaints}", path.display());
+            }
         }
     }
     assert!(cases >= 10, "only {cases} cases were found");
@@ -267,21 +272,25 @@ unsafe impl GlobalAlloc for Counting {
 fn the_gate_allocates_nothing_while_it_listens() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gate");
     let frames = read_frames(&folder.join("two.wav"));
-    let mut gate = Gate::new(&Listen { preroll_ms: 2000, ..defaults() }, Box::new(WebRtc::new(2)));
-    let before = ALLOCATIONS.get();
-    let mut pieces = 0;
-    for (number, frames) in frames.as_chunks::<HOP_FRAMES>().0.iter().enumerate() {
-        let at = Time::from_ms(10 * (number as u64 + 1));
-        if number % 97 == 0 {
-            gate.handle_edge(Edge { at, active: number % 2 == 0 });
+    for kind in [VadKind::WebRtc, VadKind::Neural] {
+        let listen = Listen { preroll_ms: 2000, vad: kind, ..defaults() };
+        let mut gate = Gate::new(&listen, vad::of(&listen));
+        let before = ALLOCATIONS.get();
+        let mut pieces = 0;
+        for (number, frames) in frames.as_chunks::<HOP_FRAMES>().0.iter().enumerate() {
+            let at = Time::from_ms(10 * (number as u64 + 1));
+            if number % 97 == 0 {
+                gate.handle_edge(Edge { at, active: number % 2 == 0 });
+            }
+            gate.handle_hop(&Hop { at, frames: *frames });
+            while let Some(event) = gate.poll_output() {
+                pieces += u32::from(matches!(event, GateEvent::Speech(_)));
+            }
         }
-        gate.handle_hop(&Hop { at, frames: *frames });
-        while let Some(event) = gate.poll_output() {
-            pieces += u32::from(matches!(event, GateEvent::Speech(_)));
-        }
+        assert!(pieces > 100, "{kind:?}: {pieces} pieces of speech");
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{kind:?}");
     }
-    assert!(pieces > 100, "{pieces} pieces of speech");
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    let before = ALLOCATIONS.get();
     drop(vec![0u8; 10]);
     assert_eq!(ALLOCATIONS.get() - before, 1, "the counter counts");
 }

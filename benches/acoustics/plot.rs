@@ -10,8 +10,11 @@ const RIGHT: f32 = 760.0;
 const TOP: f32 = 40.0;
 const BOTTOM: f32 = 370.0;
 
-/// Okabe and Ito's colours, which the colour-blind can tell apart.
-const COLOURS: [&str; 8] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999"];
+/// Okabe and Ito's colours, which the colour-blind can tell apart, and four more.
+const COLOURS: [&str; 12] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999", "#f0e442", "#332288",
+    "#882255", "#44aa99",
+];
 
 /// A curve: a name and points, with gaps.
 pub struct Curve {

@@ -417,9 +417,9 @@ fn delay_plot(tallies: &[Tally]) -> String {
         x: "ms (the last bin holds all that is later)",
         y: "barge-ins",
         x_range: (0.0, 600.0),
-        y_range: (0.0, (most / 10.0).ceil() * 10.0),
+        y_range: (0.0, 6.0 * (most / 6.0).ceil()),
         x_step: 50.0,
-        y_step: 10.0 * (most / 60.0).ceil(),
+        y_step: (most / 6.0).ceil(),
         aim_y: None,
         aim_x: Some(LATE_MS),
     };

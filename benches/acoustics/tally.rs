@@ -261,7 +261,7 @@ impl Tally {
 }
 
 /// Processor time of this thread, s.
-fn processor_s() -> f64 {
+pub fn processor_s() -> f64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel fills a structure that lives here.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };

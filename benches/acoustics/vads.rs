@@ -1,7 +1,5 @@
 //! The comparison of voice detectors: what each misses, takes for a voice, delays and costs; alone and in the gate.
 
-use std::time::{Duration, Instant};
-
 use mynah::audio::{HOP_FRAMES, HOP_MS, Hop};
 use mynah::config::agent::{Agent, Listen, ListenMode};
 use mynah::flow::GateEvent;
@@ -12,6 +10,7 @@ use mynah::units::Time;
 
 use crate::corpus::{SPEECH_DB, Utterance};
 use crate::signal::{self, Noise, Random};
+use crate::tally::processor_s;
 
 /// A detector under comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -263,18 +262,18 @@ fn judge(result: &mut Result, stream: &Stream, open: &[bool], listen: &Listen) {
     }
 }
 
-/// Cost of a hop on this machine, µs: the least of several runs.
+/// Cost of a hop on this machine, µs of processor time: the least of several runs.
 pub fn cost_us(detector: Detector, stream: &Stream) -> f64 {
     let once = || {
         let mut vad = detector.make();
-        let begun = Instant::now();
+        let begun = processor_s();
         for hop in &stream.hops {
             std::hint::black_box(vad.is_voiced(&hop.frames));
         }
-        begun.elapsed()
+        processor_s() - begun
     };
-    let least = (0..5).map(|_| once()).min().unwrap_or(Duration::ZERO);
-    least.as_secs_f64() * 1e6 / stream.hops.len().max(1) as f64
+    let least = (0..5).map(|_| once()).fold(f64::MAX, f64::min);
+    least * 1e6 / stream.hops.len().max(1) as f64
 }
 
 /// Speech at so many dB over a noise; without noise that of a good microphone.

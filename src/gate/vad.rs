@@ -52,10 +52,11 @@ impl Vad for WebRtc {
 /// Frames that [`Neural`] looks at together: 16 ms, what its network was trained on.
 const WINDOW_FRAMES: usize = 256;
 
-/// From this score on (0–1) a window is voice.
+/// From this score on (0–1) a window is voice: less takes residual echo for it three times as often, more opens later
+/// (`benches/VAD.md`).
 pub const NEURAL_THRESHOLD: f32 = 0.5;
 
-/// A small recurrent network over 40 mel bands (the crate earshot; its weights are part of the program), ten times the
+/// A small recurrent network over 40 mel bands (the crate earshot; its weights are part of the program), eight times the
 /// cost of [`WebRtc`]. It does not take hum, fans and clicks for voice.
 ///
 /// Its windows are longer than a hop: a hop in which a window ends has that window's answer, any other hop the answer
