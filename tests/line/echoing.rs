@@ -1,4 +1,4 @@
-//! Conversations in a room: the microphone hears the loudspeaker, and a device that has fallen silent.
+//! A conversation in a room: the microphone hears the loudspeaker.
 
 use super::process::wait_for;
 use super::pulse::recorded_ms;
@@ -6,9 +6,9 @@ use super::rig::{IN_A_WHILE, Rig, SOON, Wish, recording};
 use super::sound::Sound;
 use super::witness::steadily;
 
-/// What was said over a reply is found again in what arrived: less alike than in silence, because what is left of
-/// the echo, and what the canceller took of the voice with it, are in it.
-const ALIKE_OVER_A_REPLY: f64 = 0.5;
+/// What was said over a reply is found again in what arrived. Of a voice in silence the ears' high-pass leaves 0.6, by
+/// its phases; what is left of the echo, and what the canceller took of the voice with it, take more.
+const ALIKE_OVER_A_REPLY: f64 = 0.3;
 
 /// From loudspeaker to microphone, ms: a USB speakerphone's.
 const ECHO_MS: u32 = 60;
@@ -19,7 +19,7 @@ fn a_reply_that_the_microphone_hears_is_cut_by_a_voice_and_never_by_itself() {
     steadily(|| {
         let script = "turn \"One.\"\n say say_bird\n turn \"Two.\"\n say say_bird\n turn \"Stop.\"\n say say_goodbye\n";
         let listen = "mode = \"hands_free\"";
-        let mut rig = Rig::new("echo", Wish { script, listen, ..Wish::default() });
+        let mut rig = Rig::new("echo", Wish { script, listen, ears: true, ..Wish::default() });
         rig.pulse.run(&format!("pulse_echo {ECHO_MS}"));
         let speaker = rig.path("speaker.wav");
         rig.pulse.record(&speaker);
@@ -55,20 +55,5 @@ fn a_reply_that_the_microphone_hears_is_cut_by_a_voice_and_never_by_itself() {
         println!("what was said over the reply: {found:.3?}");
         assert!(found.alike >= ALIKE_OVER_A_REPLY, "{found:?}");
         assert!(found.at_ms >= 0.0, "the first syllable is missing: {found:?}");
-    });
-}
-
-#[test]
-#[ignore = "needs PulseAudio; sh tests/run.sh runs it"]
-fn a_microphone_that_gives_only_zeros_is_told_of_and_heard_again_when_it_gives_more() {
-    steadily(|| {
-        let script = "turn *\n say say_lamp\n";
-        // A null sink that nothing is said to gives zeros.
-        let mut rig = Rig::new("dead-microphone", Wish { script, listen: "dead_mic_s = 2", ..Wish::default() });
-        let (told, trouble) = rig.await_event(0, "trouble", Some(("part", "mic".into())), SOON);
-        println!("{trouble}");
-        rig.ask("ask_hello");
-        let recovered = rig.await_event(told, "recovered", Some(("part", "mic".into())), SOON).0;
-        rig.must_be_without("trouble", told, recovered);
     });
 }

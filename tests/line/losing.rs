@@ -25,8 +25,8 @@ fn a_microphone_that_is_unplugged_is_told_of_and_heard_again_when_it_is_back() {
     steadily(|| {
         // A sound server moves who listens to a source that is gone to another one: the loudspeaker's, which gives
         // nothing only while it stands still.
-        let listen = "[speak]\nstay_awake_s = 0";
-        let mut rig = Rig::new("microphone", Wish { script: ANSWER, own_devices: true, listen });
+        let wish = Wish { script: ANSWER, own_devices: true, speak: "stay_awake_s = 0", ..Wish::default() };
+        let mut rig = Rig::new("microphone", wish);
         let mark = talk(&mut rig, "ask_hello");
         rig.pulse.run("pulse_unplug mic");
         let (lost, trouble) = rig.await_event(mark, "trouble", Some(("part", "mic".into())), SOON);

@@ -35,6 +35,8 @@ direction = "output"
 direction = "output"
 "#;
 
+const RAW: &str = "[echo]\ncanceller = \"off\"\nnoise_suppression = \"off\"\n";
+
 const LAMP_TOOL: &str = r#"[[tools]]
 name = "set_lamp"
 description = "Switches the lamp. Call it only when the user asks for it."
@@ -49,6 +51,11 @@ pub struct Wish<'a> {
     pub script: &'a str,
     /// Lines of `[listen]`.
     pub listen: &'a str,
+    /// Lines of `[speak]`. The sounds of a conversation's steps are left out: recordings are compared with what was sent.
+    pub speak: &'a str,
+    /// The ears clean what is heard, as they do by default. Where they do not, it is looked for sample by sample: their
+    /// high-pass shifts a voice's phases, which nobody hears and a correlation does.
+    pub ears: bool,
     /// PCMs that name their PulseAudio device, so that nothing else takes its place when it is gone.
     pub own_devices: bool,
 }
@@ -77,7 +84,7 @@ impl Rig {
     pub fn without_mynah(name: &str, wish: Wish<'_>) -> Rig {
         let mut rig = Rig::without_server(name, wish);
         rig.start_emulator();
-        rig.write_agent(&rig.address, wish.listen);
+        rig.write_agent(&rig.address, wish);
         rig
     }
 
@@ -97,12 +104,16 @@ impl Rig {
     }
 
     /// Writes the agent file of `mynah run`; `address` is the server's.
-    pub fn write_agent(&self, address: &str, listen: &str) {
+    pub fn write_agent(&self, address: &str, wish: Wish<'_>) {
         // A microphone that nobody says anything to gives zeros here, where a real one has noise.
+        let listen = wish.listen;
+        let ears = if wish.ears { "" } else { RAW };
         let patience = if listen.contains("dead_mic_s") { "" } else { "dead_mic_s = 600\n" };
         let agent = format!(
-            "endpoint = \"wss://{address}{LIVE_PATH}\"\nextra_ca = \"{}\"\n[listen]\n{patience}{listen}\n{LAMP_TOOL}",
+            "endpoint = \"wss://{address}{LIVE_PATH}\"\nextra_ca = \"{}\"\n[listen]\n{patience}{listen}\n\
+             [speak]\ncues = \"few\"\n{}\n{ears}{LAMP_TOOL}",
             self.folder.join("ca.pem").display(),
+            wish.speak,
         );
         std::fs::write(self.folder.join("mynah.toml"), agent).unwrap();
     }

@@ -57,7 +57,7 @@ fn a_strict_stranger_of_a_server_refuses_nothing_that_mynah_says() {
     command.arg("--cert").arg(rig.path("cert.pem")).arg("--key").arg(rig.path("key.pem"));
     let mut server = Process::start("strict", &rig.folder, &mut command);
     let address = address(&mut server, INSTALLED_WITHIN);
-    rig.write_agent(&address, "");
+    rig.write_agent(&address, Wish::default());
     rig.start_mynah();
     rig.await_mic();
     rig.after(0, "link_ready", SOON);

@@ -86,7 +86,7 @@ pulse_record_end() {
 }
 
 pulse_echo() {
-    pulse_echo_module=$(pactl load-module module-loopback source=spk.monitor sink=mic latency_msec="$1")
+    pulse_echo_module=$(pactl load-module module-loopback source=spk.monitor sink=mic latency_msec="$1" adjust_time=0)
 }
 
 pulse_echo_end() {
