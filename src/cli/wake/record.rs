@@ -24,7 +24,7 @@ const BAR_CELLS: usize = 20;
 /// Arguments of `mynah wake record`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The file to write; name it in the agent file as `word_file` under [wake]
+    /// The file to write; name it in the agent file as `word_file` in the section `wake`
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// How often to say it

@@ -1,7 +1,7 @@
 //! Alignment: for each hop of the microphone, what was leaving the loudspeaker while it was captured.
 //!
 //! Both streams carry stamps of one clock, but are paced by two crystals and stamped with a jitter of milliseconds.
-//! Each has a [`Timeline`]; the far-end copy is read at the place where the two meet, and the place moves on
+//! Each has a time line; the far-end copy is read at the place where the two meet, and the place moves on
 //! smoothly: within a hop the rate is constant, from hop to hop it hardly changes, so that what is read has no
 //! clicks and the echo path that the canceller learns stands still. Between two frames it is interpolated.
 //!

@@ -9,7 +9,7 @@ use super::features::Row;
 
 /// Rows of the longest saying: 2 s.
 pub const ROWS_MAX: usize = 200;
-/// Rows of what was heard that a path may use: [`SLOWER_MAX`] times as slow.
+/// Rows of what was heard that a path may use: `SLOWER_MAX` times as slow.
 pub const HEARD_ROWS_MAX: usize = ROWS_MAX * SLOWER_MAX.0 / SLOWER_MAX.1;
 
 /// A word may be said so much slower (8 : 5) than it was recorded …
