@@ -192,7 +192,8 @@ impl Turn {
         self.is_owed = false;
         self.model = Model::Awaited { since: now, is_wanted };
         timers.set(Reason::Answer, now + self.terms.answer_timeout);
-        if self.stale_sure > 0 {
+        // Of a mistaken press nobody waits for anything: there the end of the turn that was cut may come as late as it likes.
+        if self.stale_sure > 0 && is_wanted {
             timers.set(Reason::Stale, now + STALE_TIMEOUT);
         }
     }

@@ -91,7 +91,9 @@ impl Watch {
         for segment in self.segments.iter_mut().take(self.core_opened) {
             segment.is_forgotten |= segment.windows > 0;
             let is_sending = sending.is_some_and(|first| (segment.start..segment.end).contains(&first));
-            let is_waiting = segment.windows == 0 || segment.is_to_ask || is_sending;
+            // A question that was to be asked again just as the user began anew: it may be asked before what they say now.
+            let is_perhaps = segment.is_to_ask || (segment.is_superseded && segment.asked_again > 0);
+            let is_waiting = segment.windows == 0 || is_perhaps || is_sending;
             if !is_waiting || segment.is_answered || segment.is_told_lost || segment.is_silenced {
                 continue;
             }
@@ -99,12 +101,12 @@ impl Watch {
             let is_meant = segment.is_overfull || segment.core_closed != Some(CloseCause::Mistake);
             if is_meant && !segment.is_turned_away {
                 let hops = segment.taken - segment.begin;
-                if segment.is_to_ask {
+                if is_perhaps {
                     self.person.owed_perhaps += hops
                 } else {
                     self.person.owed += hops
                 }
-                segment.is_told_lost = !segment.is_to_ask;
+                segment.is_told_lost = !is_perhaps;
                 segment.is_to_ask = false;
             }
         }
@@ -117,8 +119,8 @@ impl Watch {
         if hops > owed {
             self.pending = None; // the question that was to be asked again
         }
-        self.must(hops == owed || hops == most, Rule::SpeechWhole, || {
-            format!("{hops} hops are told to be forgotten, {owed} were, or {most}")
+        self.must((owed..=most).contains(&hops), Rule::SpeechWhole, || {
+            format!("{hops} hops are told to be forgotten, {owed} to {most} were")
         });
     }
 
