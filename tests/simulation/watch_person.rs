@@ -91,8 +91,7 @@ impl Watch {
         for segment in self.segments.iter_mut().take(self.core_opened) {
             segment.is_forgotten |= segment.windows > 0;
             let is_sending = sending.is_some_and(|first| (segment.start..segment.end).contains(&first));
-            // A question that was to be asked again just as the user began anew: it may be asked before what they say now.
-            let is_perhaps = segment.is_to_ask || (segment.is_superseded && segment.asked_again > 0);
+            let is_perhaps = segment.may_be_asked();
             let is_waiting = segment.windows == 0 || is_perhaps || is_sending;
             if !is_waiting || segment.is_answered || segment.is_told_lost || segment.is_silenced {
                 continue;

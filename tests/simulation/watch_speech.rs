@@ -59,6 +59,11 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// Whether it may be asked again: it is to be, or was to be just as the user began anew and goes before what they say now.
+    pub fn may_be_asked(&self) -> bool {
+        self.is_to_ask || (self.is_superseded && self.asked_again > 0)
+    }
+
     /// After the last hop that is due in a window.
     pub fn due_end(&self) -> u32 {
         if self.is_overfull || self.is_silenced { self.taken } else { self.end }
