@@ -7,6 +7,15 @@ use super::agent::{Action, Agent, ListenMode};
 use super::board::{self, Board, Direction};
 use super::problem::{LineIndex, Problem, nearest};
 
+/// The lines that mynah itself uses, and which way each goes.
+const OWN_LINES: [(&str, Direction); 5] = [
+    (board::TALK, Direction::Input),
+    (board::VOLUME_UP, Direction::Input),
+    (board::VOLUME_DOWN, Direction::Input),
+    (board::MUTE, Direction::Input),
+    (board::LED, Direction::Output),
+];
+
 /// What the agent wants and the board does not have. Place and file are added by [`locate`].
 pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -17,14 +26,7 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
         );
         problems.push(unplaced("listen.mode", message));
     }
-    let own = [
-        (board::TALK, Direction::Input),
-        (board::VOLUME_UP, Direction::Input),
-        (board::VOLUME_DOWN, Direction::Input),
-        (board::MUTE, Direction::Input),
-        (board::LED, Direction::Output),
-    ];
-    for (name, wanted) in own {
+    for (name, wanted) in OWN_LINES {
         if board.lines.get(name).is_some_and(|line| line.direction != wanted) {
             let message = format!("of board `{}` must be an {}", board.name, word(wanted));
             // The profile's fault, not the agent file's: `locate` leaves it alone.
@@ -56,7 +58,7 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
         return Some(format!("is \"{name}\", which is not a line of board `{}`{rest}", board.name));
     };
     // They are held by mynah's own threads; a second holder finds them busy.
-    if [board::TALK, board::VOLUME_UP, board::VOLUME_DOWN, board::LED, board::MUTE].contains(&name.as_str()) {
+    if OWN_LINES.iter().any(|(own, _)| own == name) {
         return Some(format!("is \"{name}\", which mynah itself uses; tools need another line"));
     }
     if drives && line.direction == Direction::Input {

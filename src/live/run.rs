@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
+use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message as Frame};
 
 use self::connect::{Connector, Purpose, Stream};
 pub use self::doorman::Access;
@@ -183,12 +183,6 @@ impl Link {
         let mut alive_at: Option<Instant> = None;
         loop {
             let bytes = match stream.next().await {
-                Some(Ok(Frame::Text(text))) => text.into(),
-                Some(Ok(Frame::Binary(bytes))) => bytes,
-                Some(Ok(Frame::Close(frame))) => {
-                    let (code, reason) = frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
-                    return End::Closed(Closing::Frame { code, reason });
-                }
                 Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => {
                     if alive_at.is_none_or(|at| at.elapsed() >= ALIVE_EVERY) {
                         alive_at = Some(Instant::now());
@@ -196,9 +190,11 @@ impl Link {
                     }
                     continue;
                 }
-                Some(Ok(Frame::Frame(_))) => continue,
-                Some(Err(e)) => return End::Closed(closing_of(e)),
-                None => return End::Closed(Closing::Network("the connection ended without a word".into())),
+                next => match bytes_of(next) {
+                    Ok(Some(bytes)) => bytes,
+                    Ok(None) => continue,
+                    Err(closing) => return End::Closed(closing),
+                },
             };
             let event = match reader.read(&bytes) {
                 Ok(message) => {
@@ -260,6 +256,24 @@ where
     let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     if sink.send(Frame::Close(Some(goodbye))).await.is_ok() {
         while stream.next().await.is_some_and(|frame| frame.is_ok_and(|frame| !frame.is_close())) {}
+    }
+}
+
+/// The message that a frame brings, where it brings one.
+///
+/// # Errors
+/// How the connection ended.
+fn bytes_of(next: Option<Result<Frame, WsError>>) -> Result<Option<Bytes>, Closing> {
+    match next {
+        Some(Ok(Frame::Text(text))) => Ok(Some(text.into())),
+        Some(Ok(Frame::Binary(bytes))) => Ok(Some(bytes)),
+        Some(Ok(Frame::Close(frame))) => {
+            let (code, reason) = frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
+            Err(Closing::Frame { code, reason })
+        }
+        Some(Ok(_)) => Ok(None),
+        Some(Err(e)) => Err(closing_of(e)),
+        None => Err(Closing::Network("the connection ended without a word".into())),
     }
 }
 

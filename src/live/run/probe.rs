@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 
 use super::connect::{self, Connector, Purpose};
 use super::doorman::{Access, Doorman};
-use super::{CLOSE_TIMEOUT, closing_of, part, request};
+use super::{CLOSE_TIMEOUT, bytes_of, closing_of, part, request};
 use crate::config::agent::endpoint::Endpoint;
 use crate::live::close::{self, Closing, Stage, Verdict};
 use crate::live::diagnose::Failure;
@@ -111,17 +111,7 @@ async fn set_up(connector: &Connector, doorman: &mut Doorman, setup: &Value, lim
         sink.send(Frame::text(text)).await.map_err(closing_of)?;
         let mut reader = server::Reader::default();
         loop {
-            let bytes = match stream.next().await {
-                Some(Ok(Frame::Text(text))) => text.into(),
-                Some(Ok(Frame::Binary(bytes))) => bytes,
-                Some(Ok(Frame::Close(frame))) => {
-                    let (code, reason) = frame.map_or((1005, String::new()), |f| (f.code.into(), f.reason.to_string()));
-                    return Err(Closing::Frame { code, reason });
-                }
-                Some(Ok(_)) => continue,
-                Some(Err(e)) => return Err(closing_of(e)),
-                None => return Err(Closing::Network("the connection ended without a word".into())),
-            };
+            let Some(bytes) = bytes_of(stream.next().await)? else { continue };
             match reader.read(&bytes) {
                 Ok(message) if message.setup_complete => return Ok(()),
                 Ok(message) => message.error.map_or(Ok(()), |error| Err(Closing::Error(error)))?,
