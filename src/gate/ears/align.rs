@@ -148,7 +148,7 @@ impl Align {
 
     /// How often one of the streams went on elsewhere than it was: an xrun, lost hops.
     pub fn jumps(&self) -> u64 {
-        self.jumps
+        self.jumps + self.near.slips() + self.far.slips()
     }
 }
 

@@ -110,6 +110,64 @@ fn the_worst_pair_of_cards_is_followed_for_minutes() {
     assert!(click < 1.02, "a step of {click} times the tone's");
 }
 
+/// By how much the stamps of a microphone and of a loudspeaker behind one PulseAudio were late, ms, each half a second. A
+/// second client spoke into the microphone in the 4th to the 11th of them, and in the 26th to the 30th.
+const NEAR_LATE_MS: [f64; 32] = [
+    0.6, 0.6, 0.6, 0.6, 3.7, 2.8, 1.2, 0.3, 1.9, 3.9, 4.1, 0.2, 0.1, 0.1, 0.1, 0.1, //
+    0.1, 0.1, 0.1, 0.1, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 2.8, 3.7, 4.5, 2.9, 0.0, 0.0,
+];
+const FAR_LATE_MS: [f64; 32] = [
+    0.1, 0.1, 0.1, 0.1, 0.1, 0.2, 0.4, 0.7, 0.9, 1.1, 1.3, 1.5, 1.3, 1.4, 1.6, 1.1, //
+    1.1, 1.2, 0.8, 0.9, 0.9, 0.7, 0.7, 0.8, 0.6, 0.6, 0.6, 0.5, 0.5, 0.6, 0.5, 0.5,
+];
+
+fn late_s(table: &[f64], hop: u64) -> f64 {
+    let place = (hop as f64 / 50.0).min(table.len() as f64 - 1.001);
+    let (before, part) = (place as usize, place.fract());
+    (table[before] + part * (table[before + 1] - table[before])) / 1000.0
+}
+
+/// Plays `seconds` on perfect cards; answers for each hop how much later than the truth what is read is, ms, and the
+/// jumps. `near_s` and `far_s` say how late a hop is stamped, s.
+fn shifts(seconds: u64, near_s: impl Fn(u64) -> f64, far_s: impl Fn(u64) -> f64) -> (Vec<f64>, u64) {
+    let mut cards = Cards { near_ppm: 0.0, far_ppm: 0.0, jitter_us: 0, seed: 1 };
+    let late =
+        |hop: Hop, late_s: f64| Hop { at: Time::from_us((hop.at.as_secs_f64() * 1e6 + late_s * 1e6) as u64), ..hop };
+    let mut align = Align::new(0);
+    let mut fars = 0;
+    let shifts = (0..seconds * 100).map(|number| {
+        while fars < number + 6 {
+            align.handle_far(&late(cards.far(fars), far_s(fars)));
+            fars += 1;
+        }
+        let end_s = cards.near_end_s(number);
+        let mut out = [0.0; HOP_FRAMES];
+        align.read(&late(Hop { at: cards.stamp(end_s), frames: [0; HOP_FRAMES] }, near_s(number)), &mut out);
+        shift_ms(&out, end_s, 0.0)
+    });
+    (shifts.collect(), align.jumps())
+}
+
+#[test]
+fn stamps_that_come_late_for_seconds_do_not_move_the_place() {
+    let (shifts, jumps) = shifts(16, |hop| late_s(&NEAR_LATE_MS, hop), |hop| late_s(&FAR_LATE_MS, hop));
+    let (before, after) = (shifts[1250], shifts[1590]);
+    assert!((after - before).abs() < 0.15, "over a pause of three seconds it moved from {before:.2} to {after:.2} ms");
+    let (least, most) = shifts[500..].iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
+    assert!(most - least < 1.5, "from {least:.2} to {most:.2} ms");
+    assert_eq!(jumps, 0);
+}
+
+#[test]
+fn a_slip_of_some_milliseconds_is_a_jump_within_a_second() {
+    let slipped = |hop| if hop < 500 { 0.0 } else { 0.011 };
+    let (shifts, jumps) = shifts(10, |_| 0.0, slipped);
+    assert_eq!(jumps, 1);
+    let off = |shift: f64| (shift - 11.0 + 2.5).rem_euclid(5.0) - 2.5; // a phase of the tone
+    assert!(shifts[400..490].iter().all(|shift| shift.abs() < 0.1));
+    assert!(shifts[600..].iter().all(|&shift| off(shift).abs() < 0.1), "{:.2?}", &shifts[600..620]);
+}
+
 fn hop(at_ms: u64, value: i16) -> Hop {
     Hop { at: Time::from_ms(at_ms), frames: [value; HOP_FRAMES] }
 }
@@ -189,4 +247,11 @@ fn far_end_copy_is_waited_for_only_while_it_comes() {
     assert!(align.wants_far(Time::from_ms(200)));
     assert!(align.wants_far(Time::from_ms(250)));
     assert!(!align.wants_far(Time::from_ms(300)), "it has stopped");
+}
+
+#[test]
+fn a_stream_that_begins_late_finds_its_place_once_it_is_in_time() {
+    let (shifts, jumps) = shifts(16, |hop| late_s(&NEAR_LATE_MS[4..], hop), |_| 0.0);
+    assert_eq!(jumps, 0);
+    assert!(shifts[500..].iter().all(|shift| shift.abs() < 0.5), "{:.2?}", shifts[500..].iter().step_by(100));
 }

@@ -3,6 +3,10 @@
 //! A Kalman filter over two numbers, the time of the newest frame and how much longer a frame takes than it should.
 //! It averages many stamps after a (re)start, when it knows little, and follows a clock that warms up later on; a
 //! loop of fixed bandwidth would be too nervous for the one or too slow for the other.
+//!
+//! Stamps are late more than early: a thread wakes late, a driver's pointer stands until the period is over, a sound
+//! server that mixes a second client gives each block some ms later for seconds on end. None of that moves the clock, and
+//! it does not average out. So an early stamp says much and a late one little: the line lies along the lower edge.
 
 use crate::audio::{HOP_FRAMES, UPLINK_RATE};
 use crate::units::Time;
@@ -15,14 +19,29 @@ const RATE: f64 = UPLINK_RATE.0 as f64;
 /// device was started anew. Stamps jitter by milliseconds.
 pub const GROSS_S: f64 = 0.020;
 
-/// Variance of a stamp: 2 ms, what a scheduler and a device that reports by periods do to it.
-const STAMP_VARIANCE: f64 = 2e-3 * 2e-3;
-/// Variance of a clock's drift before anything is known of it: crystals are within ±100 ppm.
-const DRIFT_VARIANCE: f64 = 1e-4 * 1e-4;
+/// Variance of a stamp that is early: 2 ms, what a device that reports by periods does to it.
+const EARLY_VARIANCE: f64 = 2e-3 * 2e-3;
+/// … and of one that is late, 20 ms. A sound server's microphone is up to 4 ms late for two seconds: from one reply to the
+/// next the place moved by 0.7–1.7 ms where both variances were alike, by 0.2 ms at most with these. Tried: 10 ms (0.35 ms);
+/// 40 ms finds a drift too slowly.
+const LATE_VARIANCE: f64 = 20e-3 * 20e-3;
+/// How much of an early stamp is believed at least, however sure the filter is: one that began with late stamps is sure of
+/// what is wrong, and must not take the way back for a clock that is fast.
+const EARLY_GAIN_MIN: f64 = 0.03;
+/// Variance of a clock's drift before anything is known of it: most crystals are within ±50 ppm.
+const DRIFT_VARIANCE: f64 = 5e-5 * 5e-5;
 /// The most a clock may be off; what is more is a rate that is set wrongly, not a crystal.
 const DRIFT_MAX: f64 = 500e-6;
-/// How the drift itself wanders in a second (warmth): 0.1 ppm. It sets the steady bandwidth, 4 mHz.
+/// How the drift itself wanders in a second (warmth): 0.1 ppm. It sets the steady bandwidth, 1 mHz.
 const WANDER_VARIANCE_PER_S: f64 = 1e-7 * 1e-7;
+
+/// Where each of so many stamps (0.5 s) is late by so much, the stream has slipped: what is later than [`GROSS_S`] at once
+/// is told at once, and what is less is no scheduler's doing if it stays.
+const SLIP_STAMPS: u32 = 50;
+const SLIP_S: f64 = 0.005;
+
+/// No late stamps in a row.
+const ON_TIME: (u32, f64) = (0, f64::INFINITY);
 
 /// Frames over time.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +56,16 @@ pub struct Timeline {
     p: [f64; 3],
     /// Stamps since the stream was (re)started.
     stamps: u32,
+    /// Stamps in a row that were late by [`SLIP_S`] or more, and the least that they were late, s.
+    late: (u32, f64),
+    slips: u64,
 }
 
 impl Timeline {
     /// A timeline of a stream that has not begun.
     pub fn new() -> Timeline {
-        Timeline { next: 0, at_s: 0.0, drift: 0.0, p: [STAMP_VARIANCE, 0.0, DRIFT_VARIANCE], stamps: 0 }
+        let p = [EARLY_VARIANCE, 0.0, DRIFT_VARIANCE];
+        Timeline { next: 0, at_s: 0.0, drift: 0.0, p, stamps: 0, late: ON_TIME, slips: 0 }
     }
 
     /// Takes the stamp of the next hop's newest frame. Answers how many frames are missing before the hop
@@ -62,15 +85,36 @@ impl Timeline {
             self.next += HOP_FRAMES as i64;
             self.at_s += hop_s;
             self.follow(error);
+            self.watch_slip(error);
             0
         }
     }
 
     fn restart(&mut self, missing: i64) -> i64 {
         self.next += HOP_FRAMES as i64 + missing;
-        self.stamps = 1;
-        self.p = [STAMP_VARIANCE, 0.0, self.p[2]];
+        self.begin();
         missing
+    }
+
+    /// Of the place nothing is known any more but the newest stamp; the clock is the same.
+    fn begin(&mut self) {
+        self.stamps = 1;
+        self.p = [EARLY_VARIANCE, 0.0, self.p[2]];
+        self.late = ON_TIME;
+    }
+
+    /// Looks for a step that is too small to be told at once: an xrun of some ms.
+    fn watch_slip(&mut self, error: f64) {
+        if error < SLIP_S {
+            self.late = ON_TIME;
+            return;
+        }
+        self.late = (self.late.0 + 1, self.late.1.min(error));
+        if self.late.0 >= SLIP_STAMPS {
+            self.at_s += self.late.1;
+            self.slips += 1;
+            self.begin();
+        }
     }
 
     fn follow(&mut self, error: f64) {
@@ -79,8 +123,9 @@ impl Timeline {
         time += hop_s * (2.0 * both + hop_s * drift);
         both += hop_s * drift;
         drift += WANDER_VARIANCE_PER_S * hop_s;
-        let (gain_time, gain_drift) = (time / (time + STAMP_VARIANCE), both / (time + STAMP_VARIANCE));
-        self.at_s += gain_time * error;
+        let (variance, gain_min) = if error > 0.0 { (LATE_VARIANCE, 0.0) } else { (EARLY_VARIANCE, EARLY_GAIN_MIN) };
+        let (gain_time, gain_drift) = (time / (time + variance), both / (time + variance));
+        self.at_s += gain_time.max(gain_min) * error;
         self.drift = (self.drift + gain_drift * error).clamp(-DRIFT_MAX, DRIFT_MAX);
         self.p = [time * (1.0 - gain_time), both * (1.0 - gain_time), drift - gain_drift * both];
         self.stamps = self.stamps.saturating_add(1);
@@ -104,6 +149,11 @@ impl Timeline {
     /// Stamps since the stream was (re)started; 0 before it began.
     pub fn stamps(&self) -> u32 {
         self.stamps
+    }
+
+    /// How often the stream slipped: it goes on later than it was, by some ms, and no stamp alone said so.
+    pub fn slips(&self) -> u64 {
+        self.slips
     }
 
     /// Where the stream stands at `time_s`, in frames (a frame is past when its number is less).
