@@ -16,6 +16,12 @@ use crate::units::{Frames, Hertz, Time};
 /// What may be on its way to the ear beyond the device's ring, ms: a sound server, a Bluetooth or HDMI device. What is
 /// still longer on its way leaves no copy.
 const BEYOND_RING_MS: u32 = 1000;
+/// How much of a sound must have been heard until it is known when it began, ms: a sound server that was just started says
+/// that what waits in it is heard up to 4 ms earlier than it is, for 3 ms.
+const BEGUN_MS: u32 = 5;
+/// A pause of less than this is filled with silence, so that the line goes on: a gap of some ms in the stamps would be taken
+/// for a stamp that is late. Longer than that is a stream of its own (`gate/ears/align.rs`, `STOPPED_S`).
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
 /// Silence that is pushed behind a sound at a time, frames.
 const SILENCE: [i16; 64] = [0; 64];
 
@@ -74,20 +80,47 @@ impl FarCopy {
 
     /// Tells that at `now` it takes `delay_frames` of the running device until what is written next is heard.
     pub fn on_position(&mut self, delay_frames: usize, now: Time) {
-        let newest_at = now + self.time_of(delay_frames);
-        if self.silent_until.is_some() {
-            self.on_standing(newest_at.back(self.time_of(self.held.len()))); // until its first frame is heard
-            self.silent_until = None;
+        let newest_at = self.newest_at(delay_frames, now);
+        let heard = self.held.len().saturating_sub(delay_frames);
+        if let Some(until) = self.silent_until {
+            if heard < self.rate.frames_in_ms(BEGUN_MS) {
+                return;
+            }
+            let first_at = newest_at.back(self.time_of(self.held.len()));
+            if first_at < until + SHORT_PAUSE {
+                self.be_silent_to(first_at);
+                self.silent_until = None;
+            } else {
+                self.on_standing(first_at);
+            }
         }
-        self.give(self.held.len().saturating_sub(delay_frames));
+        self.give(heard);
         self.pushed_at = Some(newest_at.back(self.time_of(self.held.len())));
         self.cut_hops();
     }
 
+    /// When the newest frame that is held is heard. A device in which nothing waits may have run dry a while ago: then
+    /// it was heard when the last position said that it would be.
+    fn newest_at(&self, delay_frames: usize, now: Time) -> Time {
+        match self.pushed_at {
+            Some(at) if delay_frames == 0 && self.silent_until.is_none() => now.min(at + self.time_of(self.held.len())),
+            _ => now + self.time_of(delay_frames),
+        }
+    }
+
     /// Tells that at `now` the device stands: after what was heard there is silence.
     pub fn on_standing(&mut self, now: Time) {
-        let (Some(until), Some(pushed_at)) = (self.silent_until, self.pushed_at) else { return };
-        let mut left = self.rate.frames_in(now.min(until).since(pushed_at)) as usize;
+        let Some(until) = self.silent_until else { return };
+        self.be_silent_to(now.min(until));
+        if now >= until + SHORT_PAUSE {
+            self.break_line();
+        }
+    }
+
+    /// Between what was heard and `until` there was silence.
+    fn be_silent_to(&mut self, until: Time) {
+        let Some(pushed_at) = self.pushed_at else { return };
+        let mut left = self.rate.frames_in(until.since(pushed_at)) as usize;
         self.pushed_at = Some(pushed_at + self.time_of(left));
         while left > 0 {
             let part = &mut self.part;
@@ -95,9 +128,6 @@ impl FarCopy {
             left = left.saturating_sub(SILENCE.len());
         }
         self.cut_hops();
-        if now >= until {
-            self.break_line();
-        }
     }
 
     /// Whether the last hop of a sound is still to come, of a device that stands.

@@ -116,7 +116,7 @@ fn what_a_drop_threw_away_is_not_in_the_copy_and_all_before_it_is() {
             let cut = device.began + Duration::from_millis(cut_ms);
             device.look(cut);
             device.copy.on_dropped();
-            (0..60).for_each(|ms| device.stand(cut + Duration::from_millis(ms)));
+            (0..200).for_each(|ms| device.stand(cut + Duration::from_millis(ms)));
             assert!(!device.copy.has_tail());
             let sum: i64 = device.hops.iter().flat_map(|hop| &hop.frames).map(|&frame| i64::from(frame)).sum();
             let copied_ms = sum as f64 / 6000.0 / 16.0;
@@ -148,6 +148,52 @@ fn what_begins_right_after_a_stop_is_in_the_copy_from_its_first_frame() {
         let off = first - again.as_us() as f64;
         assert!(off.abs() < 200.0, "{off} µs off, begun {pause_ms} ms after the stop");
     }
+}
+
+#[test]
+fn what_a_server_says_right_after_a_start_places_nothing() {
+    let mut device = Device::new(48_000);
+    device.write(&vec![6000; 4800]);
+    device.look(device.began + Duration::from_millis(35));
+    device.copy.on_dropped();
+    let again = device.began + Duration::from_millis(40);
+    (device.began, device.written) = (again, 0);
+    device.write(&vec![-6000; 9600]);
+    // Measured on PulseAudio: for 3 ms what was written is said to be heard up to 3.5 ms too early.
+    for (at_us, early_us) in [(0, 2050), (200, 3520), (3600, 140), (9000, 0)] {
+        let now = again + Duration::from_micros(at_us);
+        let delay =
+            device.written - device.heard(now) - device.rate.frames_in(Duration::from_micros(early_us)) as usize;
+        device.copy.on_position(delay, now);
+        device.fetch();
+    }
+    (10..100).for_each(|ms| device.look(again + Duration::from_millis(ms)));
+    let steps = device.hops.windows(2).map(|pair| pair[1].at.since(pair[0].at).as_micros());
+    assert!({ steps }.all(|step| step.abs_diff(10_000) < 100), "an even line: {:?}", stamps(&device.hops));
+}
+
+#[test]
+fn a_device_that_ran_dry_before_it_was_looked_at_was_heard_when_it_was_said_to_be() {
+    let mut device = Device::new(48_000);
+    device.write(&vec![6000; 48 * 50]);
+    (0..=30).for_each(|ms| device.look(device.began + Duration::from_millis(ms)));
+    // The thread did not wake for 40 ms; the device was empty for 20 of them, and for some more until it was told.
+    let dry = device.began + Duration::from_millis(70);
+    device.copy.on_position(0, dry);
+    device.copy.on_starved();
+    let again = dry + Duration::from_millis(15);
+    device.stand(again);
+    (device.began, device.written) = (again, 0);
+    device.write(&vec![6000; 4800]);
+    (0..100).for_each(|ms| device.look(again + Duration::from_millis(ms)));
+    let steps = device.hops.windows(2).map(|pair| pair[1].at.since(pair[0].at).as_micros());
+    assert!({ steps }.all(|step| step.abs_diff(10_000) < 100), "an even line: {:?}", stamps(&device.hops));
+    let silent = device.hops.iter().flat_map(|hop| &hop.frames).skip(160).filter(|&&frame| frame < 3000).count();
+    assert!((silent as f64 / 16.0 - 35.0).abs() < 0.5, "{} ms of silence", silent as f64 / 16.0);
+}
+
+fn stamps(hops: &[Hop]) -> Vec<u64> {
+    hops.iter().map(|hop| hop.at.as_us()).collect()
 }
 
 #[test]
