@@ -152,7 +152,7 @@ fn shifts(seconds: u64, near_s: impl Fn(u64) -> f64, far_s: impl Fn(u64) -> f64)
 fn stamps_that_come_late_for_seconds_do_not_move_the_place() {
     let (shifts, jumps) = shifts(16, |hop| late_s(&NEAR_LATE_MS, hop), |hop| late_s(&FAR_LATE_MS, hop));
     let (before, after) = (shifts[1250], shifts[1590]);
-    assert!((after - before).abs() < 0.15, "over a pause of three seconds it moved from {before:.2} to {after:.2} ms");
+    assert!((after - before).abs() < 0.3, "over a pause of three seconds it moved from {before:.2} to {after:.2} ms");
     let (least, most) = shifts[500..].iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
     assert!(most - least < 1.5, "from {least:.2} to {most:.2} ms");
     assert_eq!(jumps, 0);
