@@ -44,8 +44,10 @@ struct Window {
     spoken_at: Time,
     is_started: bool,
     closed: Option<CloseCause>,
-    /// It was sent before, and the reply to it broke off: worth sending only while nothing newer was said.
+    /// It was sent before, and the reply to it broke off or never came: worth sending only while nothing newer was said.
     is_again: bool,
+    /// Something of a reply to it came.
+    is_heard: bool,
 }
 
 /// What happened to a window on the wire.
@@ -112,9 +114,8 @@ impl Uplink {
         }
     }
 
-    /// The gate opened a window. What only waits to be asked again is worth nothing any more.
+    /// The gate opened a window.
     pub fn open(&mut self) {
-        self.drop_again();
         self.windows.push_back(Window::default());
         self.is_gate_open = true;
     }
@@ -247,11 +248,13 @@ impl Uplink {
     }
 
     /// Sends the last window once more, before all others. False where it is not there, or not whole any more.
-    pub fn ask_again(&mut self, now: Time) -> bool {
+    /// `is_heard`: something of a reply to it came.
+    pub fn ask_again(&mut self, is_heard: bool, now: Time) -> bool {
         match self.asked.take() {
             Some(mut window) if window.forgotten == 0 => {
                 window.rewind();
                 window.is_again = true;
+                window.is_heard |= is_heard;
                 window.spoken_at = now; // somebody waits for the answer since now
                 self.windows.push_front(window);
                 true
@@ -260,9 +263,13 @@ impl Uplink {
         }
     }
 
-    /// Drops a window that waits to be sent once more.
-    pub fn drop_again(&mut self) {
-        self.windows.retain(|window| !window.is_again || window.is_started);
+    /// Drops a window that waits to be sent once more. Answers its milliseconds, where nobody is known to have heard it.
+    pub fn drop_again(&mut self) -> u64 {
+        let is_dropped = |window: &Window| window.is_again && !window.is_started;
+        let unheard = self.windows.iter().filter(|window| is_dropped(window) && !window.is_heard);
+        let lost_ms = ms_of(unheard.map(|window| window.speech.len()).sum());
+        self.windows.retain(|window| !is_dropped(window));
+        lost_ms
     }
 
     /// Whether a window waits to be sent once more, or is being.
@@ -489,8 +496,24 @@ mod tests {
                 uplink.answered();
             }
             uplink.link_lost();
-            assert_eq!(uplink.ask_again(Time::ZERO), !is_answered);
+            assert_eq!(uplink.ask_again(false, Time::ZERO), !is_answered);
             assert_eq!(sent(&mut uplink, 1, &mut timers), expected);
+            assert!(uplink.is_idle());
+        }
+    }
+
+    #[test]
+    fn what_was_to_be_asked_again_is_lost_with_the_next_wish_unless_it_was_heard() {
+        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
+        for (is_heard, lost_ms) in [(false, 20), (true, 0)] {
+            uplink.open();
+            uplink.speech(&speech(2));
+            uplink.close(CloseCause::Released);
+            assert_eq!(sent(&mut uplink, 1, &mut timers), "S 20E");
+            assert_eq!(uplink.drop_again(), 0, "it does not wait");
+            uplink.link_lost();
+            assert!(uplink.ask_again(is_heard, Time::ZERO));
+            assert_eq!(uplink.drop_again(), lost_ms);
             assert!(uplink.is_idle());
         }
     }

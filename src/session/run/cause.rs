@@ -8,7 +8,7 @@
 pub const OTHER: &str = "another cause; the log has it";
 
 /// Pieces of sentences (lower case), in the order in which they are looked for, and what they mean.
-const CAUSES: [(&str, &str); 79] = [
+const CAUSES: [(&str, &str); 80] = [
     // What the service says at the end of a connection (live-protocol.md 7.1).
     ("api key", "the service refused the key"),
     ("unregistered callers", "the service refused the key"),
@@ -53,6 +53,7 @@ const CAUSES: [(&str, &str); 79] = [
     ("not be sent within", "it could not be sent in time"),
     ("are kept already", "as much is kept as can be"),
     ("are not kept", "as much is kept as can be"),
+    ("went on to something else", "the user went on to something else"),
     ("too late to take it", "this machine was too slow"),
     ("tokens a day", "the day's tokens are used up"),
     ("dollars a day", "the day's money is used up"),
@@ -138,6 +139,7 @@ mod tests {
             "the service did not say that the turn is over".into(),
             "nothing came from the service for 9 s, not even a pong".into(),
             "it could not be sent within 30 s".into(),
+            "it was to be asked again, and the user went on to something else".into(),
             LineTrouble::Missing { line: x() }.to_string(),
             LineTrouble::Busy { line: x(), holder: x() }.to_string(),
             LineTrouble::Denied { what: x(), remedy: x() }.to_string(),
