@@ -160,7 +160,7 @@ impl Session {
 
     /// The answer, or its rest, is to be asked for with the voice or in words. False where neither can be.
     fn prepare_to_ask(&mut self, is_begun: bool, now: Time) -> bool {
-        if self.again.begun.is_empty() && self.uplink.ask_again(is_begun, now) {
+        if self.again.begun.is_empty() && self.uplink.ask_again(now) {
             return true;
         }
         // Nobody knows any more what was asked, unless the service has told it, or has heard it: it began to answer.

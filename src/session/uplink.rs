@@ -75,6 +75,9 @@ pub struct Uplink {
     windows: VecDeque<Window>,
     /// The last window that was sent to its end, while it may have to be sent again.
     asked: Option<Window>,
+    /// Frames of windows that were sent to their end on this connection and of whose reply nothing had come when the next
+    /// window began: whether they were heard shows in the reply to that.
+    overtaken: usize,
     /// The gate's window: its last one in `windows` takes what comes.
     is_gate_open: bool,
     /// No window begins now: the model would not hear it.
@@ -105,6 +108,7 @@ impl Uplink {
         Uplink {
             windows: VecDeque::new(),
             asked: None,
+            overtaken: 0,
             is_gate_open: false,
             is_held: false,
             last_end_at: None,
@@ -186,7 +190,7 @@ impl Uplink {
     /// A new conversation begins, and the connection ends: nothing is kept. Answers the milliseconds that are lost so.
     pub fn forget(&mut self) -> u64 {
         let lost_ms = self.unsaid_ms();
-        self.asked = None;
+        self.answered();
         self.is_gate_open = false;
         self.windows.clear();
         lost_ms
@@ -248,13 +252,11 @@ impl Uplink {
     }
 
     /// Sends the last window once more, before all others. False where it is not there, or not whole any more.
-    /// `is_heard`: something of a reply to it came.
-    pub fn ask_again(&mut self, is_heard: bool, now: Time) -> bool {
+    pub fn ask_again(&mut self, now: Time) -> bool {
         match self.asked.take() {
             Some(mut window) if window.forgotten == 0 => {
                 window.rewind();
                 window.is_again = true;
-                window.is_heard |= is_heard;
                 window.spoken_at = now; // somebody waits for the answer since now
                 self.windows.push_front(window);
                 true
@@ -280,6 +282,20 @@ impl Uplink {
     /// The reply to the last window is whole, or nobody wants it any more.
     pub fn answered(&mut self) {
         self.asked = None;
+        self.overtaken = 0;
+    }
+
+    /// Something of the reply to the last window came: the service has that window, and those before it.
+    pub fn heard(&mut self) {
+        self.overtaken = 0;
+        if let Some(window) = &mut self.asked {
+            window.is_heard = true;
+        }
+    }
+
+    /// The connection ended: the milliseconds of speech before the last window that nobody may have heard.
+    pub fn take_overtaken_ms(&mut self) -> u64 {
+        ms_of(std::mem::take(&mut self.overtaken))
     }
 
     /// When the finished window that is too old first is.
@@ -343,7 +359,7 @@ impl Uplink {
             return false;
         }
         window.is_started = true;
-        self.asked = None;
+        self.overtaken += self.asked.take().filter(|asked| !asked.is_heard).map_or(0, |asked| asked.speech.len());
         out(Sent::Started { is_again: window.is_again });
         out(Sent::Message(Message::ActivityStart));
         true
@@ -496,7 +512,7 @@ mod tests {
                 uplink.answered();
             }
             uplink.link_lost();
-            assert_eq!(uplink.ask_again(false, Time::ZERO), !is_answered);
+            assert_eq!(uplink.ask_again(Time::ZERO), !is_answered);
             assert_eq!(sent(&mut uplink, 1, &mut timers), expected);
             assert!(uplink.is_idle());
         }
@@ -511,8 +527,11 @@ mod tests {
             uplink.close(CloseCause::Released);
             assert_eq!(sent(&mut uplink, 1, &mut timers), "S 20E");
             assert_eq!(uplink.drop_again(), 0, "it does not wait");
+            if is_heard {
+                uplink.heard();
+            }
             uplink.link_lost();
-            assert!(uplink.ask_again(is_heard, Time::ZERO));
+            assert!(uplink.ask_again(Time::ZERO));
             assert_eq!(uplink.drop_again(), lost_ms);
             assert!(uplink.is_idle());
         }

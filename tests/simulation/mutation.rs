@@ -67,12 +67,14 @@ pub enum Mutation {
     ForgetsInSilence,
     /// The core does not tell that a question is dropped that was to be asked again: it tells of another loss.
     DropsInSilence,
+    /// The core does not tell that a question is lost that another one had overtaken.
+    OvertakesInSilence,
     /// What is said once more is not what was said.
     RepeatChanged,
 }
 
 /// Each mutation, and the rule that must notice it.
-pub const MUTATIONS: [(Mutation, Rule); 34] = [
+pub const MUTATIONS: [(Mutation, Rule); 35] = [
     (Mutation::FlushIgnored, Rule::OldEpochSilent),
     (Mutation::MistakeTaken, Rule::CutStaysCut),
     (Mutation::GateRepeats, Rule::GateWhole),
@@ -106,6 +108,7 @@ pub const MUTATIONS: [(Mutation, Rule); 34] = [
     (Mutation::ResetIgnored, Rule::Handles),
     (Mutation::ForgetsInSilence, Rule::SpeechWhole),
     (Mutation::DropsInSilence, Rule::SpeechWhole),
+    (Mutation::OvertakesInSilence, Rule::SpeechWhole),
     (Mutation::RepeatChanged, Rule::ReplyExact),
 ];
 
@@ -164,6 +167,9 @@ impl Mutation {
             (Mutation::AsksAfterAll, What::ReplyLost { is_asked_again, .. }) => *is_asked_again = false,
             (Mutation::ForgetsInSilence, What::SpeechLost { ms, why }) if why.contains("muted") => *ms = 0,
             (Mutation::DropsInSilence, What::SpeechLost { why, .. }) if why.contains("something else") => {
+                *why = "too late to take it".into();
+            }
+            (Mutation::OvertakesInSilence, What::SpeechLost { why, .. }) if why.contains("had spoken on") => {
                 *why = "too late to take it".into();
             }
             (Mutation::RestForgotten, What::LinkClosed { cause }) => *cause = Closed::Spent,
