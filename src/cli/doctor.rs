@@ -8,7 +8,6 @@ mod service;
 mod sound;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -26,15 +25,8 @@ use crate::hw::{Board, Clock, process};
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
-    /// The agent file [default: /etc/mynah/mynah.toml, or built-in settings where there is none]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A board profile: a built-in name (see board/README.md) or a file
-    #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
-    board: String,
-    /// The service's address instead of the configured one (ws:// for this machine only)
-    #[arg(long, value_name = "URL")]
-    endpoint: Option<String>,
+    #[command(flatten)]
+    setting: load::Setting,
     /// Play and record nothing
     #[arg(long)]
     no_sound: bool,
@@ -86,7 +78,7 @@ fn tell(what: &str) {
 
 /// Agent file and board profile, as far as they can be read.
 fn configuration(args: &Args, report: &mut Report) -> (Option<Agent>, Option<Profile>) {
-    let path = load::config_path(args.config.as_deref());
+    let path = args.setting.config_path();
     let file = path.map_or("built-in settings".to_string(), |path| path.display().to_string());
     let mut agent = match load::agent(path) {
         Ok(agent) => {
@@ -98,16 +90,16 @@ fn configuration(args: &Args, report: &mut Report) -> (Option<Agent>, Option<Pro
             None
         }
     };
-    if let (Some(agent), Some(url)) = (&mut agent, &args.endpoint) {
+    if let (Some(agent), Some(url)) = (&mut agent, &args.setting.endpoint) {
         agent.endpoint.clone_from(url);
     }
-    let profile = match load::board(&args.board) {
+    let profile = match load::board(&args.setting.board) {
         Ok(profile) => {
             report.add(Check::ok("board profile", format!("{}: {}", profile.name, profile.description)));
             Some(profile)
         }
         Err(why) => {
-            report.add(Check::bad("board profile", args.board.clone(), why.to_string()));
+            report.add(Check::bad("board profile", args.setting.board.clone(), why.to_string()));
             None
         }
     };

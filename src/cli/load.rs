@@ -1,6 +1,6 @@
 //! Files and credentials for the subcommands, with an end that says what to do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -14,6 +14,27 @@ use crate::hw::process;
 
 /// Where the agent file is looked for when none is named.
 const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
+
+/// `--config`, `--board` and `--endpoint`, for what is to be looked at or run as it stands on the device.
+#[derive(Debug, clap::Args)]
+pub struct Setting {
+    /// The agent file [default: /etc/mynah/mynah.toml, or built-in settings where there is none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A board profile: a built-in name (see board/README.md) or a file
+    #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
+    pub board: String,
+    /// The service's address instead of the configured one (ws:// for this machine only)
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
+}
+
+impl Setting {
+    /// The agent file to read.
+    pub fn config_path(&self) -> Option<&Path> {
+        config_path(self.config.as_deref())
+    }
+}
 
 /// The agent file to read: the one that is named, else the usual one where there is one.
 pub fn config_path(named: Option<&Path>) -> Option<&Path> {

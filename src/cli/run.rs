@@ -23,15 +23,8 @@ use crate::trace::Recorder;
 /// Arguments of `mynah run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The agent file [default: /etc/mynah/mynah.toml, or built-in settings where there is none]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A board profile: a built-in name (see board/README.md) or a file
-    #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
-    board: String,
-    /// The service's address instead of the configured one (ws:// for this machine only)
-    #[arg(long, value_name = "URL")]
-    endpoint: Option<String>,
+    #[command(flatten)]
+    setting: load::Setting,
     /// On the simulated board: a WAV that is said into the microphone one second after the start, button held
     #[arg(long, value_name = "FILE.wav")]
     say: Option<PathBuf>,
@@ -54,9 +47,8 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     load::guard_memory();
     let signals = hw::signals::hold().context("signals cannot be held back")?;
-    let path = load::config_path(args.config.as_deref());
-    let (mut agent, profile) = load::both(path, &args.board)?;
-    if let Some(url) = &args.endpoint {
+    let (mut agent, profile) = load::both(args.setting.config_path(), &args.setting.board)?;
+    if let Some(url) = &args.setting.endpoint {
         endpoint::check(url).map_err(|why| exit::config(format!("--endpoint {why}")))?;
         agent.endpoint.clone_from(url);
     }

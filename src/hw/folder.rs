@@ -107,14 +107,8 @@ impl Folder {
     /// [`FolderTrouble`]; the old file is still there.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), FolderTrouble> {
         self.claim()?;
-        let new = self.path.join(format!("{name}.new"));
-        let written = write_new(&new, bytes).and_then(|()| fs::rename(&new, self.path.join(name)));
-        // The folder too: otherwise the new name may be lost with the power.
-        let written = written.and_then(|()| File::open(&self.path)?.sync_all());
-        written.map_err(|e| {
-            let _ = fs::remove_file(&new);
-            FolderTrouble::Unwritable { folder: self.path.clone(), why: e.to_string() }
-        })
+        let unwritable = |e: io::Error| FolderTrouble::Unwritable { folder: self.path.clone(), why: e.to_string() };
+        replace(&self.path.join(name), bytes, 0o600).map_err(unwritable)
     }
 
     /// Reads a file of at most `bytes_max`; none where there is none. Never waits: a FIFO of this name is unfit.
@@ -176,12 +170,28 @@ fn holder_of(file: &File) -> Option<i32> {
     (failed == 0 && found.l_type != libc::F_UNLCK as libc::c_short && found.l_pid > 0).then_some(found.l_pid)
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Replaces the file at `path`: after a crash or a power cut there is the old one or the new one, never half of one. `rights`
+/// are those of a file that the user's umask leaves to it.
+///
+/// # Errors
+/// What the system says; the old file is still there.
+pub fn replace(path: &Path, bytes: &[u8], rights: u32) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = write_new(&new, bytes, rights).and_then(|()| fs::rename(&new, path));
+    // The folder too: otherwise the new name may be lost with the power.
+    let written = written.and_then(|()| File::open(folder)?.sync_all());
+    written.inspect_err(|_| drop(fs::remove_file(&new)))
+}
+
+fn write_new(path: &Path, bytes: &[u8], rights: u32) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(rights).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -247,6 +257,25 @@ mod tests {
         assert_eq!(place.0.read("fifo", 10), unfit("is not a plain file"));
         assert!(place.0.put_aside("x") && !place.0.put_aside("x"));
         assert!(place.file("x.bad").exists() && !place.file("x").exists());
+    }
+
+    #[test]
+    fn a_file_of_its_users_own_is_replaced_whole_with_the_rights_asked_for() {
+        let place = Place::new("replace");
+        place.0.claim().unwrap();
+        let file = place.file("word");
+        for (rights, bytes) in [(0o600, "1"), (0o644, "22")] {
+            replace(&file, bytes.as_bytes(), rights).unwrap();
+            assert_eq!(fs::read_to_string(&file).unwrap(), bytes);
+            assert_eq!(fs::metadata(&file).unwrap().mode() & 0o700, 0o600);
+            assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777 & !rights, 0, "no more than asked for");
+        }
+        // What somebody put in the way is not written through.
+        std::os::unix::fs::symlink(place.file("elsewhere"), place.file("word.new")).unwrap();
+        replace(&file, b"333", 0o600).unwrap();
+        assert!(!place.file("elsewhere").exists() && !place.file("word.new").exists());
+        assert_eq!(replace(Path::new("/no/such/folder/word"), b"4", 0o600).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "333");
     }
 
     #[test]

@@ -120,7 +120,7 @@ pub enum LineTrouble {
         remedy: String,
     },
     /// A light that is no line cannot be used.
-    #[error("light {what}: {why}")]
+    #[error("the light {what} cannot be used: {why}")]
     Light {
         /// The device, as the board profile names it.
         what: String,

@@ -204,7 +204,10 @@ mod tests {
         // The made-up tree has no kernel in it that would make the channel.
         let trouble = open(&tree.0, &wish("pwmchip0", Polarity::ActiveHigh)).err().unwrap().to_string();
         assert_eq!(tree.read("pwmchip0/export"), "1");
-        assert!(trouble.starts_with("light pwmchip0 channel 1: ") && trouble.contains("period"), "{trouble}");
+        assert!(
+            trouble.starts_with("the light pwmchip0 channel 1 cannot be used: ") && trouble.contains("period"),
+            "{trouble}"
+        );
     }
 
     #[test]

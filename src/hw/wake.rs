@@ -1,11 +1,15 @@
 //! The wake word's file on disk.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
+use super::folder::replace;
 use crate::gate::wake::file::{self, FILE_BYTES_MAX};
 use crate::gate::wake::model::Model;
+
+/// Of the file: the service, another user than who records, reads it; the umask may take some of them.
+const RIGHTS: u32 = 0o666;
 
 /// Reads the wake word at `path`.
 ///
@@ -32,17 +36,6 @@ pub fn load(path: &Path) -> Result<Model, String> {
 /// # Errors
 /// A sentence that names the file and says what to do.
 pub fn save(path: &Path, model: &Model) -> Result<(), String> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let write = || {
-        let mut file = File::create(&beside)?;
-        file.write_all(file::write(model).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().map_err(|e| {
-        let _ = fs::remove_file(&beside);
-        format!("{} cannot be written ({e}): name a file in a folder that is yours", path.display())
-    })
+    replace(path, file::write(model).as_bytes(), RIGHTS)
+        .map_err(|e| format!("{} cannot be written ({e}): name a file in a folder that is yours", path.display()))
 }

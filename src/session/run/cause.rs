@@ -8,7 +8,15 @@
 pub const OTHER: &str = "another cause; the log has it";
 
 /// Pieces of sentences (lower case), in the order in which they are looked for, and what they mean.
-const CAUSES: [(&str, &str); 79] = [
+const CAUSES: [(&str, &str); 88] = [
+    // The light, before the service: what the system says of a file may sound like it ("Invalid argument").
+    ("no such pwm chip", "it is not there"),
+    ("no such channel", "it is not there"),
+    ("no such device", "it is not there"),
+    ("a driver of the kernel holds it", "a driver of the kernel has it"),
+    ("is no spi bus", "it is no SPI bus"),
+    ("takes too few bytes", "the SPI bus takes too few bytes at once"),
+    ("the light ", "the light cannot be used"),
     // What the service says at the end of a connection (live-protocol.md 7.1).
     ("api key", "the service refused the key"),
     ("unregistered callers", "the service refused the key"),
@@ -53,6 +61,8 @@ const CAUSES: [(&str, &str); 79] = [
     ("not be sent within", "it could not be sent in time"),
     ("are kept already", "as much is kept as can be"),
     ("are not kept", "as much is kept as can be"),
+    ("went on to something else", "the user went on to something else"),
+    ("had spoken on", "the user had spoken on"),
     ("too late to take it", "this machine was too slow"),
     ("tokens a day", "the day's tokens are used up"),
     ("dollars a day", "the day's money is used up"),
@@ -103,9 +113,12 @@ pub fn cause(sentence: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use crate::audio::trouble::PcmTrouble;
-    use crate::hw::LineTrouble;
+    use crate::config::board::{ColourOrder, PixelChip, PixelLight, Polarity, PwmLight};
     use crate::hw::folder::FolderTrouble;
+    use crate::hw::{LineTrouble, pixels, pwm};
     use crate::live::close::Refusal;
     use crate::mic::dead::Silence;
 
@@ -138,6 +151,8 @@ mod tests {
             "the service did not say that the turn is over".into(),
             "nothing came from the service for 9 s, not even a pong".into(),
             "it could not be sent within 30 s".into(),
+            "the connection ended before it was answered, and the user had spoken on".into(),
+            "it was to be asked again, and the user went on to something else".into(),
             LineTrouble::Missing { line: x() }.to_string(),
             LineTrouble::Busy { line: x(), holder: x() }.to_string(),
             LineTrouble::Denied { what: x(), remedy: x() }.to_string(),
@@ -149,6 +164,30 @@ mod tests {
         ] {
             assert_ne!(cause(&sentence), OTHER, "{sentence}");
         }
+    }
+
+    #[test]
+    fn a_light_that_cannot_be_had_has_a_row_of_its_own() {
+        let wish =
+            PwmLight { pwm_chip: "x".into(), pwm_channel: 1, polarity: Polarity::ActiveHigh, brightness_percent: 50 };
+        let missing = pwm::open(Path::new("/no/such/class"), &wish).err().map(|trouble| trouble.to_string());
+        assert_eq!(missing.as_deref().map(cause), Some("it is not there"));
+        for (spi_device, expected) in [("/dev/spidev-none", "it is not there"), ("/dev/null", "it is no SPI bus")] {
+            let (chip, order) = (PixelChip::Ws2812, ColourOrder::Grb);
+            let wish = PixelLight { chip, spi_device: spi_device.into(), leds: 1, order, brightness_percent: 50 };
+            let told = pixels::open(&wish).err().map(|trouble| trouble.to_string());
+            assert_eq!(told.as_deref().map(cause), Some(expected), "{spi_device}");
+        }
+        for (why, expected) in [
+            ("the chip has no such channel", "it is not there"),
+            ("a driver of the kernel holds it; name another channel", "a driver of the kernel has it"),
+            ("the bus takes too few bytes at once; set spidev.bufsiz=4096", "the SPI bus takes too few bytes at once"),
+            ("/sys/class/pwm/pwmchip0/pwm1/period: Invalid argument (os error 22)", "the light cannot be used"),
+        ] {
+            let trouble = LineTrouble::Light { what: "pwmchip0 channel 1".into(), why: why.into() };
+            assert_eq!(cause(&trouble.to_string()), expected, "{why}");
+        }
+        assert_eq!(cause("lights went out"), OTHER, "nobody else's words are taken for the light's");
     }
 
     #[test]

@@ -139,6 +139,10 @@ impl Outlet {
     }
 
     /// Longest wait while the device runs. A canceller waits for the copy: it is given as it is heard.
+    ///
+    /// So it is without a canceller, too, where the gate only asks whether the loudspeaker can be heard: the ears read that
+    /// off the copy hop by hop, and one that came every 50 ms would be looked for before it is there. It costs 80 wake-ups
+    /// a second more while sound plays, 0.3 % of a core (41 µs each on a virtual x86-64), and none while the device stands.
     fn busy_max(&self) -> Duration {
         if self.far.is_some() { Duration::from_millis(u64::from(HOP_MS)) } else { BUSY_MAX }
     }
