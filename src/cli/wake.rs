@@ -1,5 +1,6 @@
 //! `mynah wake`: makes the wake word's file of a few recordings, and shows how well it is heard.
 
+mod cleaned;
 mod mic;
 mod record;
 mod test;

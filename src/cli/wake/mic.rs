@@ -1,11 +1,13 @@
-//! The board's microphone for the subcommands: hops at 16 kHz, as the gate hears them, without echo canceller.
+//! The board's microphone for the subcommands: hops at 16 kHz, as they were captured and as the gate's ears leave them.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use super::cleaned::Cleaned;
 use crate::audio::{HOP_FRAMES, Hop};
 use crate::cli::load;
+use crate::config::agent::Echo;
 use crate::config::board::LineDriver;
 use crate::hw::{self, Capture};
 use crate::mic::Intake;
@@ -20,15 +22,16 @@ const NOTHING_FOR: Duration = Duration::from_secs(3);
 pub struct Mic {
     capture: Box<dyn Capture>,
     intake: Intake,
+    cleaned: Cleaned,
     samples: Vec<i16>,
 }
 
 impl Mic {
-    /// Opens the microphone of the board profile `board`.
+    /// Opens the microphone of the board profile `board`, behind ears made as `echo` says.
     ///
     /// # Errors
     /// A board that is none, a microphone that cannot be opened.
-    pub fn open(board: &str) -> anyhow::Result<Mic> {
+    pub fn open(board: &str, echo: &Echo) -> anyhow::Result<Mic> {
         let profile = load::board(board)?;
         anyhow::ensure!(
             profile.driver != LineDriver::Sim,
@@ -39,14 +42,18 @@ impl Mic {
         let capture = opened.open_capture().context("the microphone cannot be opened (is `mynah run` using it?)")?;
         let shape = capture.shape();
         let intake = Intake::new(shape.rate, shape.channels, pick)?;
-        Ok(Mic { capture, intake, samples: vec![0; shape.period_frames * shape.channels] })
+        let samples = vec![0; shape.period_frames * shape.channels];
+        Ok(Mic { capture, intake, cleaned: Cleaned::new(echo), samples })
     }
 
-    /// Gives every hop to `sink` until it answers false.
+    /// Gives every hop to `sink`, first as it was captured, then cleaned, until it answers false.
     ///
     /// # Errors
     /// A microphone that fails, or gives nothing.
-    pub fn listen(&mut self, mut sink: impl FnMut(&[i16; HOP_FRAMES]) -> bool) -> anyhow::Result<()> {
+    pub fn listen(
+        &mut self,
+        mut sink: impl FnMut(&[i16; HOP_FRAMES], &[i16; HOP_FRAMES]) -> bool,
+    ) -> anyhow::Result<()> {
         let channels = self.capture.shape().channels;
         let mut fed_at = Instant::now();
         let mut goes_on = true;
@@ -63,7 +70,7 @@ impl Mic {
             }
             anyhow::ensure!(fed_at.elapsed() < NOTHING_FOR, "the microphone gives no sound: is it the right one?");
             self.intake.take(&self.samples[..frames * channels], Time::ZERO, |hop: &Hop| {
-                goes_on = goes_on && sink(&hop.frames);
+                goes_on = goes_on && sink(&hop.frames, &self.cleaned.hear(&hop.frames));
             });
         }
         Ok(())

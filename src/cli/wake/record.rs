@@ -5,17 +5,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::cleaned::Cleaned;
 use super::mic::Mic;
 use super::test::Tester;
 use crate::audio::level::rms_dbfs;
 use crate::audio::{HOP_FRAMES, HOP_MS, UPLINK_RATE, resample};
+use crate::cli::load;
 use crate::cli::sounds::RECORDINGS;
+use crate::config::agent::Echo;
 use crate::gate::wake::cut::{Cut, Flaw, cut};
 use crate::gate::wake::model::{Model, ModelTrouble, SAYINGS_MAX, SAYINGS_MIN, Saying, threshold};
 use crate::hw;
 
 /// How long one is given to say it: two seconds of word, and time to begin.
 const SAY_MS: u32 = 3500;
+/// How long the ears listen to the room before the first saying: what suppresses noise knows it after less.
+const ROOM_MS: u32 = 1000;
 /// After so many failures in a row something is wrong that saying it once more does not mend.
 const FAILURES_MAX: u32 = 8;
 /// A bar of the level meter is so wide at full scale; a cell is 3 dB.
@@ -33,6 +38,9 @@ pub struct Args {
     /// The board profile whose microphone to use: a built-in name or a file
     #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
     board: String,
+    /// The agent file, whose section `echo` the sound is cleaned by [default: /etc/mynah/mynah.toml where there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Learn from these recordings instead of the microphone; the word is said once in each
     #[arg(long, value_name = "FILE.wav", num_args = 1.., conflicts_with_all = ["times", "board"])]
     from: Vec<PathBuf>,
@@ -46,25 +54,34 @@ pub struct Args {
 /// # Errors
 /// As [`super::run`].
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    let echo = load::agent(load::config_path(args.config.as_deref()))?.echo;
     let (model, recordings) = if args.from.is_empty() {
-        by_microphone(&mut Mic::open(&args.board)?, usize::from(args.times))?
+        by_microphone(&mut Mic::open(&args.board, &echo)?, usize::from(args.times))?
     } else {
-        from_files(&args.from)?
+        from_files(&args.from, &echo)?
     };
     hw::wake::save(&args.out, &model).map_err(anyhow::Error::msg)?;
-    report(args, &model, &recordings, out).context("the report cannot be printed")
+    report(args, &model, &recordings, &echo, out).context("the report cannot be printed")
 }
 
-type Learned = (Model, Vec<Vec<i16>>);
+/// A recording as it was made, and cleaned: `[frames, 1 channel] S16 @ 16 kHz`.
+#[derive(Default)]
+pub(super) struct Recording {
+    raw: Vec<i16>,
+    pub(super) cleaned: Vec<i16>,
+}
 
-fn from_files(files: &[PathBuf]) -> anyhow::Result<Learned> {
+type Learned = (Model, Vec<Recording>);
+
+fn from_files(files: &[PathBuf], echo: &Echo) -> anyhow::Result<Learned> {
     let mut recordings = Vec::new();
     let mut sayings = Vec::new();
     for file in files {
-        let frames = load(file)?;
-        let found = cut(&frames).map_err(|flaw| anyhow::anyhow!("{}: {flaw}", file.display()))?;
+        let recording = load(file, echo)?;
+        let found =
+            cut(&recording.cleaned, &recording.raw).map_err(|flaw| anyhow::anyhow!("{}: {flaw}", file.display()))?;
         sayings.push(found.saying);
-        recordings.push(frames);
+        recordings.push(recording);
     }
     let model = Model::new(sayings).map_err(|trouble| match trouble {
         ModelTrouble::Odd(n) => anyhow::anyhow!("{}: {trouble}", files[n - 1].display()),
@@ -73,10 +90,11 @@ fn from_files(files: &[PathBuf]) -> anyhow::Result<Learned> {
     Ok((model, recordings))
 }
 
-/// A WAV as the gate would hear it: `[frames, 1 channel] S16 @ 16 kHz`.
-pub(super) fn load(file: &Path) -> anyhow::Result<Vec<i16>> {
+/// A WAV as the gate would hear it.
+pub(super) fn load(file: &Path, echo: &Echo) -> anyhow::Result<Recording> {
     let sound = hw::wav::load(file)?;
-    Ok(resample::whole(&sound.frames, sound.rate, UPLINK_RATE)?)
+    let raw = resample::whole(&sound.frames, sound.rate, UPLINK_RATE)?;
+    Ok(Recording { cleaned: Cleaned::new(echo).hear_all(&raw), raw })
 }
 
 fn by_microphone(mic: &mut Mic, times: usize) -> anyhow::Result<Learned> {
@@ -84,13 +102,14 @@ fn by_microphone(mic: &mut Mic, times: usize) -> anyhow::Result<Learned> {
         "Say the wake word {times} times, as you will say it later: from where you will stand, in a quiet room.\n\
          Two words of three or four syllables are best. Wait for each prompt."
     );
-    let mut collected: Vec<(Saying, Vec<i16>)> = Vec::new();
+    record(mic, ROOM_MS, |_| {})?;
+    let mut collected: Vec<(Saying, Recording)> = Vec::new();
     let mut failures = 0;
     loop {
         anyhow::ensure!(failures < FAILURES_MAX, "this does not work here: try another room, word or microphone");
         if collected.len() == times {
             match Model::new(collected.iter().map(|(saying, _)| saying.clone()).collect()) {
-                Ok(model) => return Ok((model, collected.into_iter().map(|(_, frames)| frames).collect())),
+                Ok(model) => return Ok((model, collected.into_iter().map(|(_, recording)| recording).collect())),
                 Err(ModelTrouble::Odd(n)) => {
                     eprintln!("  Number {n} differs from the others: once more.");
                     collected.remove(n - 1);
@@ -99,11 +118,11 @@ fn by_microphone(mic: &mut Mic, times: usize) -> anyhow::Result<Learned> {
             }
             failures += 1;
         }
-        let frames = one(mic, collected.len() + 1, times)?;
-        match cut(&frames) {
+        let recording = one(mic, collected.len() + 1, times)?;
+        match cut(&recording.cleaned, &recording.raw) {
             Ok(found) => {
                 eprintln!("  {}", praise(&found));
-                collected.push((found.saying, frames));
+                collected.push((found.saying, recording));
             }
             Err(flaw) => {
                 eprintln!("  {}: once more.", sentence(&flaw));
@@ -123,22 +142,31 @@ fn sentence(flaw: &Flaw) -> String {
 }
 
 /// Records for [`SAY_MS`], and shows the level meanwhile where somebody can see it.
-fn one(mic: &mut Mic, number: usize, times: usize) -> anyhow::Result<Vec<i16>> {
+fn one(mic: &mut Mic, number: usize, times: usize) -> anyhow::Result<Recording> {
     eprintln!("{number} of {times}: say it now");
     let shows = std::io::stderr().is_terminal();
-    let hops = (SAY_MS / HOP_MS) as usize;
-    let mut frames: Vec<i16> = Vec::with_capacity(hops * HOP_FRAMES);
-    mic.listen(|hop| {
-        frames.extend_from_slice(hop);
-        if shows && (frames.len() / HOP_FRAMES).is_multiple_of(10) {
-            eprint!("\r  [{}]", bar(rms_dbfs(&frames[frames.len() - 10 * HOP_FRAMES..]).0));
+    let recording = record(mic, SAY_MS, |raw| {
+        if shows && (raw.len() / HOP_FRAMES).is_multiple_of(10) {
+            eprint!("\r  [{}]", bar(rms_dbfs(&raw[raw.len() - 10 * HOP_FRAMES..]).0));
         }
-        frames.len() < hops * HOP_FRAMES
     })?;
     if shows {
         eprint!("\r  {:1$}\r", "", BAR_CELLS + 2);
     }
-    Ok(frames)
+    Ok(recording)
+}
+
+/// Records for `ms`; `watch` is given what was captured so far, hop by hop.
+fn record(mic: &mut Mic, ms: u32, mut watch: impl FnMut(&[i16])) -> anyhow::Result<Recording> {
+    let frames = (ms / HOP_MS) as usize * HOP_FRAMES;
+    let mut recording = Recording::default();
+    mic.listen(|raw, cleaned| {
+        recording.raw.extend_from_slice(raw);
+        recording.cleaned.extend_from_slice(cleaned);
+        watch(&recording.raw);
+        recording.raw.len() < frames
+    })?;
+    Ok(recording)
 }
 
 /// A meter: a cell for every 3 dB above −60 dBFS.
@@ -148,18 +176,24 @@ fn bar(level_db: f32) -> String {
 }
 
 /// What became of it, and a test: each recording must be heard, and the demo's sentences must not.
-fn report(args: &Args, model: &Model, recordings: &[Vec<i16>], out: &mut dyn Write) -> anyhow::Result<()> {
+fn report(
+    args: &Args,
+    model: &Model,
+    recordings: &[Recording],
+    echo: &Echo,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let percent = args.sensitivity_percent;
     let mut heard = 0;
-    for frames in recordings {
+    for recording in recordings {
         let mut tester = Tester::new(model, percent);
-        tester.hear_all(frames);
+        tester.hear_all(&recording.cleaned);
         heard += u32::from(tester.finds() > 0);
     }
     let (mut wrong, mut seconds, mut nearest) = (0, 0.0, f32::INFINITY);
     for recording in RECORDINGS {
         let (frames, rate) = recording.frames()?;
-        let frames = resample::whole(&frames, rate, UPLINK_RATE)?;
+        let frames = Cleaned::new(echo).hear_all(&resample::whole(&frames, rate, UPLINK_RATE)?);
         let mut tester = Tester::new(model, percent);
         tester.hear_all(&frames);
         wrong += tester.finds();

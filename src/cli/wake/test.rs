@@ -9,6 +9,8 @@ use anyhow::Context as _;
 use super::mic::Mic;
 use super::record::load;
 use crate::audio::{HOP_FRAMES, HOP_MS};
+use crate::cli;
+use crate::config::agent::Echo;
 use crate::gate::vad::{Vad as _, WebRtc};
 use crate::gate::wake::model::{Model, threshold};
 use crate::gate::wake::spotter::Spotter;
@@ -32,6 +34,9 @@ pub struct Args {
     /// The board profile whose microphone to use: a built-in name or a file
     #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
     board: String,
+    /// The agent file, whose section `echo` the sound is cleaned by [default: /etc/mynah/mynah.toml where there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// On the microphone: end after so many seconds
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
     seconds: u32,
@@ -76,7 +81,7 @@ impl Tester {
         let is_found = self.detector.hear(hop, voiced, false);
         self.spent += begun.elapsed();
         self.finds += u32::from(is_found);
-        is_found.then(|| score.unwrap_or_default())
+        is_found.then(|| self.detector.matched().unwrap_or_default())
     }
 
     /// Takes a whole recording and half a second of silence; the finds as (ms, score).
@@ -112,14 +117,15 @@ impl Tester {
 /// As [`super::run`].
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let model = hw::wake::load(&args.model).map_err(anyhow::Error::msg)?;
+    let echo = cli::load::agent(cli::load::config_path(args.config.as_deref()))?.echo;
     let percent = args.sensitivity_percent;
     writeln!(out, "heard up to score {:.2} ({percent} %); 1 is how your own sayings compare", threshold(percent))?;
     if args.files.is_empty() {
-        return by_microphone(args, &model, out);
+        return by_microphone(args, &model, &echo, out);
     }
     let (mut finds, mut seconds, mut us) = (0, 0.0, 0.0f64);
     for file in &args.files {
-        let frames = load(file)?;
+        let frames = load(file, &echo)?.cleaned;
         let mut tester = Tester::new(&model, percent);
         for (ms, score) in tester.hear_all(&frames) {
             writeln!(out, "{}: heard at {:.2} s, score {score:.2}", file.display(), ms as f64 / 1000.0)?;
@@ -139,12 +145,12 @@ fn nearest(best: Option<f32>) -> String {
     best.map_or_else(|| "nothing was near".to_string(), |score| format!("nearest score {score:.2}"))
 }
 
-fn by_microphone(args: &Args, model: &Model, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut mic = Mic::open(&args.board)?;
+fn by_microphone(args: &Args, model: &Model, echo: &Echo, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut mic = Mic::open(&args.board, echo)?;
     eprintln!("Listening for {} s; say the wake word, and say other things.", args.seconds);
     let mut tester = Tester::new(model, args.sensitivity_percent);
     let mut printed = Ok(());
-    mic.listen(|hop| {
+    mic.listen(|_, hop| {
         if let Some(score) = tester.hear(hop) {
             printed = writeln!(out, "heard at {:.1} s, score {score:.2}", tester.hops as f64 / 100.0);
         }

@@ -12,6 +12,8 @@ use crate::flow::{DropCause, EDGES_MAX, FAR_RING_HOPS, GATE_EVENTS_MAX, NOTES_MA
 use crate::gate::tests::listen;
 use crate::hw::{Capture, Input, Output, Playback};
 
+mod wake_tests;
+
 struct SetClock(AtomicU64);
 
 impl Clock for SetClock {
@@ -26,6 +28,7 @@ struct Ends {
     hops: Producer<Hop>,
     far: Producer<Hop>,
     edges: Producer<Edge>,
+    notes: Producer<GateNote>,
     events: Consumer<GateEvent>,
 }
 
@@ -38,7 +41,7 @@ fn ends() -> Ends {
     let (hops, hops_out) = rtrb::RingBuffer::new(2 * MIC_RING_HOPS);
     let (far, far_out) = rtrb::RingBuffer::new(2 * FAR_RING_HOPS);
     let (edges, edges_out) = rtrb::RingBuffer::new(EDGES_MAX);
-    let (_, notes) = rtrb::RingBuffer::new(NOTES_MAX);
+    let (notes, notes_out) = rtrb::RingBuffer::new(NOTES_MAX);
     let (events_in, events) = rtrb::RingBuffer::new(GATE_EVENTS_MAX);
     let parts = Parts {
         clock: clock.clone(),
@@ -49,14 +52,14 @@ fn ends() -> Ends {
         far: far_out,
         wake: None,
         edges: edges_out,
-        notes,
+        notes: notes_out,
         events: events_in,
         bell: Bell::new(),
         core_bell: Bell::new(),
         progress: Arc::default(),
         stop: Arc::new(AtomicBool::new(false)),
     };
-    Ends { parts, clock, hops, far, edges, events }
+    Ends { parts, clock, hops, far, edges, notes, events }
 }
 
 fn loud(at_ms: u64) -> Hop {

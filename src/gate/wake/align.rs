@@ -45,6 +45,12 @@ impl Default for Aligner {
     }
 }
 
+/// Whether `heard` rows are enough to lay `saying` rows over them, said as fast as may be.
+pub fn is_enough(heard: usize, saying: usize) -> bool {
+    let shortest = saying * FASTER_MAX.0 / FASTER_MAX.1;
+    shortest > 0 && heard >= shortest
+}
+
 impl Aligner {
     /// Room for what was heard in [`HEARD_ROWS_MAX`] rows.
     pub fn new() -> Aligner {
@@ -60,7 +66,7 @@ impl Aligner {
         let rows = heard.len().min(longest);
         let heard = &heard[heard.len() - rows..];
         let shortest = saying.len() * FASTER_MAX.0 / FASTER_MAX.1;
-        if saying.is_empty() || shortest == 0 || rows < shortest {
+        if !is_enough(rows, saying.len()) {
             return None;
         }
         self.before[..rows].fill(f32::INFINITY);

@@ -72,16 +72,20 @@ pub struct Cut {
     pub ms: u32,
 }
 
-/// Cuts the word out of `frames` (`[frames, 1 channel] S16 @ 16 kHz`) in which it is said once.
+/// Cuts the word out of `frames` (`[frames, 1 channel] S16 @ 16 kHz`), what the ears left of a recording in which it is
+/// said once. `raw` is the recording itself, which tells whether it clipped: the ears' filters bend what was cut off.
 ///
 /// # Errors
 /// [`Flaw`]: what whoever speaks should do otherwise.
-pub fn cut(frames: &[i16]) -> Result<Cut, Flaw> {
+pub fn cut(frames: &[i16], raw: &[i16]) -> Result<Cut, Flaw> {
     let hops = frames.as_chunks().0;
     let levels: Vec<f32> = hops.iter().map(|hop| rms_dbfs(hop).0).collect();
     let word = find(&levels)?;
     let (from, to) = (word.start * HOP_FRAMES, word.end * HOP_FRAMES);
-    let clipped = frames[from..to].iter().filter(|sample| sample.unsigned_abs() >= CLIPPED_FROM).count();
+    let clipped = raw[from.min(raw.len())..to.min(raw.len())]
+        .iter()
+        .filter(|sample| sample.unsigned_abs() >= CLIPPED_FROM)
+        .count();
     if clipped > CLIPPED_MAX {
         return Err(Flaw::Clipped);
     }
@@ -196,7 +200,8 @@ mod tests {
             (&[(50, -70.0), (60, -20.0), (60, -70.0), (60, -40.0), (50, -70.0)], 600),  // a cough after
             (&[(60, -20.0)], 600),                                                      // nothing around it
         ] {
-            let found = cut(&recording(pieces)).unwrap();
+            let frames = recording(pieces);
+            let found = cut(&frames, &frames).unwrap();
             assert!(found.ms.abs_diff(ms) <= 20, "{pieces:?}: {} ms", found.ms);
             assert_eq!(found.saying.takes()[0].len() as u32 * HOP_MS, found.ms);
         }
@@ -213,8 +218,17 @@ mod tests {
             (&[(100, -70.0), (20, -20.0), (100, -70.0)], "too short (200 ms)"),
             (&[(100, -70.0), (250, -20.0), (100, -70.0)], "too long (2500 ms)"),
         ] {
-            let why = cut(&recording(pieces)).unwrap_err().to_string();
+            let frames = recording(pieces);
+            let why = cut(&frames, &frames).unwrap_err().to_string();
             assert!(why.starts_with(expected), "{pieces:?}: {why}");
         }
+    }
+
+    #[test]
+    fn a_recording_that_clipped_is_told_from_what_the_ears_left_of_it() {
+        let raw = recording(&[(100, -70.0), (60, 3.0), (100, -70.0)]);
+        let cleaned: Vec<i16> = raw.iter().map(|sample| sample / 2).collect();
+        assert_eq!(cut(&cleaned, &raw), Err(Flaw::Clipped));
+        assert!(cut(&cleaned, &cleaned).is_ok());
     }
 }

@@ -83,10 +83,10 @@ impl Templates {
         }
     }
 
-    /// The score of the newest comparison: 1 is how the owner's sayings compare with each other, more is further
-    /// away. None while nothing is compared.
-    pub fn score(&self) -> Option<f32> {
-        self.near.score()
+    /// The best score of the newest match: 1 is how the owner's sayings compare with each other, more is further away.
+    /// None before the first.
+    pub fn matched(&self) -> Option<f32> {
+        self.near.matched()
     }
 
     /// Matches that were the loudspeaker's own (count).
@@ -132,4 +132,4 @@ impl WakeDetector for Templates {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::gate) mod tests;

@@ -5,7 +5,7 @@
 //! sayings played backwards (`rival`), which have all of the voice and the room in them and nothing of the word.
 //! Noise and strange voices move what is heard away from both, the word only from the second.
 
-use super::align::{Aligner, ROWS_MAX};
+use super::align::{Aligner, ROWS_MAX, is_enough};
 use super::features::{CEPSTRA, Row};
 use super::history::center;
 
@@ -181,8 +181,11 @@ impl Take {
 
     fn score(&self, heard: &[Row], thinned: &[Row], aligner: &mut Aligner, worst: f32) -> Option<f32> {
         aligner.compare(&self.first, thinned, FIRST_EASE * worst * self.own)?;
-        let word = nearer_half(&self.sayings, heard, aligner)?;
-        let rival = nearer_half(&self.rivals, heard, aligner)?;
+        let word = nearer_half(&self.sayings, heard, aligner, ONE_EASE * worst * self.own)?;
+        if word > WORD_EASE * worst * self.own {
+            return None;
+        }
+        let rival = nearer_half(&self.rivals, heard, aligner, f32::INFINITY)?;
         let score = word / self.own * (word / rival / self.rival).sqrt();
         (score <= worst).then_some(score)
     }
@@ -196,7 +199,12 @@ struct Distances {
 }
 
 /// The first comparison may be so much worse than the score is allowed to be: the other sayings may lie nearer.
-const FIRST_EASE: f32 = 1.25;
+const FIRST_EASE: f32 = 1.15;
+/// And so may the distance to the sayings: more than this the comparison with the same sayings backwards does not mend
+/// (of 5,900 matches of six people's phrases nine were above 1.0, none above 1.05) …
+const WORD_EASE: f32 = 1.05;
+/// … and a saying that is further away than this is not worth its whole comparison.
+const ONE_EASE: f32 = 1.25;
 
 /// The score up to which a word is heard: at 50 % most of what the owner says in a quiet room (README, "The wake
 /// word").
@@ -206,15 +214,23 @@ pub fn threshold(sensitivity_percent: u32) -> f32 {
     STRICT + (EASY - STRICT) * sensitivity_percent.min(100) as f32 / 100.0
 }
 
-/// Mean distance of `heard` to those sayings that lie nearer than the rest; none where it is too short for them.
-fn nearer_half(sayings: &[Vec<Row>], heard: &[Row], aligner: &mut Aligner) -> Option<f32> {
-    let mut distances = [f32::INFINITY; SAYINGS_MAX];
-    for (distance, saying) in distances.iter_mut().zip(sayings) {
-        *distance = aligner.compare(saying, heard, f32::INFINITY)?.distance;
+/// Mean distance of `heard` to those sayings that lie nearer than the rest; none where it is too short for them, or
+/// where so many are not nearer than `limit`.
+fn nearer_half(sayings: &[Vec<Row>], heard: &[Row], aligner: &mut Aligner, limit: f32) -> Option<f32> {
+    if !sayings.iter().all(|saying| is_enough(heard.len(), saying.len())) {
+        return None;
     }
-    let distances = &mut distances[..sayings.len().min(SAYINGS_MAX)];
-    distances.sort_unstable_by(f32::total_cmp);
-    Some(mean(&distances[..distances.len().div_ceil(2)]))
+    // The nearest ones, in order. One that is further away than all of them is not worth its whole comparison.
+    let mut nearest = [f32::INFINITY; SAYINGS_MAX.div_ceil(2)];
+    let nearest = &mut nearest[..sayings.len().min(SAYINGS_MAX).div_ceil(2)];
+    for saying in sayings {
+        let Some(furthest) = nearest.last_mut() else { break };
+        if let Some(found) = aligner.compare(saying, heard, furthest.min(limit)) {
+            *furthest = found.distance;
+            nearest.sort_unstable_by(f32::total_cmp);
+        }
+    }
+    Some(mean(nearest)).filter(|mean| mean.is_finite())
 }
 
 fn held_against_others(sayings: &[Vec<Row>], one: usize) -> Distances {
@@ -224,8 +240,8 @@ fn held_against_others(sayings: &[Vec<Row>], one: usize) -> Distances {
     let mut aligner = Aligner::new();
     // One that is twice as long as another cannot be laid over it at all.
     Distances {
-        word: nearer_half(&others, &sayings[one], &mut aligner).unwrap_or(f32::INFINITY),
-        rival: nearer_half(&rivals, &sayings[one], &mut aligner).unwrap_or(f32::INFINITY),
+        word: nearer_half(&others, &sayings[one], &mut aligner, f32::INFINITY).unwrap_or(f32::INFINITY),
+        rival: nearer_half(&rivals, &sayings[one], &mut aligner, f32::INFINITY).unwrap_or(f32::INFINITY),
     }
 }
 

@@ -16,9 +16,11 @@ macro_rules! sounds {
 }
 
 const OWNER: [(&str, &[u8]); 4] = sounds!("owner_1", "owner_2", "owner_3", "owner_4");
-const AGAIN: [(&str, &[u8]); 4] = sounds!("again_fast", "again_slow", "again_high", "again_low");
+/// The owner says it again.
+pub const AGAIN: [(&str, &[u8]); 4] = sounds!("again_fast", "again_slow", "again_high", "again_low");
 const OTHERS: [(&str, &[u8]); 4] = sounds!("other_morning", "other_yellow", "other_maria", "other_minor");
-const SENTENCES: [(&str, &[u8]); 2] = [
+/// The owner says other things.
+pub const SENTENCES: [(&str, &[u8]); 2] = [
     ("ask_bird", include_bytes!("../../cli/sounds/ask_bird.wav")),
     ("say_hello", include_bytes!("../../cli/sounds/say_hello.wav")),
 ];
@@ -26,13 +28,15 @@ const SENTENCES: [(&str, &[u8]); 2] = [
 /// The sensitivity that the configuration has by default.
 const USUAL: u32 = 50;
 
-fn frames(wav: &[u8]) -> Vec<i16> {
+/// A recording: `[frames, 1 channel] S16 @ 16 kHz`.
+pub fn frames(wav: &[u8]) -> Vec<i16> {
     let sound = wav::decode(Cursor::new(wav), "test").unwrap();
     resample::whole(&sound.frames, sound.rate, Hertz(16_000)).unwrap()
 }
 
 fn saying(wav: &[u8]) -> Saying {
-    cut(in_a_room(&frames(wav), 40.0).as_flattened()).unwrap().saying
+    let recording = in_a_room(&frames(wav), 40.0);
+    cut(recording.as_flattened(), recording.as_flattened()).unwrap().saying
 }
 
 /// The owner's word.
@@ -56,7 +60,7 @@ impl Iterator for Noise {
 }
 
 /// A second of a room, the sound, half a second of the room; the room `snr_db` below the sound.
-fn in_a_room(sound: &[i16], snr_db: f32) -> Vec<[i16; HOP_FRAMES]> {
+pub fn in_a_room(sound: &[i16], snr_db: f32) -> Vec<[i16; HOP_FRAMES]> {
     let rms = 32_768.0 * 10f32.powf((rms_dbfs(sound).0 - snr_db) / 20.0);
     let all = std::iter::repeat_n(&0, 16_000).chain(sound).chain(std::iter::repeat_n(&0, 8_000));
     let frames: Vec<i16> = all.zip(Noise(7, rms)).map(|(frame, noise)| (f32::from(*frame) + noise) as i16).collect();
