@@ -1,6 +1,6 @@
 //! What came of a scene: echo taken away, replies cut by whom and when, syllables lost, cost.
 
-use mynah::audio::HOP_FRAMES;
+use mynah::audio::{HOP_FRAMES, Speech};
 use mynah::flow::{Duplex, GateEvent};
 use mynah::gate::ears::{Figures, Heard};
 use mynah::units::Time;
@@ -91,6 +91,8 @@ pub struct Tally {
     echo: Vec<f32>,
     near: Vec<f32>,
     clean: Vec<f32>,
+    /// Power of what was sent, by the microphone's hop; 0 where nothing was.
+    sent: Vec<f32>,
     playing: Vec<bool>,
     /// What the ears leave of it all: `[frames, 1 channel] F32 @ 16 kHz`.
     pub left: Vec<f32>,
@@ -121,6 +123,7 @@ impl Tally {
             echo: Vec::new(),
             near: Vec::new(),
             clean: Vec::new(),
+            sent: Vec::new(),
             left: Vec::new(),
             playing: Vec::new(),
             trials: Vec::new(),
@@ -165,8 +168,12 @@ impl Tally {
 
     /// Takes an event.
     pub fn handle_event(&mut self, event: &GateEvent, now: Time) {
+        if let GateEvent::Speech(speech) = event {
+            self.take_sent(speech);
+        }
         let frame = now.as_us() * RATE as u64 / 1_000_000;
         let belongs = |trial: &Trial| frame >= trial.onset && frame <= trial.offset + BELONGS_FRAMES;
+        let is_answer = self.trials.last().is_some_and(|trial| belongs(trial) && trial.delay_ms.is_some());
         let trial = self.trials.last_mut().filter(|trial| belongs(trial) && trial.delay_ms.is_none());
         let since = |trial: &Trial| (frame - trial.onset) as f32 * 1000.0 / RATE as f32;
         match (event, trial) {
@@ -179,6 +186,8 @@ impl Tally {
                 trial.delay_ms = Some(since(trial));
                 self.is_opening = true;
             }
+            // Somebody pauses for as long as the hangover, and goes on.
+            (GateEvent::Opened(_), None) if is_answer => {}
             (GateEvent::Opened(_), None) => {
                 let recent = self.playing.iter().rev().take(AFTER_REPLY_HOPS as usize);
                 let by_reply = recent.into_iter().any(|playing| *playing);
@@ -193,6 +202,16 @@ impl Tally {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn take_sent(&mut self, speech: &Speech) {
+        let end = speech.at.as_us() * RATE as u64 / 1_000_000;
+        let first = end.saturating_sub(speech.frames().len() as u64) as usize / HOP_FRAMES;
+        let (hops, _) = speech.frames().as_chunks::<HOP_FRAMES>();
+        self.sent.resize(self.sent.len().max(first + hops.len()), 0.0);
+        for (power, hop) in self.sent[first..].iter_mut().zip(hops) {
+            *power = signal::power(&hop.map(|sample| f32::from(sample) / 32_768.0));
         }
     }
 
@@ -211,7 +230,7 @@ impl Tally {
         for trial in &mut self.trials {
             let from = (trial.onset / HOP_FRAMES as u64) as usize;
             let said = energy(&self.near, from, SYLLABLE_HOPS);
-            let sent = energy(&self.clean, from, SYLLABLE_HOPS + LAG_HOPS);
+            let sent = energy(&self.sent, from, SYLLABLE_HOPS + LAG_HOPS);
             trial.syllable_db = signal::db(sent / said.max(1e-12));
         }
     }

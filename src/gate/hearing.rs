@@ -26,9 +26,12 @@ impl Gate {
         let is_full = self.room.duplex == Some(Duplex::Full);
         match self.voice_barge_in {
             VoiceBargeIn::On => Hearing::Clear,
-            VoiceBargeIn::Auto if is_full && self.room.is_far => Hearing::Over,
+            // Also in a pause of the reply: what its echo may not do, noise may not.
+            VoiceBargeIn::Auto if is_full && (self.room.is_far || (self.far_came && self.speaker_audible)) => {
+                Hearing::Over
+            }
             // Of a reply that is said to play the far-end copy comes before its echo, or there is none.
-            VoiceBargeIn::Auto if is_full && (self.far_came || !self.speaker_audible) => Hearing::Clear,
+            VoiceBargeIn::Auto if is_full && !self.speaker_audible => Hearing::Clear,
             VoiceBargeIn::Auto | VoiceBargeIn::Off => {
                 let stops_at = self.button.pressed_at() + REPLY_STOPS_WITHIN + self.echo_tail;
                 let is_told = self.speaker_audible || self.now < self.echo_until;
@@ -64,7 +67,7 @@ impl Gate {
         if hearing != Hearing::Over || !self.may_voice_open() {
             return self.end_suspicion();
         }
-        match self.barge_in.handle_hop(self.room.is_near, voiced) {
+        match self.barge_in.handle_hop(self.room.near, voiced) {
             Verdict::Nothing => {}
             Verdict::Suspected => self.window.say(GateEvent::Suspect(true)),
             Verdict::Cleared => self.window.say(GateEvent::Suspect(false)),

@@ -48,12 +48,21 @@ pub struct NoiseFloor {
     quietest: [u64; BLOCKS],
     block: usize,
     hops: u32,
+    /// Hops until the first moment is whole.
+    until_whole: usize,
 }
 
 impl NoiseFloor {
     /// A floor that has heard nothing yet: what comes first is taken for noise.
     pub fn new() -> NoiseFloor {
-        NoiseFloor { moment: [0; MOMENT_HOPS], next: 0, quietest: [u64::MAX; BLOCKS], block: 0, hops: 0 }
+        NoiseFloor {
+            moment: [0; MOMENT_HOPS],
+            next: 0,
+            quietest: [u64::MAX; BLOCKS],
+            block: 0,
+            hops: 0,
+            until_whole: MOMENT_HOPS - 1,
+        }
     }
 
     /// Takes the next hop; answers whether it stands out of the noise.
@@ -66,9 +75,15 @@ impl NoiseFloor {
         self.handle_energy((power * HOP_FRAMES as f32) as u64);
     }
 
-    /// The noise, mean square of S16; at least that of the quietest microphone, a sample up or down now and then.
-    pub fn power(&self) -> f32 {
-        (self.floor() as f32 / HOP_FRAMES as f32).clamp(0.1, 1e9)
+    /// The noise, mean square of S16; nothing before anything was heard.
+    pub fn power(&self) -> Option<f32> {
+        let floor = self.floor();
+        (floor < u64::MAX).then_some(floor as f32 / HOP_FRAMES as f32)
+    }
+
+    /// Whether a hop stands out of the noise that is known, without learning from it.
+    pub fn is_above(&self, hop: &Hop) -> bool {
+        energy(&hop.frames) >= self.floor().saturating_mul(STANDS_OUT)
     }
 
     fn floor(&self) -> u64 {
@@ -84,6 +99,10 @@ impl NoiseFloor {
             self.quietest[self.block] = u64::MAX;
         }
         self.hops += 1;
+        if self.until_whole > 0 {
+            self.until_whole -= 1; // what begins may fade in
+            return false;
+        }
         let loudest = self.moment.iter().copied().max().unwrap_or(energy);
         self.quietest[self.block] = self.quietest[self.block].min(loudest);
         energy >= self.floor().saturating_mul(STANDS_OUT)

@@ -35,11 +35,12 @@ use std::time::Duration;
 use self::button::{Button, Ending, Told};
 use self::door::Door;
 use self::ears::bargein::{BargeIn, REACH_HOPS};
+use self::ears::evidence::Nearness;
 use self::ears::{Heard, Room};
 use self::endpoint::Endpoint;
 use self::hearing::Hearing;
 use self::loudness::{Loudness, NoiseFloor};
-use self::preroll::{HopNumber, Kept, LOUD_AMONG, Preroll};
+use self::preroll::{HopNumber, Kept, LOUD_AMONG, Over, Preroll};
 use self::vad::Vad;
 use self::window::Window;
 use crate::audio::{HOP_MS, Hop};
@@ -177,27 +178,39 @@ impl Gate {
             self.told_duplex = Some(duplex);
             self.window.say(GateEvent::Echo { duplex, erle_db: self.room.erle_db });
         }
-        self.handle_hop(&heard.hop);
+        self.take(heard);
     }
 
     /// Takes the next hop from a microphone that hears no loudspeaker, or of which nothing else is known than
     /// [`GateNote::SpeakerAudible`].
     pub fn handle_hop(&mut self, hop: &Hop) {
+        self.take(&Heard { room: self.room, ..Heard::from(*hop) });
+    }
+
+    fn take(&mut self, Heard { hop, over, .. }: &Heard) {
+        // Reverberation that dies away under what counts as silence is nobody.
+        if !self.loudness.is_loud(&Hop { at: hop.at, frames: *over }) {
+            self.room.near = Nearness::default();
+        }
         self.handle_time(hop.at);
         self.hop_at = self.hop_at.max(hop.at);
-        let voiced = self.vad.is_voiced(&hop.frames);
+        let hearing = self.hearing();
+        let is_over = hearing == Hearing::Over;
+        // The suppressor takes the beginning of a voice for echo; the detector is to hear all of it.
+        let voiced = self.vad.is_voiced(if is_over { over } else { &hop.frames });
         self.is_voiced = voiced;
         let loud = self.loudness.is_loud(hop);
-        let hearing = self.hearing();
         // What the loudspeaker accounts for is no evidence, neither for a voice nor for the button.
-        let counts = hearing != Hearing::Over || self.room.is_near;
-        self.preroll.push(Kept { hop: *hop, voiced: voiced && counts, loud: loud && counts });
+        let counts = !is_over || self.room.near.is_some();
+        let over = is_over.then_some(Over { frames: *over, is_near: self.room.near.is_some() });
+        let number = self.preroll.push(Kept { hop: *hop, voiced: voiced && counts, loud: loud && counts, over });
         self.watch_echo(hearing);
-        let stands_out = self.noise.handle_hop(hop);
+        // While it plays the noise is suppressed with the echo.
+        let stands_out = if self.room.is_far { self.noise.is_above(hop) } else { self.noise.handle_hop(hop) };
         self.watch_voice(hearing, voiced, voiced && loud && stands_out && counts);
         self.watch_press(voiced && counts);
         if self.window.cause().is_some() {
-            self.window.send(hop);
+            self.window.send(&self.preroll.sound(number));
             self.preroll.forget();
         } else if self.button.is_engaged() {
             self.open_for_button();
@@ -385,8 +398,8 @@ impl Gate {
     fn open(&mut self, cause: OpenCause, from: HopNumber) {
         self.barge_in.reset(); // a window settles it
         self.window.open(cause);
-        for (_, kept) in self.preroll.since(from) {
-            self.window.send(&kept.hop);
+        for number in from.max(self.preroll.oldest())..self.preroll.next() {
+            self.window.send(&self.preroll.sound(number));
         }
         self.preroll.forget();
     }

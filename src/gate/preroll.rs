@@ -15,7 +15,29 @@ pub struct Kept {
     pub voiced: bool,
     /// At least as loud as `silence_db`.
     pub loud: bool,
+    /// What else is known of a hop in which the loudspeaker can be heard.
+    pub over: Option<Over>,
 }
+
+/// A hop in which the loudspeaker can be heard, before the suppressor.
+#[derive(Clone, Copy)]
+pub struct Over {
+    /// The sound: `[160 frames, 1 channel] S16 @ 16 kHz`.
+    pub frames: [i16; HOP_FRAMES],
+    /// Whether there is more in it than the loudspeaker accounts for.
+    pub is_near: bool,
+}
+
+impl Kept {
+    /// A hop in which no loudspeaker can be heard.
+    pub fn new(hop: Hop, voiced: bool, loud: bool) -> Kept {
+        Kept { hop, voiced, loud, over: None }
+    }
+}
+
+/// Hops around evidence in which the sound before the suppressor is sent: the suppressor takes 50 ms to let a
+/// voice through, and hides the rest of a syllable that another one covers.
+const AROUND: u64 = 15;
 
 /// Voice needed to call it evidence of speech: hops among those looked at.
 pub const VOICED_HOPS: usize = 2; // one alone is often a click; two are 20 ms
@@ -36,7 +58,7 @@ impl Preroll {
     /// A ring of `hops` hops.
     pub fn new(hops: usize) -> Preroll {
         let silence = Hop { at: Time::ZERO, frames: [0; HOP_FRAMES] };
-        Preroll { kept: vec![Kept { hop: silence, voiced: false, loud: false }; hops.max(1)], next: 0, floor: 0 }
+        Preroll { kept: vec![Kept::new(silence, false, false); hops.max(1)], next: 0, floor: 0 }
     }
 
     /// Keeps a hop in place of the oldest; answers its number.
@@ -65,6 +87,19 @@ impl Preroll {
     /// The hops from `from` on, oldest first; from the oldest usable one where `from` is older.
     pub fn since(&self, from: HopNumber) -> impl Iterator<Item = (HopNumber, &Kept)> {
         (from.max(self.oldest())..self.next).map(|number| (number, &self.kept[self.slot(number)]))
+    }
+
+    /// What to send of hop `number`: the cleaned sound, but of somebody who speaks over the loudspeaker the sound before
+    /// the suppressor. The hop must be in the ring, forgotten or not.
+    pub fn sound(&self, number: HopNumber) -> Hop {
+        let oldest = self.next.saturating_sub(self.kept.len() as u64);
+        let mut around = number.saturating_sub(AROUND).max(oldest)..(number + AROUND + 1).min(self.next);
+        let is_near = |number| self.kept[self.slot(number)].over.is_some_and(|over| over.is_near);
+        let kept = &self.kept[self.slot(number)];
+        match kept.over {
+            Some(over) if around.any(is_near) => Hop { at: kept.hop.at, frames: over.frames },
+            _ => kept.hop,
+        }
     }
 
     /// The first hop of evidence that somebody speaks, if there is enough of it: voice in
@@ -99,7 +134,7 @@ mod tests {
         let mut ring = Preroll::new(hops);
         for (i, mark) in marks.chars().enumerate() {
             let hop = Hop { at: Time::from_ms(10 * i as u64), frames: [i as i16; HOP_FRAMES] };
-            ring.push(Kept { hop, voiced: "vb".contains(mark), loud: "lb".contains(mark) });
+            ring.push(Kept::new(hop, "vb".contains(mark), "lb".contains(mark)));
         }
         ring
     }

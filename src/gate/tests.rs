@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 mod echo;
 
+use super::ears::evidence::Nearness;
 use super::vad::{Scripted, VOICED_FROM};
 use super::*;
 use crate::audio::{HOP_FRAMES, Speech};
@@ -117,8 +118,16 @@ impl Story {
 
     fn hear(&mut self, kind: char) {
         self.at += Duration::from_millis(u64::from(HOP_MS));
-        let room = Room { is_far: "enk".contains(kind), is_near: "nk".contains(kind), ..self.room };
-        self.gate.handle_heard(&Heard { hop: hop(kind, self.hops, self.at), room });
+        let room = Room {
+            is_far: "enk".contains(kind),
+            near: if "nkv".contains(kind) {
+                Nearness { bands: 4.0, lasting: 1.0, passes: true }
+            } else {
+                Nearness::default()
+            },
+            ..self.room
+        };
+        self.gate.handle_heard(&Heard { room, ..Heard::from(hop(kind, self.hops, self.at)) });
         self.hops += 1;
         self.listen();
     }

@@ -1,28 +1,32 @@
 //! The barge-in rule: evidence that lasts, and sounds like a voice, cuts a reply.
 //!
-//! Speech has gaps of a few hops within a word, and the detector and the canceller add some: so hops of evidence are
-//! counted up and others counted down, and a voice that was heard a moment ago still counts. What rises at once
-//! and ends at once (a click, a leak at a loud syllable) never gets far; a slammed door gets far without a voice.
+//! Evidence comes averaged over the last hops: much of it is enough after three hops, little of it after seven, and what
+//! comes and goes within a hop or two (a click, a leak at a loud syllable) never is. A slammed door gets far, but has no
+//! voice. What is not enough yet lowers the reply, so that what follows is heard better.
 
-/// Hops of evidence that cut: 80 ms. Tried 50 to 150: shorter ones let the worst loudspeakers cut themselves, longer
-/// ones are late where the reply hides every other syllable.
-const CUT_HOPS: u32 = 8;
-/// … of them voiced.
+use super::evidence::Nearness;
+
+/// Hops of evidence among the last sixteen that cut, and where suspicions came to nothing before: what a loudspeaker
+/// adds that is driven hard lasts 50 ms.
+const EVIDENCE_HOPS: u32 = 4;
+const EVIDENCE_HOPS_IN_DOUBT: u32 = 8;
+/// How much of the doubt is left a hop later (half after two minutes of echo), and from which on it counts: one suspicion
+/// that came to nothing is one doubt.
+const DOUBT_FADES: f32 = 0.999_942;
+const DOUBTFUL: f32 = 0.7;
+/// Voiced hops of evidence among the last sixteen that are needed too.
 const VOICED_HOPS: u32 = 3;
-/// Hops of evidence that lower the reply until it is decided.
-const SUSPECT_HOPS: u32 = 3;
+/// What lowers the reply until it is decided, and under which that was nothing; 1 would cut.
+const SUSPECT: f32 = 0.6;
+const CLEARED: f32 = 0.15;
 /// Hops in which a suspicion stands at least: 300 ms, or the reply would flutter.
 const SUSPECT_HOPS_MIN: u32 = 30;
 
-/// Without evidence for so long what came before belongs to something else: 1 s, a pause between two words.
-const PAUSE_HOPS: u32 = 100;
+/// Without evidence for so long what came before belongs to something else: 300 ms, a long gap between two words.
+const PAUSE_HOPS: u32 = 30;
 /// The furthest that a cut reaches back: 2 s. Where the reply hides most of what somebody says, the first word
 /// was evidence too, only not enough.
 pub const REACH_HOPS: u32 = 200;
-
-/// What a hop counts for, in quarters of a hop of evidence: up with evidence, down without.
-const UP: u32 = 4;
-const DOWN: u32 = 1;
 
 /// What follows from a hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,41 +41,46 @@ pub enum Verdict {
     Cut(u32),
 }
 
-/// Counts evidence.
+/// Weighs evidence.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BargeIn {
-    /// Evidence, in quarters of hops.
-    score: u32,
-    voiced: u32,
+    /// Which of the last hops were evidence and voiced, the newest in the lowest bit.
+    voiced: u16,
+    /// Which were evidence.
+    evidence: u16,
     /// Hops since the first evidence behind which there was no pause, and since the last.
     age: u32,
     pause: u32,
     /// Hops since the suspicion was told; nothing where none is.
     suspected: Option<u32>,
+    /// How many suspicions came to nothing lately.
+    doubt: f32,
 }
 
 impl BargeIn {
-    /// Takes the next hop in which the loudspeaker can be heard: whether it is more than that, and voiced.
-    pub fn handle_hop(&mut self, is_near: bool, is_voiced: bool) -> Verdict {
-        self.score = if is_near { self.score + UP } else { self.score.saturating_sub(DOWN) };
-        self.voiced = if self.score == 0 { 0 } else { self.voiced + u32::from(is_voiced) };
-        self.pause = if is_near { 0 } else { self.pause.saturating_add(1) };
-        let goes_on = self.pause < PAUSE_HOPS && (is_near || self.age > 0);
+    /// Takes the next hop in which the loudspeaker can be heard: what is in it beyond that, and whether it is voiced.
+    pub fn handle_hop(&mut self, near: Nearness, is_voiced: bool) -> Verdict {
+        self.voiced = self.voiced << 1 | u16::from(is_voiced && near.is_some());
+        self.pause = if near.is_some() { 0 } else { self.pause.saturating_add(1) };
+        let goes_on = self.pause < PAUSE_HOPS && (near.is_some() || self.age > 0);
         self.age = if goes_on { (self.age + 1).min(REACH_HOPS) } else { 0 };
-        if self.score >= CUT_HOPS * UP && self.voiced >= VOICED_HOPS {
-            let age = self.age;
-            *self = BargeIn::default();
+        self.evidence = self.evidence << 1 | u16::from(near.is_some());
+        self.doubt *= DOUBT_FADES;
+        let hops = if self.doubt > DOUBTFUL { EVIDENCE_HOPS_IN_DOUBT } else { EVIDENCE_HOPS };
+        let lasts = self.evidence.count_ones() >= hops && self.voiced.count_ones() >= VOICED_HOPS;
+        if lasts && near.lasting >= 1.0 && near.passes {
+            let age = self.age.max(1);
+            self.reset();
             return Verdict::Cut(age);
         }
-        // A noise that goes on and on is not to be paid back for as long.
-        self.score = self.score.min(CUT_HOPS * UP);
         match &mut self.suspected {
-            None if self.score >= SUSPECT_HOPS * UP => {
+            None if near.lasting >= SUSPECT => {
                 self.suspected = Some(0);
                 Verdict::Suspected
             }
-            Some(hops) if self.score == 0 && *hops >= SUSPECT_HOPS_MIN => {
+            Some(hops) if near.lasting < CLEARED && *hops >= SUSPECT_HOPS_MIN => {
                 self.suspected = None;
+                self.doubt += 1.0;
                 Verdict::Cleared
             }
             Some(hops) => {
@@ -82,9 +91,10 @@ impl BargeIn {
         }
     }
 
-    /// Forgets everything; answers whether a suspicion was told that nothing else settles.
+    /// Forgets everything but its doubts; answers whether a suspicion was told that nothing else settles.
     pub fn reset(&mut self) -> bool {
-        std::mem::take(self).suspected.is_some()
+        let fresh = BargeIn { doubt: self.doubt, ..BargeIn::default() };
+        std::mem::replace(self, fresh).suspected.is_some()
     }
 }
 
@@ -92,11 +102,12 @@ impl BargeIn {
 mod tests {
     use super::*;
 
-    /// `v` evidence that is voiced, `n` evidence that is not, `.` none; answers `?` suspected, `!` cut, `-` cleared.
+    /// `v` enough that is voiced, `n` enough that is not, `w` a voice but not enough, `x` a voice that the suppressor takes
+    /// for echo, `.` none; answers `?` suspected, `!` cut, `-` cleared.
     fn verdicts(hops: &str) -> String {
         let mut rule = BargeIn::default();
         hops.chars()
-            .map(|hop| match rule.handle_hop(hop != '.', hop == 'v') {
+            .map(|hop| match rule.handle_hop(near(hop), "vwx".contains(hop)) {
                 Verdict::Nothing => '_',
                 Verdict::Suspected => '?',
                 Verdict::Cleared => '-',
@@ -105,28 +116,49 @@ mod tests {
             .collect()
     }
 
+    fn near(hop: char) -> Nearness {
+        let (bands, lasting) = match hop {
+            '.' => (0.0, 0.0),
+            'w' => (2.0, 0.7),
+            _ => (4.0, 1.0),
+        };
+        Nearness { bands, lasting, passes: hop != 'x' }
+    }
+
     #[test]
     fn evidence_that_lasts_cuts() {
         for (hops, expected) in [
-            ("..vvvvvvvv", "____?____!"),
-            ("..nnnvvvnn", "____?____!"),
-            ("..vv..vv...vvvvvv", "_______?________!"), // gaps within a word
-            ("..nnnnnnnnnn", "____?_______"),           // a door
-            ("vv...........", "_____________"),         // a click
+            ("..vvvv.", "__?__!_"),
+            ("..nnnvvv", "__?____!"),
+            ("..vv....vv", "__?______!"),       // gaps within a word
+            ("..nnnnnnnnnn", "__?_________"),   // a door
+            ("w............", "?____________"), // a click
+            ("..xxxxv", "__?___!"),             // the suppressor is late
+            ("..xxxxxxxx", "__?_______"),       // or right
+            ("..wwwwwwww", "__?_______"),
         ] {
             assert_eq!(verdicts(hops), expected, "{hops}");
         }
-        let suspicion = format!("vvv{}", ".".repeat(40));
-        assert_eq!(verdicts(&suspicion), format!("__?{}-{}", "_".repeat(30), "_".repeat(9)));
+        let suspicion = format!("w{}", ".".repeat(40));
+        assert_eq!(verdicts(&suspicion), format!("?{}-{}", "_".repeat(30), "_".repeat(9)));
+    }
+
+    #[test]
+    fn a_room_in_which_suspicions_come_to_nothing_needs_more() {
+        let nothing = format!("w{}", ".".repeat(40));
+        let after = |hops: &str| verdicts(&format!("{nothing}{hops}"))[nothing.len()..].to_string();
+        assert_eq!(after("vvvvvvvv"), "?______!");
+        let later = format!("{}vvvv", ".".repeat(7000));
+        assert_eq!(&after(&later)[7000..], "?__!", "a minute later it is forgiven");
     }
 
     #[test]
     fn the_age_reaches_back_to_the_first_evidence() {
         let mut rule = BargeIn::default();
-        let cut = "..v.vvvvvvv".chars().map(|hop| rule.handle_hop(hop == 'v', hop == 'v')).last();
-        assert_eq!(cut, Some(Verdict::Nothing));
-        assert_eq!(rule.handle_hop(true, true), Verdict::Cut(10));
-        assert_eq!(rule.handle_hop(true, true), Verdict::Nothing);
+        let said: Vec<Verdict> = "..w.wwwv".chars().map(|hop| rule.handle_hop(near(hop), hop != '.')).collect();
+        assert_eq!(said.last(), Some(&Verdict::Cut(6)), "{said:?}");
         assert!(!rule.reset(), "a cut settles the suspicion");
+        rule.handle_hop(near('w'), true);
+        assert!(rule.reset());
     }
 }

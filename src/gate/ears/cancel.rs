@@ -32,12 +32,6 @@ const LAG_FRAMES: usize = 32;
 pub struct Powers {
     /// What the microphone heard, without what lies below speech.
     pub near: f32,
-    /// What the linear filter takes for echo.
-    pub echo: f32,
-    /// What is left after the linear filter.
-    pub linear: f32,
-    /// How alike the two above are: their mean product. Where the filter fits it is near 0.
-    pub cross: f32,
     /// What is left after the suppressor.
     pub clean: f32,
 }
@@ -45,8 +39,9 @@ pub struct Powers {
 /// Takes the loudspeaker out of what the microphone heard.
 pub trait EchoCanceller {
     /// Takes a hop of both (`[160 frames, 1 channel] f32 @ 16 kHz`, in units of S16) and leaves in `near` what was
-    /// said here, a little later than it was captured.
-    fn cancel(&mut self, near: &mut Frames, far: &Frames) -> Powers;
+    /// said here, a little later than it was captured; and in `linear` what the linear filter leaves, as much later: a
+    /// voice whole, and the echo 10–25 dB softer.
+    fn cancel(&mut self, near: &mut Frames, far: &Frames, linear: &mut Frames) -> Powers;
 
     /// From what `far` plays to when `near` hears it, ms, as far as it is known.
     fn delay_ms(&self) -> u32;
@@ -71,6 +66,7 @@ pub struct Sonora {
     near: Fifo,
     far: Fifo,
     clean: Fifo,
+    linear: Fifo,
     near_block: Block,
     far_block: Block,
     linear_block: Block,
@@ -84,6 +80,8 @@ impl Sonora {
         let config = settings();
         let mut clean = Fifo::new();
         clean.push(&[0.0; LAG_FRAMES]);
+        let mut linear = Fifo::new();
+        linear.push(&[0.0; LAG_FRAMES + BLOCK_SIZE]); // the suppressor overlaps its blocks
         Sonora {
             processor: BlockProcessor::new(&config, rate, 1, 1),
             high_pass: HighPassFilter::new(UPLINK_RATE.0 as i32, 1),
@@ -91,6 +89,7 @@ impl Sonora {
             near: Fifo::new(),
             far: Fifo::new(),
             clean,
+            linear,
             near_block: Block::new(1, 1),
             far_block: Block::new(1, 1),
             linear_block: Block::new(1, 1),
@@ -105,15 +104,12 @@ impl Sonora {
         self.processor.buffer_render(&self.far_block);
         self.processor.process_capture(false, is_clipped, Some(&mut self.linear_block), &mut self.near_block);
         let (linear, clean) = (self.linear_block.view(0, 0), self.near_block.view(0, 0));
-        for ((&near, &linear), &clean) in self.before.iter().zip(linear).zip(clean) {
-            let echo = near - linear;
+        for (&near, &clean) in self.before.iter().zip(clean) {
             powers.near += near * near;
-            powers.echo += echo * echo;
-            powers.linear += linear * linear;
-            powers.cross += linear * echo;
             powers.clean += clean * clean;
         }
         self.clean.push(clean);
+        self.linear.push(linear);
     }
 }
 
@@ -135,7 +131,7 @@ fn settings() -> EchoCanceller3Config {
 }
 
 impl EchoCanceller for Sonora {
-    fn cancel(&mut self, near: &mut Frames, far: &Frames) -> Powers {
+    fn cancel(&mut self, near: &mut Frames, far: &Frames, linear: &mut Frames) -> Powers {
         let is_clipped = near.iter().any(|sample| sample.abs() >= CLIPPED);
         self.filtered[0].copy_from_slice(near);
         self.high_pass.process_channels(&mut self.filtered);
@@ -148,6 +144,7 @@ impl EchoCanceller for Sonora {
             frames += BLOCK_SIZE;
         }
         self.clean.pop(near);
+        self.linear.pop(linear);
         powers.over(frames)
     }
 
@@ -160,13 +157,7 @@ impl Powers {
     /// Sums over `frames` frames as means.
     fn over(self, frames: usize) -> Powers {
         let each = 1.0 / frames.max(1) as f32;
-        Powers {
-            near: self.near * each,
-            echo: self.echo * each,
-            linear: self.linear * each,
-            cross: self.cross * each,
-            clean: self.clean * each,
-        }
+        Powers { near: self.near * each, clean: self.clean * each }
     }
 }
 
@@ -252,7 +243,7 @@ mod tests {
         let mut powers = Powers::default();
         for hop in 0..200 {
             let mut near: Frames = std::array::from_fn(|i| 3000.0 * ((hop * 160 + i) as f32 * 0.3).sin());
-            powers = canceller.cancel(&mut near, &[0.0; HOP_FRAMES]);
+            powers = canceller.cancel(&mut near, &[0.0; HOP_FRAMES], &mut [0.0; HOP_FRAMES]);
         }
         assert!((powers.near / 4.5e6 - 1.0).abs() < 0.1, "{powers:?}");
         assert!(powers.clean > 0.8 * powers.near, "{powers:?}");

@@ -37,7 +37,7 @@ const ERLE_MAX_DB: f32 = 60.0;
 const PROOF_HOPS: u32 = 80;
 /// … and before the first verdict may be a bad one, 4 s: the canceller learns the room in one or two.
 const FAILURE_HOPS: u32 = 400;
-/// Hops of playing without an echo that can be measured that prove there is none: 2 s.
+/// Hops of playing with hardly an echo that can be measured that prove there is none: 2 s.
 const NO_ECHO_HOPS: u32 = 200;
 
 /// How much better than the limit it must become before it counts as good again, dB.
@@ -54,7 +54,7 @@ pub struct Meter {
     erle_db: f32,
     /// Hops measured since the verdict changed, or since the start.
     measured: u32,
-    /// Hops of playing without measurable echo in a row.
+    /// … and hops of playing without measurable echo.
     without_echo: u32,
 }
 
@@ -72,12 +72,13 @@ impl Meter {
         }
         if powers.near < noise.max(1.0) * STANDS_OUT {
             self.without_echo = self.without_echo.saturating_add(1);
-            if self.state == State::Unproven && self.measured == 0 && self.without_echo >= NO_ECHO_HOPS {
+            // Hardly anything, and what there was did not get through.
+            let is_soft = self.without_echo >= NO_ECHO_HOPS.max(8 * self.measured);
+            if self.state == State::Unproven && is_soft && (self.measured == 0 || self.erle_db >= self.limit_db) {
                 self.change(State::Proven);
             }
             return;
         }
-        self.without_echo = 0;
         self.measured = self.measured.saturating_add(1);
         let weight = WEIGHT.max(1.0 / self.measured as f32);
         let before = powers.near - noise;
@@ -100,7 +101,7 @@ impl Meter {
 
     fn change(&mut self, state: State) {
         self.state = state;
-        self.measured = 0;
+        (self.measured, self.without_echo) = (0, 0);
     }
 
     /// Takes a doubt: the alignment jumped, or a reply was cut by nobody. What was proven is to be proven anew.

@@ -1,173 +1,277 @@
-//! Evidence that somebody speaks while the loudspeaker does: more is left of a hop than echo leaves.
+//! Evidence that somebody speaks while the loudspeaker does.
 //!
-//! In a linear room the canceller leaves nothing of the echo but the noise that was there before; a loudspeaker that
-//! clips, a cabinet that rattles leave more, and the more the louder they play. So what is left is learned for each
-//! loudness of the far end, as a peak that fades slowly, and only what rises clearly above it and above the noise is
-//! taken for somebody. A voice is 20–40 dB above it, also where the echo is 5 dB louder than the voice.
+//! Three witnesses are heard. What the microphone heard is compared with what the loudspeaker would leave in it, and so
+//! is what the linear filter left of it (`leak.rs`): the first knows nothing of the canceller and does not fall with
+//! it when it loses its way, the second sees a voice under an echo that is louder. A band counts only as far as both
+//! see more of it. The third is the suppressor: where the canceller is sure that all is echo, it lets nothing pass.
 //!
-//! A canceller that has lost its way, because the echo path changed at once, looks the same. It can cut one reply, not
-//! two: a cut behind which nobody says anything makes the canceller prove itself anew (`mod.rs`).
-//!
-//! What was tried and left: the linear filter's output alone. Its residue is only 10–25 dB under the echo, rises to the
-//! echo itself in reverberation and whenever the delay is estimated anew, and hides every voice softer than that.
+//! What strays while the suppressor is sure that all is echo is learned, but half a second later: if it lets something
+//! pass by then, or a window opens, somebody may have spoken, and it is forgotten instead. How far bands stray is
+//! learned for each of them, and how many do at once for the hop: a loudspeaker that distorts needs more evidence.
 
+use std::collections::VecDeque;
+
+use super::align::Frames;
 use super::cancel::Powers;
+use super::leak::{Leak, Played};
+use super::spectrum::{BANDS, Bands, Spectrum};
+use crate::audio::HOP_MS;
 use crate::gate::loudness::NoiseFloor;
 
-/// How far what is left must rise above what echo left before, and above the noise, dB.
-const ABOVE_LEAK_DB: f32 = 6.0;
-const ABOVE_NOISE_DB: f32 = 10.0;
+/// At first the microphone is expected to hear the loudspeaker as loud as it plays, the linear filter to leave a
+/// twentieth; from so far above its expectation a band stands out, dB.
+const HEARD_AT_FIRST: f32 = 1.0;
+const LEFT_AT_FIRST: f32 = 0.05;
+const HEARD_MARGIN_DB: f32 = 3.0;
+const LEFT_MARGIN_DB: f32 = 4.0;
 
-/// Below this rise over the noise nothing leaked, dB: the noise's own swing.
-const LEAK_MIN_DB: f32 = 5.0;
+/// Hops over which evidence is averaged: 70 ms. Tried 50 to 100.
+const MEAN_HOPS: usize = 7;
+/// Bands on average that are enough in a room in which nothing strays, at the start, and at most …
+const ENOUGH_MIN: f32 = 1.0;
+const ENOUGH_FIRST: f32 = 2.0;
+const ENOUGH_MAX: f32 = 6.0;
+/// … or so many times what strayed.
+const ABOVE_STRAYED: f32 = 2.0;
+/// How much of what strayed is remembered from hop to hop of the loudspeaker's sound (half after two minutes), and how
+/// fast it rises, bands a hop: it may have been somebody who was not noticed.
+const REMEMBERED: f32 = 0.999_942;
+const STRAYED_RISES: f32 = 0.05;
+/// An echo that is so much louder than the noise may be distorted, as a ratio of powers: 18 dB. What strays where it is
+/// softer is the noise's doing, or somebody's.
+const LOUD_ECHO: f32 = 63.0;
 
-/// How much of a learned leak fades with each hop of that loudness in which it was less, dB: 2 dB a second.
-const LEAK_FADES_DB: f32 = 0.02;
+/// The most that one hop counts, bands.
+const NEARNESS_MAX: f32 = 8.0;
 
-/// … and how fast it rises while somebody may speak, dB a hop: a voice that is not yet evidence is not to hide
-/// what follows.
-const LEAK_RISES_DB: f32 = 0.5;
+/// What the suppressor lets pass counts so many times where it is so far above the noise, dB: it is no longer in doubt.
+const PASSING_COUNTS: f32 = 3.0;
+const PASSING_DB: (f32, f32) = (10.0, 30.0);
 
-/// What the canceller is trusted to take off at a loudness that was never heard, dB.
-const UNKNOWN_ERLE_DB: f32 = 10.0;
+/// How much evidence counts while the room still sounds of what was played: reverberation dies away as it likes, and
+/// there is time to hear more.
+const TAIL_COUNTS: f32 = 0.5;
 
-/// Loudness of the far end is told apart in steps of 4 dB from −66 dBFS up.
-const STEPS: usize = 17;
-const STEP_DB: f32 = 4.0;
-const SOFTEST_DB: f32 = 24.3; // mean square of S16, 10·log10(270)
+/// Somebody surely speaks where so many bands of what is left stand out, and for so long afterwards: nothing is learned.
+const SURE_BANDS: f32 = 4.0;
+const SURE_HOPS: u32 = 15;
 
-/// Hops of one loudness until only what was learned of it counts: 2 s. A loud syllable that clips is rare.
-const LEARNED_HOPS: u32 = 200;
+/// Hops with the loudspeaker's sound that are learned before anybody is believed: 2.5 s.
+const FIRST_HOPS: u32 = 250;
 
-/// How much the echo of a sound that has ended fades with each hop, dB: 60 dB in 0.5 s, a lively room.
-const ECHO_FADES_DB: f32 = 1.2;
+/// How much later what strayed is learned, hops: half a second, in which a window opens where somebody spoke.
+const LATER_HOPS: usize = 50;
+/// The suppressor is sure that all is echo once it let nothing pass for so many hops.
+const SURE_ECHO_HOPS: u32 = 20;
 
-/// Hops after which a run of evidence that opened nothing is over: 400 ms.
-const RUN_OVER_HOPS: u32 = 40;
+/// The suppressor lets something pass where so much is left above the noise, as a ratio of powers: 6 dB …
+const PASSES: f32 = 4.0;
+/// … and has for so many hops: 120 ms, the gaps within a word.
+const PASSED_HOPS: u32 = 12;
 
-/// Hops of far-end loudness that are kept: the longest delay that the canceller finds, and reverberation.
+/// The longest that an echo comes behind the far end, and what is left open about it, hops.
 const FAR_HOPS: usize = 64;
-/// Hops by which the delay may be wrong.
-const DELAY_SLACK_HOPS: usize = 3;
+const DELAY_SLACK_HOPS: (usize, usize) = (1, 2);
+/// A delay that was found anew is believed once it held so long, hops with the loudspeaker's sound: 3 s. The canceller's
+/// estimate jumps to an echo of the echo for a second or two in a lively room.
+const DELAY_HELD_HOPS: u32 = 300;
 
-/// What echo leaves behind, learned.
-pub struct Evidence {
-    noise: NoiseFloor,
-    /// Loudness of the far end, dB of S16², the newest at `next - 1`.
-    far: [f32; FAR_HOPS],
-    next: usize,
-    /// For each loudness: what is left above the noise at most, dB, and the hops it was learned from.
-    leaks: [(f32, u32); STEPS],
-    /// How much louder the echo is at the microphone than the far end, dB: nine of ten hops are less.
-    echo_gain_db: f32,
-    /// The most that was left in the present run of evidence (loudness, dB), learned if it comes to nothing.
-    run: Option<(usize, f32)>,
-    /// Hops since the newest evidence.
-    since_near: u32,
+/// What is known of a hop.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Nearness {
+    /// Bands in which there is more than the loudspeaker accounts for, 0 to 8.
+    pub bands: f32,
+    /// What there was in the last 70 ms, over what is enough to believe it in this room: from 1 on it is.
+    pub lasting: f32,
+    /// Whether the suppressor let something pass in the last 120 ms.
+    pub passes: bool,
 }
 
-/// What may be learned from a hop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lesson {
-    /// All that is left is echo: nobody would be believed now.
-    All,
-    /// What is no evidence is echo.
-    Echo,
-    /// Nothing: somebody speaks.
-    Nothing,
+impl Nearness {
+    /// From so many bands on there is something in a hop.
+    const SOME_BANDS: f32 = 1.0;
+
+    /// Whether there is something in the hop that is not the loudspeaker's.
+    pub fn is_some(self) -> bool {
+        self.bands >= Nearness::SOME_BANDS
+    }
+}
+
+/// The signals of a hop.
+#[derive(Clone, Copy)]
+pub struct Signals<'a> {
+    /// The far-end copy that belongs to it.
+    pub far: &'a Frames,
+    /// What the microphone heard.
+    pub near: &'a Frames,
+    /// What the linear filter left of it.
+    pub linear: &'a Frames,
+    /// Powers after each stage.
+    pub powers: &'a Powers,
+}
+
+/// What happens in the hop, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// After how long the echo comes, as the canceller has it, ms.
+    pub delay_ms: u32,
+    /// Whether the loudspeaker can be heard.
+    pub is_far: bool,
+    /// Whether of the loudspeaker only the room's own sound can be heard.
+    pub is_tail: bool,
+    /// Whether a window is open: somebody speaks.
+    pub is_talking: bool,
+    /// Whether the canceller does its work, as far as is known; where it does not, all that is heard is echo.
+    pub is_trusted: bool,
+}
+
+/// A hop that may have strayed: how far each band did in both signals, dB, and what came of it.
+struct Stray {
+    heard_db: Bands,
+    left_db: Bands,
+    bands: f32,
+}
+
+/// Learns what the loudspeaker leaves, and tells what is more than that.
+pub struct Evidence {
+    spectra: [Spectrum; 3],
+    heard: Leak,
+    left: Leak,
+    /// The far end, newest at `next - 1`.
+    far: Vec<Bands>,
+    next: usize,
+    delay: Delay,
+    /// What may have strayed in the last half second, oldest first, and the most that did, bands.
+    straying: VecDeque<Stray>,
+    strayed: f32,
+    /// Evidence of the last hops.
+    bands: [f32; MEAN_HOPS],
+    /// Hops with the loudspeaker's sound so far, and until something is learned again.
+    far_hops: u32,
+    sure_hops: u32,
+    /// Hops since the suppressor let something pass.
+    since_passed: u32,
+    /// The noise while nothing plays, and what passes the suppressor of it while something does.
+    quiet: NoiseFloor,
+    playing: NoiseFloor,
 }
 
 impl Evidence {
     /// Nothing learned.
     pub fn new() -> Evidence {
         Evidence {
-            noise: NoiseFloor::new(),
-            far: [0.0; FAR_HOPS],
+            spectra: std::array::from_fn(|_| Spectrum::new()),
+            heard: Leak::new(HEARD_AT_FIRST, HEARD_MARGIN_DB),
+            left: Leak::new(LEFT_AT_FIRST, LEFT_MARGIN_DB),
+            far: vec![[0.0; BANDS]; FAR_HOPS],
             next: 0,
-            leaks: [(0.0, 0); STEPS],
-            echo_gain_db: 0.0,
-            run: None,
-            since_near: 0,
+            delay: Delay::default(),
+            straying: VecDeque::with_capacity(LATER_HOPS + 1),
+            strayed: ENOUGH_FIRST / ABOVE_STRAYED,
+            bands: [0.0; MEAN_HOPS],
+            far_hops: 0,
+            sure_hops: 0,
+            since_passed: u32::MAX,
+            quiet: NoiseFloor::new(),
+            playing: NoiseFloor::new(),
         }
     }
 
-    /// Takes the next hop: what is in it after each stage, the power of the far end that belongs to it, and after how
-    /// many hops its echo comes.
-    pub fn handle_hop(&mut self, powers: &Powers, far: f32, delay_hops: usize, lesson: Lesson) -> bool {
-        self.far[self.next % FAR_HOPS] = db(far);
+    /// Takes the next hop.
+    pub fn handle_hop(&mut self, signals: &Signals, now: Circumstances) -> Nearness {
+        let [far, near, linear] = &mut self.spectra;
+        let (far, near, linear) = (far.bands(signals.far), near.bands(signals.near), linear.bands(signals.linear));
+        self.far[self.next % FAR_HOPS] = far;
         self.next += 1;
-        self.noise.handle_power(powers.clean);
-        let echo_db = self.echo_db(delay_hops);
-        let step = step_of(echo_db);
-        let noise_db = db(self.noise());
-        let rest_db = db(powers.clean) - noise_db;
-        let unknown_db = echo_db + self.echo_gain_db - UNKNOWN_ERLE_DB - noise_db;
-        let leak_db = self.leak_db(step, unknown_db);
-        let is_near = rest_db >= ABOVE_NOISE_DB.max(leak_db + ABOVE_LEAK_DB);
-        if lesson == Lesson::All || (lesson == Lesson::Echo && !is_near) {
-            let rises_db = if lesson == Lesson::All { f32::INFINITY } else { LEAK_RISES_DB };
-            self.learn(step, rest_db, rises_db);
-            if echo_db > SOFTEST_DB {
-                self.learn_gain(db(powers.near) - echo_db);
+        self.note_clean(signals.powers.clean, now.is_far);
+        let delay_hops = self.delay.handle_hop(now);
+        let played = self.played(delay_hops);
+        let (heard, left) = (self.heard.compare(&near, &played), self.left.compare(&linear, &played));
+        let is_first = self.far_hops < FIRST_HOPS;
+        let bands = if is_first { 0.0 } else { heard.bands.min(left.bands).min(NEARNESS_MAX) };
+        let counts = if now.is_tail { TAIL_COUNTS } else { self.passing(signals.powers.clean) };
+        self.bands[self.next % MEAN_HOPS] = bands * counts;
+        let mean = self.bands.iter().sum::<f32>() / MEAN_HOPS as f32;
+        let enough = (ABOVE_STRAYED * self.strayed).clamp(ENOUGH_MIN, ENOUGH_MAX);
+        let is_surely_echo = self.since_passed >= SURE_ECHO_HOPS || is_first || !now.is_trusted;
+        if now.is_talking || !is_surely_echo {
+            self.straying.clear();
+        }
+        if !now.is_far {
+            self.learn_noise(&near, &linear, now.is_talking);
+        } else if !now.is_talking {
+            self.far_hops = self.far_hops.saturating_add(1);
+            let is_sure = left.bands > SURE_BANDS && !is_first && now.is_trusted;
+            self.sure_hops = if is_sure { SURE_HOPS } else { self.sure_hops.saturating_sub(1) };
+            if self.sure_hops == 0 {
+                self.heard.learn(&heard);
+                self.left.learn(&left);
+            }
+            if is_surely_echo {
+                let is_loud = signals.powers.near >= LOUD_ECHO * self.noise(true);
+                let bands = if is_loud { mean } else { 0.0 };
+                self.learn_later(Stray { heard_db: heard.above_db, left_db: left.above_db, bands });
             }
         }
-        self.note_run(step, rest_db, is_near, lesson);
-        is_near
+        Nearness { bands, lasting: mean / enough, passes: self.since_passed < PASSED_HOPS }
     }
 
-    /// Learns from evidence that came to nothing, by a step at most: it may have been a cough.
-    fn note_run(&mut self, step: usize, rest_db: f32, is_near: bool, lesson: Lesson) {
-        if lesson != Lesson::Echo {
-            self.run = None;
-        } else if is_near {
-            self.since_near = 0;
-            if self.run.is_none_or(|(_, most_db)| rest_db > most_db) {
-                self.run = Some((step, rest_db));
-            }
-        } else if let Some((step, most_db)) = self.run {
-            self.since_near += 1;
-            if self.since_near >= RUN_OVER_HOPS {
-                self.learn(step, most_db, ABOVE_LEAK_DB);
-                self.run = None;
-            }
+    /// How much evidence counts for what the suppressor lets pass.
+    fn passing(&self, clean: f32) -> f32 {
+        let (least_db, most_db) = PASSING_DB;
+        let above_db = 10.0 * (clean.max(1.0) / self.noise(true).max(1.0)).log10();
+        1.0 + (PASSING_COUNTS - 1.0) * ((above_db - least_db) / (most_db - least_db)).clamp(0.0, 1.0)
+    }
+
+    fn learn_noise(&mut self, near: &Bands, linear: &Bands, is_talking: bool) {
+        if !is_talking {
+            self.heard.learn_noise(near);
+            self.left.learn_noise(linear);
         }
     }
 
-    /// How loud the far end is whose echo is in the newest hop, dB.
-    fn echo_db(&self, delay_hops: usize) -> f32 {
-        let newest = delay_hops.saturating_sub(DELAY_SLACK_HOPS);
-        let oldest = (delay_hops + DELAY_SLACK_HOPS).min(FAR_HOPS - 1);
-        let mut loudest = 0.0f32;
-        for age in newest..FAR_HOPS {
-            let heard = self.far[(self.next + FAR_HOPS - 1 - age) % FAR_HOPS];
-            loudest = loudest.max(heard - ECHO_FADES_DB * age.saturating_sub(oldest) as f32);
+    fn learn_later(&mut self, stray: Stray) {
+        self.strayed *= REMEMBERED;
+        self.straying.push_back(stray);
+        if self.straying.len() > LATER_HOPS
+            && let Some(stray) = self.straying.pop_front()
+        {
+            self.heard.learn_margins(&stray.heard_db);
+            self.left.learn_margins(&stray.left_db);
+            self.strayed += (stray.bands - self.strayed).clamp(0.0, STRAYED_RISES);
         }
-        loudest
     }
 
-    /// What an echo of this loudness leaves above the noise, dB; from `unknown_db`
-    /// where it was never heard to what was learned.
-    fn leak_db(&self, step: usize, unknown_db: f32) -> f32 {
-        let (leak_db, hops) = self.leaks[step];
-        leak_db.max(unknown_db * (1.0 - hops.min(LEARNED_HOPS) as f32 / LEARNED_HOPS as f32))
+    fn note_clean(&mut self, power: f32, is_far: bool) {
+        if is_far {
+            self.playing.handle_power(power)
+        } else {
+            self.quiet.handle_power(power)
+        }
+        let passes = power >= PASSES * self.noise(is_far).max(1.0);
+        self.since_passed = if passes { 0 } else { self.since_passed.saturating_add(1) };
     }
 
-    fn learn(&mut self, step: usize, rest_db: f32, rises_db: f32) {
-        let (leak_db, hops) = &mut self.leaks[step];
-        let rest_db = if rest_db < LEAK_MIN_DB { 0.0 } else { rest_db };
-        *leak_db = (*leak_db - LEAK_FADES_DB).max(rest_db.min(*leak_db + rises_db));
-        *hops = hops.saturating_add(1);
+    /// What was played, as it bears on the newest hop, if its echo comes so many hops later.
+    fn played(&self, delay_hops: usize) -> Played {
+        let hop = |age: usize| &self.far[(self.next + FAR_HOPS - 1 - age.min(FAR_HOPS - 1)) % FAR_HOPS];
+        let (before, after) = DELAY_SLACK_HOPS;
+        let mut loudest = [0.0f32; BANDS];
+        for age in delay_hops.saturating_sub(before)..=delay_hops + after {
+            loudest.iter_mut().zip(hop(age)).for_each(|(loudest, &power)| *loudest = loudest.max(power));
+        }
+        Played { loudest, now: *hop(delay_hops) }
     }
 
-    /// Follows the upper end of what the echo path gives: up in nine steps, down in one.
-    fn learn_gain(&mut self, gain_db: f32) {
-        self.echo_gain_db += if gain_db > self.echo_gain_db { 0.09 } else { -0.01 };
-        self.echo_gain_db = self.echo_gain_db.clamp(-60.0, 40.0);
-    }
-
-    /// Power of the noise in the room, mean square of S16.
-    pub fn noise(&self) -> f32 {
-        self.noise.power()
+    /// Power of the noise in the room, mean square of S16. While the loudspeaker can be heard the suppressor takes some
+    /// of it away and then lets it pass: it is as loud as before all the same.
+    pub fn noise(&self, is_far: bool) -> f32 {
+        match (self.quiet.power(), self.playing.power()) {
+            (None, None) => NOISE_MAX,
+            (Some(noise), None) | (None, Some(noise)) => noise,
+            (Some(quiet), Some(playing)) if is_far => quiet.max(playing),
+            (Some(quiet), Some(_)) => quiet,
+        }
     }
 }
 
@@ -177,11 +281,53 @@ impl Default for Evidence {
     }
 }
 
-/// Mean square of S16 in dB; 0 for less than one.
-fn db(power: f32) -> f32 {
-    10.0 * power.max(1.0).log10()
+/// Before anything was heard everything is noise.
+const NOISE_MAX: f32 = 1e9;
+
+/// The delay that is believed.
+#[derive(Default)]
+struct Delay {
+    hops: usize,
+    found: usize,
+    /// Hops with the loudspeaker's sound since another one was found, and in all.
+    held: u32,
+    heard: u32,
 }
 
-fn step_of(echo_db: f32) -> usize {
-    (((echo_db - SOFTEST_DB) / STEP_DB).max(0.0) as usize).min(STEPS - 1)
+impl Delay {
+    fn handle_hop(&mut self, now: Circumstances) -> usize {
+        let found = ((now.delay_ms / HOP_MS) as usize).min(FAR_HOPS - 1);
+        if now.is_far {
+            self.heard = self.heard.saturating_add(1);
+            self.held = if found == self.found { self.held.saturating_add(1) } else { 0 };
+            self.found = found;
+        }
+        if self.held >= DELAY_HELD_HOPS || self.heard < FIRST_HOPS {
+            self.hops = self.found;
+        }
+        self.hops
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_that_is_found_for_a_moment_is_not_believed() {
+        let mut delay = Delay::default();
+        let mut hops = |delay_ms: u32, count: u32, is_far: bool| {
+            let now = Circumstances { delay_ms, is_far, is_tail: false, is_talking: false, is_trusted: true };
+            (0..count).map(|_| delay.handle_hop(now)).last()
+        };
+        assert_eq!(hops(44, 20, true), Some(4), "the first one at once");
+        assert_eq!(hops(60, 20, true), Some(6), "and what is found better at the start");
+        assert_eq!(hops(60, 400, true), Some(6));
+        assert_eq!(hops(120, 200, true), Some(6), "an echo of the echo");
+        assert_eq!(hops(60, 10, true), Some(6));
+        assert_eq!(hops(120, 250, true), Some(6));
+        assert_eq!(hops(120, 500, false), Some(6), "silence proves nothing");
+        assert_eq!(hops(120, 60, true), Some(12), "somebody has moved it");
+        assert_eq!(hops(5000, 400, true), Some(FAR_HOPS - 1));
+    }
 }

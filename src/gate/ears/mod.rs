@@ -19,11 +19,13 @@ pub mod bargein;
 pub mod cancel;
 pub mod duplex;
 pub mod evidence;
+pub mod leak;
+pub mod spectrum;
 
 use self::align::{Align, Frames};
 use self::cancel::{EchoCanceller, Polish, Powers, Sonora};
 use self::duplex::{Meter, State};
-use self::evidence::{Evidence, Lesson};
+use self::evidence::{Circumstances, Evidence, Nearness, Signals};
 use crate::audio::{HOP_FRAMES, HOP_MS, Hop};
 use crate::config::agent::Echo;
 use crate::flow::Duplex;
@@ -33,7 +35,13 @@ use crate::units::Time;
 const FAR_POWER_MIN: f32 = 270.0;
 
 /// How long the room goes on sounding after the last echo came, ms: what is 40 dB down in a lively room.
-const ROOM_TAIL_MS: u32 = 200;
+const ROOM_TAIL_MS: u32 = 400;
+
+/// An echo may come so much later than the canceller says, ms.
+const DELAY_SLACK_MS: u32 = 20;
+
+/// What is so much louder than the noise was said by somebody, once the loudspeaker is silent: 10 dB.
+const SAID: f32 = 10.0;
 
 /// Hops of sound after a cut that show that somebody was there: 100 ms.
 const SAID_HOPS_MIN: u32 = 10;
@@ -43,8 +51,8 @@ const SAID_HOPS_MIN: u32 = 10;
 pub struct Room {
     /// Something that the loudspeaker played may be in the hop.
     pub is_far: bool,
-    /// There is more in the hop than the loudspeaker accounts for. Means nothing where `is_far` is false.
-    pub is_near: bool,
+    /// What there is in the hop beyond what the loudspeaker accounts for. Means nothing where `is_far` is false.
+    pub near: Nearness,
     /// Whether a voice may cut a reply; nothing while that is not known, or where there is no canceller.
     pub duplex: Option<Duplex>,
     /// ERLE as measured last, dB; 0 where it never was.
@@ -53,7 +61,8 @@ pub struct Room {
 
 impl Room {
     /// A room without loudspeaker.
-    pub const SILENT: Room = Room { is_far: false, is_near: false, duplex: None, erle_db: 0.0 };
+    pub const SILENT: Room =
+        Room { is_far: false, near: Nearness { bands: 0.0, lasting: 0.0, passes: false }, duplex: None, erle_db: 0.0 };
 }
 
 /// A hop as the gate takes it.
@@ -61,6 +70,9 @@ impl Room {
 pub struct Heard {
     /// The cleaned sound; its stamp is the raw hop's, and what is in it lags that by up to 14 ms.
     pub hop: Hop,
+    /// The same before the suppressor: a voice whole, the echo of a loudspeaker 10–25 dB softer than it was, and all
+    /// the noise. What to send of somebody who speaks over the loudspeaker, whom the suppressor takes for echo.
+    pub over: [i16; HOP_FRAMES],
     /// What is known of the loudspeaker in it.
     pub room: Room,
 }
@@ -68,7 +80,7 @@ pub struct Heard {
 impl From<Hop> for Heard {
     /// A hop from a microphone that hears no loudspeaker.
     fn from(hop: Hop) -> Heard {
-        Heard { hop, room: Room::SILENT }
+        Heard { hop, over: hop.frames, room: Room::SILENT }
     }
 }
 
@@ -96,7 +108,9 @@ pub struct Ears {
     meter: Meter,
     configured_delay_ms: u32,
     far: Frames,
+    heard: Frames,
     near: Frames,
+    over: Frames,
     /// Hops since the loudspeaker last played anything.
     quiet_hops: u32,
     seen_jumps: u64,
@@ -123,7 +137,9 @@ impl Ears {
             meter: Meter::new(echo.full_duplex_db),
             configured_delay_ms: echo.delay_ms,
             far: [0.0; HOP_FRAMES],
+            heard: [0.0; HOP_FRAMES],
             near: [0.0; HOP_FRAMES],
+            over: [0.0; HOP_FRAMES],
             quiet_hops: u32::MAX,
             seen_jumps: 0,
             was_talking: false,
@@ -139,7 +155,7 @@ impl Ears {
 
     /// Whether far-end copy that belongs to a hop captured at `near` is still to come: wait for it a moment.
     pub fn wants_far(&self, near: Time) -> bool {
-        self.canceller.is_some() && self.align.wants_far(near)
+        self.align.wants_far(near)
     }
 
     /// Takes the microphone's next hop. `is_talking` says that a window is open: then what is left is a voice, not
@@ -149,23 +165,28 @@ impl Ears {
         for (sample, &raw) in self.near.iter_mut().zip(&near.frames) {
             *sample = f32::from(raw);
         }
-        let (far, is_far) = self.note_far();
+        self.heard = self.near;
+        let is_far = self.note_far();
         let powers = match &mut self.canceller {
-            Some(canceller) => canceller.cancel(&mut self.near, &self.far),
-            None => Powers::default(),
+            Some(canceller) => canceller.cancel(&mut self.near, &self.far, &mut self.over),
+            None => {
+                self.over = self.near;
+                Powers::default()
+            }
         };
-        let room = self.judge(&powers, far, is_far, is_talking);
+        let room = self.judge(&powers, is_far, is_talking);
         if let Some(polish) = &mut self.polish {
             polish.polish(&mut self.near);
         }
-        Heard { hop: Hop { at: near.at, frames: self.near.map(|sample| sample as i16) }, room }
+        let hop = Hop { at: near.at, frames: self.near.map(|sample| sample as i16) };
+        Heard { hop, over: self.over.map(|sample| sample as i16), room }
     }
 
-    /// Notes whether the loudspeaker plays; answers its power, and whether it can be heard, also as echo.
-    fn note_far(&mut self) -> (f32, bool) {
+    /// Notes whether the loudspeaker plays; answers whether it can be heard, also as echo.
+    fn note_far(&mut self) -> bool {
         let power = self.far.iter().map(|sample| sample * sample).sum::<f32>() / HOP_FRAMES as f32;
         self.quiet_hops = if power >= FAR_POWER_MIN { 0 } else { self.quiet_hops.saturating_add(1) };
-        (power, self.quiet_hops < (self.found_delay_ms() + ROOM_TAIL_MS) / HOP_MS)
+        self.quiet_hops < (self.found_delay_ms() + ROOM_TAIL_MS) / HOP_MS
     }
 
     /// What the canceller has found, ms.
@@ -173,7 +194,7 @@ impl Ears {
         self.canceller.as_ref().map_or(0, |canceller| canceller.delay_ms())
     }
 
-    fn judge(&mut self, powers: &Powers, far: f32, is_far: bool, is_talking: bool) -> Room {
+    fn judge(&mut self, powers: &Powers, is_far: bool, is_talking: bool) -> Room {
         if self.canceller.is_none() {
             return Room { is_far, ..Room::SILENT };
         }
@@ -181,23 +202,27 @@ impl Ears {
             self.seen_jumps = self.align.jumps();
             self.meter.handle_doubt();
         }
-        let lesson = match self.duplex() {
-            _ if is_talking => Lesson::Nothing,
-            Some(Duplex::Full) => Lesson::Echo,
-            Some(Duplex::Half) | None => Lesson::All,
+        let now = Circumstances {
+            delay_ms: self.found_delay_ms(),
+            is_far,
+            is_tail: is_far && self.quiet_hops * HOP_MS > self.found_delay_ms() + DELAY_SLACK_MS,
+            is_talking,
+            is_trusted: self.duplex() == Some(Duplex::Full),
         };
-        let is_near = self.evidence.handle_hop(powers, far, (self.found_delay_ms() / HOP_MS) as usize, lesson);
-        self.meter.handle_hop(powers, self.evidence.noise(), is_far && !is_talking);
-        self.watch_cut(is_far, is_near, is_talking);
-        Room { is_far, is_near, duplex: self.duplex(), erle_db: self.meter.erle_db() }
+        let signals = Signals { far: &self.far, near: &self.heard, linear: &self.over, powers };
+        let near = self.evidence.handle_hop(&signals, now);
+        self.meter.handle_hop(powers, self.evidence.noise(is_far), is_far && !is_talking);
+        self.watch_cut(powers, is_far, is_talking);
+        Room { is_far, near, duplex: self.duplex(), erle_db: self.meter.erle_db() }
     }
 
     /// A window that opened over the loudspeaker, and in which nobody says anything once it is silent, was perhaps
     /// opened by the loudspeaker: the canceller is to prove itself anew.
-    fn watch_cut(&mut self, is_far: bool, is_near: bool, is_talking: bool) {
+    fn watch_cut(&mut self, powers: &Powers, is_far: bool, is_talking: bool) {
+        let is_said = powers.clean >= SAID * self.evidence.noise(is_far);
         self.said_after_cut = match self.said_after_cut {
             None if is_talking && is_far && !self.was_talking => Some(0),
-            Some(hops) if is_talking => Some(hops + u32::from(is_near && !is_far)),
+            Some(hops) if is_talking => Some(hops + u32::from(is_said && !is_far)),
             Some(hops) if hops < SAID_HOPS_MIN => {
                 self.meter.handle_doubt();
                 None

@@ -11,14 +11,18 @@ fn only_evidence_cuts_a_reply() {
     check(
         &auto(),
         &[
-            ("echo that sounds like a voice", "D S .2 e90", "echo:Full"),
-            ("a voice over it", "D S .2 e30 n9 v9 .30", "echo:Full suspect open:Voice 27-59 close:Silence"),
-            ("the window settles the suspicion", "D S .2 e30 n3 e1 n9 v9 .9", "echo:Full suspect open:Voice 27-62"),
-            ("a knock", "D S .2 e30 k20 e90", "echo:Full suspect cleared"),
-            ("a cough", "D S .2 e30 n3 e90", "echo:Full suspect cleared"),
-            ("the reply ends in it", "D S .2 e30 n4 s .30", "echo:Full suspect cleared"),
-            ("a voice in a pause of the reply", "D S .2 e30 .9 v9 .30", "echo:Full open:Voice 36-59 close:Silence"),
-            ("a voice as soon as the echo has died", "D S .2 e30 s v9 .30", "echo:Full open:Voice 27-50 close:Silence"),
+            ("echo that sounds like a voice", "D S .6 e90", "echo:Full"),
+            ("a voice over it", "D S .6 e30 n9 v9 .30", "echo:Full suspect open:Voice 31-63 close:Silence"),
+            ("the window settles the suspicion", "D S .6 e30 n3 e1 n9 v9 .9", "echo:Full suspect open:Voice 31-66"),
+            ("a knock", "D S .6 e30 k20 e90", "echo:Full suspect cleared"),
+            ("a cough", "D S .6 e30 n3 e90", "echo:Full suspect cleared"),
+            ("the reply ends in it", "D S .6 e30 n3 s .30", "echo:Full suspect cleared"),
+            (
+                "a voice in a pause of the reply",
+                "D S .6 e30 .9 v9 .30",
+                "echo:Full suspect open:Voice 40-63 close:Silence",
+            ),
+            ("a voice as soon as the echo has died", "D S .6 e30 s v9 .30", "echo:Full open:Voice 31-54 close:Silence"),
         ],
     );
 }
