@@ -22,6 +22,8 @@ done
 [ "${1:-}" = --quick ] && exit 0
 say "simulation: 20,000 conversations"
 MYNAH_SEEDS=20000 cargo test --locked --profile sim --test simulation every_rule_holds -- --nocapture
+say "the ears in simulated rooms, a short form"
+sh benches/acoustics/run.sh --quick
 
 say "bad networks, what takes longer"
 cargo test --locked --test network -- --ignored --nocapture half_a_minute a_reconnection
@@ -33,6 +35,5 @@ cargo test --locked --test doctor -- --ignored
 
 need_packages pulseaudio pulseaudio-utils libasound2-plugins openssl python3 python3-venv
 say "the line: real libasound, real TLS WebSocket, strangers' clients"
-# The room's test (echoing) is run by hand until the ears never cut a second reply at its beginning in it.
-cargo test --locked --test line -- --ignored --test-threads=1 --skip echoing
+cargo test --locked --test line -- --ignored --test-threads=1
 say "all tests passed"

@@ -31,12 +31,13 @@ const LONG: rooms::Extent = rooms::Extent {
     margin: Margin { erle_db: 0.0, in_time_percent: 0.0, self_cuts: 0, syllables: 0, cost: 1.0 },
 };
 
-/// The short form, for CI.
+/// The short form, for CI. Every room begins anew in it, so that half of the barge-ins come while its ears still doubt the
+/// room: fewer are in time than in the long run.
 const SHORT: rooms::Extent = rooms::Extent {
     echo_s: 15,
     quiet_s: 40,
     barge_in_s: 45,
-    margin: Margin { erle_db: 3.0, in_time_percent: 10.0, self_cuts: 0, syllables: 1, cost: 2.0 },
+    margin: Margin { erle_db: 3.0, in_time_percent: 20.0, self_cuts: 0, syllables: 2, cost: 2.0 },
 };
 
 const HELP: &str = "sh benches/acoustics/run.sh [OPTION ...]

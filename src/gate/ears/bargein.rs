@@ -14,11 +14,15 @@ const EVIDENCE_HOPS_IN_DOUBT: u32 = 8;
 /// that came to nothing is one doubt.
 const DOUBT_FADES: f32 = 0.999_942;
 const DOUBTFUL: f32 = 0.7;
+/// Doubt at the start: gone after twelve seconds of echo.
+const DOUBT_AT_FIRST: f32 = 0.75;
 /// Voiced hops of evidence among the last sixteen that are needed too.
 const VOICED_HOPS: u32 = 3;
 /// What lowers the reply until it is decided, and under which that was nothing; 1 would cut.
-const SUSPECT: f32 = 0.6;
-const CLEARED: f32 = 0.15;
+const SUSPECT: f32 = 0.35;
+const CLEARED: f32 = 0.1;
+/// A suspicion of so much that came to nothing is a doubt.
+const DOUBTED: f32 = 0.6;
 /// Hops in which a suspicion stands at least: 300 ms, or the reply would flutter.
 const SUSPECT_HOPS_MIN: u32 = 30;
 
@@ -42,7 +46,7 @@ pub enum Verdict {
 }
 
 /// Weighs evidence.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct BargeIn {
     /// Which of the last hops were evidence and voiced, the newest in the lowest bit.
     voiced: u16,
@@ -51,10 +55,18 @@ pub struct BargeIn {
     /// Hops since the first evidence behind which there was no pause, and since the last.
     age: u32,
     pause: u32,
-    /// Hops since the suspicion was told; nothing where none is.
+    /// Hops since the suspicion was told, nothing where none is; and the most there was to it.
     suspected: Option<u32>,
+    most: f32,
     /// How many suspicions came to nothing lately.
     doubt: f32,
+}
+
+impl Default for BargeIn {
+    /// No evidence yet, and some doubt: the room is not known.
+    fn default() -> BargeIn {
+        BargeIn { voiced: 0, evidence: 0, age: 0, pause: 0, suspected: None, most: 0.0, doubt: DOUBT_AT_FIRST }
+    }
 }
 
 impl BargeIn {
@@ -73,14 +85,16 @@ impl BargeIn {
             self.reset();
             return Verdict::Cut(age);
         }
+        self.most = self.most.max(near.lasting);
         match &mut self.suspected {
             None if near.lasting >= SUSPECT => {
                 self.suspected = Some(0);
+                self.most = near.lasting;
                 Verdict::Suspected
             }
             Some(hops) if near.lasting < CLEARED && *hops >= SUSPECT_HOPS_MIN => {
                 self.suspected = None;
-                self.doubt += 1.0;
+                self.doubt += if self.most >= DOUBTED { 1.0 } else { 0.0 };
                 Verdict::Cleared
             }
             Some(hops) => {
@@ -105,7 +119,7 @@ mod tests {
     /// `v` enough that is voiced, `n` enough that is not, `w` a voice but not enough, `x` a voice that the suppressor takes
     /// for echo, `.` none; answers `?` suspected, `!` cut, `-` cleared.
     fn verdicts(hops: &str) -> String {
-        let mut rule = BargeIn::default();
+        let mut rule = known();
         hops.chars()
             .map(|hop| match rule.handle_hop(near(hop), "vwx".contains(hop)) {
                 Verdict::Nothing => '_',
@@ -114,6 +128,11 @@ mod tests {
                 Verdict::Cut(_) => '!',
             })
             .collect()
+    }
+
+    /// A rule in a room that is known.
+    fn known() -> BargeIn {
+        BargeIn { doubt: 0.0, ..BargeIn::default() }
     }
 
     fn near(hop: char) -> Nearness {
@@ -148,13 +167,16 @@ mod tests {
         let nothing = format!("w{}", ".".repeat(40));
         let after = |hops: &str| verdicts(&format!("{nothing}{hops}"))[nothing.len()..].to_string();
         assert_eq!(after("vvvvvvvv"), "?______!");
+        let mut new = BargeIn::default();
+        let cuts = (0..9).position(|_| matches!(new.handle_hop(near('v'), true), Verdict::Cut(_)));
+        assert_eq!(cuts, Some(7), "and so does one that is not known yet");
         let later = format!("{}vvvv", ".".repeat(7000));
         assert_eq!(&after(&later)[7000..], "?__!", "a minute later it is forgiven");
     }
 
     #[test]
     fn the_age_reaches_back_to_the_first_evidence() {
-        let mut rule = BargeIn::default();
+        let mut rule = known();
         let said: Vec<Verdict> = "..w.wwwv".chars().map(|hop| rule.handle_hop(near(hop), hop != '.')).collect();
         assert_eq!(said.last(), Some(&Verdict::Cut(6)), "{said:?}");
         assert!(!rule.reset(), "a cut settles the suspicion");

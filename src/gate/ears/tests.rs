@@ -222,7 +222,7 @@ fn a_loudspeaker_that_clips_does_not_interrupt_itself() {
 #[test]
 fn a_voice_over_the_reply_cuts_it_in_time_and_whole() {
     let mut scene = Scene::new(Path::default(), &text(), LOUD);
-    scene.wait(6000);
+    scene.wait(15_000); // until the room is known
     let mut late = Vec::new();
     for talker in 0..8 {
         let sound = talk(1, 170.0 + 15.0 * talker as f32, 20 + talker);
