@@ -99,7 +99,7 @@ pub fn curves(axes: &Axes<'_>, curves: &[Curve]) -> String {
     for (number, curve) in curves.iter().enumerate() {
         let mut path = String::new();
         let mut is_down = false;
-        for (x, y) in &curve.points {
+        for (x, y) in curve.points.iter().filter(|(x, _)| *x <= axes.x_range.1) {
             let Some(y) = y else {
                 is_down = false;
                 continue;

@@ -22,7 +22,7 @@ const VOICED_HOPS: u32 = 3;
 const SUSPECT: f32 = 0.35;
 const CLEARED: f32 = 0.1;
 /// A suspicion of so much that came to nothing is a doubt.
-const DOUBTED: f32 = 0.6;
+const DOUBTED: f32 = 0.85;
 /// Hops in which a suspicion stands at least: 300 ms, or the reply would flutter.
 const SUSPECT_HOPS_MIN: u32 = 30;
 
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_room_in_which_suspicions_come_to_nothing_needs_more() {
-        let nothing = format!("w{}", ".".repeat(40));
+        let nothing = format!("n{}", ".".repeat(40)); // a door
         let after = |hops: &str| verdicts(&format!("{nothing}{hops}"))[nothing.len()..].to_string();
         assert_eq!(after("vvvvvvvv"), "?______!");
         let mut new = BargeIn::default();

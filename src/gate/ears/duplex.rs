@@ -33,6 +33,9 @@ const WEIGHT: f32 = 1.0 / 150.0;
 /// The most that one hop tells, dB: what lies beyond is the noise's doing.
 const ERLE_MAX_DB: f32 = 60.0;
 
+/// What is left under the noise is not seen: not more than 10 dB of it are believed.
+const UNDER_NOISE: f32 = 0.1;
+
 /// Hops with echo before the first verdict: 0.8 s.
 const PROOF_HOPS: u32 = 80;
 /// … and before the first verdict may be a bad one, 4 s: the canceller learns the room in one or two.
@@ -82,7 +85,7 @@ impl Meter {
         self.measured = self.measured.saturating_add(1);
         let weight = WEIGHT.max(1.0 / self.measured as f32);
         let before = powers.near - noise;
-        let after = (powers.clean - noise).max(before / 1e6).max(1e-3);
+        let after = (powers.clean - noise).max(noise * UNDER_NOISE).max(before / 1e6).max(1e-3);
         self.erle_db += weight * ((10.0 * (before / after).log10()).min(ERLE_MAX_DB) - self.erle_db);
         self.judge();
     }

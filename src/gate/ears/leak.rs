@@ -45,7 +45,7 @@ const DRIVEN_FADES: f32 = 0.8;
 const LOUD: f32 = 1e7;
 
 /// Noise is taken this much louder than it is on average: a window of 20 ms swings.
-const NOISE_SWINGS: f32 = 2.0;
+const NOISE_SWINGS: f32 = 1.4;
 
 /// … and so is what a driven loudspeaker adds, which depends on more than power.
 const DRIVEN_SWINGS: f32 = 2.0;
