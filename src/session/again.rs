@@ -148,16 +148,6 @@ impl Session {
         }
     }
 
-    /// The user wants something else: what only waits to be asked again is worth nothing any more.
-    pub(super) fn drop_again(&mut self) {
-        self.again.dropped();
-        let ms = self.uplink.drop_again();
-        if ms > 0 {
-            let why = "it was to be asked again, and the user went on to something else".to_string();
-            self.event(What::SpeechLost { ms, why });
-        }
-    }
-
     /// The answer, or its rest, is to be asked for with the voice or in words. False where neither can be.
     fn prepare_to_ask(&mut self, is_begun: bool, now: Time) -> bool {
         if self.again.begun.is_empty() && self.uplink.ask_again(now) {

@@ -294,12 +294,6 @@ impl Session {
             let why = format!("the connection ended, and more than {} s of speech are not kept", SPEECH_KEPT_MS / 1000);
             self.event(What::SpeechLost { ms: lost_ms, why });
         }
-        // What the user says next is asked again; what came before it is not, and the service may never have had it.
-        let overtaken_ms = self.uplink.take_overtaken_ms();
-        if overtaken_ms > 0 {
-            let why = "the connection ended before it was answered, and the user had spoken on".to_string();
-            self.event(What::SpeechLost { ms: overtaken_ms, why });
-        }
         self.calls.link_lost();
         if self.resume.ended(was_setup_refused, now) {
             let why = "the service did not go on with the conversation, twice".to_string();

@@ -127,11 +127,7 @@ impl Session {
         // One event may repeat a call, or take it back in the same breath.
         let mut seen: BTreeSet<CallId> = message.cancelled.iter().cloned().collect();
         message.calls.retain(|call| seen.insert(call.id.clone()));
-        let content = self.turn.content(self.user(), now, &mut self.timers);
-        if content != Content::Stale {
-            self.uplink.heard();
-        }
-        let epoch = match content {
+        let epoch = match self.turn.content(self.user(), now, &mut self.timers) {
             Content::Of { epoch } => epoch,
             Content::Stale => {
                 // The server takes blocking calls back with their turn; the others it keeps open.

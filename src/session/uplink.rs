@@ -44,10 +44,8 @@ struct Window {
     spoken_at: Time,
     is_started: bool,
     closed: Option<CloseCause>,
-    /// It was sent before, and the reply to it broke off or never came: worth sending only while nothing newer was said.
+    /// It was sent before, and the reply to it broke off: worth sending only while nothing newer was said.
     is_again: bool,
-    /// Something of a reply to it came.
-    is_heard: bool,
 }
 
 /// What happened to a window on the wire.
@@ -75,9 +73,6 @@ pub struct Uplink {
     windows: VecDeque<Window>,
     /// The last window that was sent to its end, while it may have to be sent again.
     asked: Option<Window>,
-    /// Frames of windows that were sent to their end on this connection and of whose reply nothing had come when the next
-    /// window began: whether they were heard shows in the reply to that.
-    overtaken: usize,
     /// The gate's window: its last one in `windows` takes what comes.
     is_gate_open: bool,
     /// No window begins now: the model would not hear it.
@@ -108,7 +103,6 @@ impl Uplink {
         Uplink {
             windows: VecDeque::new(),
             asked: None,
-            overtaken: 0,
             is_gate_open: false,
             is_held: false,
             last_end_at: None,
@@ -118,8 +112,9 @@ impl Uplink {
         }
     }
 
-    /// The gate opened a window.
+    /// The gate opened a window. What only waits to be asked again is worth nothing any more.
     pub fn open(&mut self) {
+        self.drop_again();
         self.windows.push_back(Window::default());
         self.is_gate_open = true;
     }
@@ -190,7 +185,7 @@ impl Uplink {
     /// A new conversation begins, and the connection ends: nothing is kept. Answers the milliseconds that are lost so.
     pub fn forget(&mut self) -> u64 {
         let lost_ms = self.unsaid_ms();
-        self.answered();
+        self.asked = None;
         self.is_gate_open = false;
         self.windows.clear();
         lost_ms
@@ -265,13 +260,9 @@ impl Uplink {
         }
     }
 
-    /// Drops a window that waits to be sent once more. Answers its milliseconds, where nobody is known to have heard it.
-    pub fn drop_again(&mut self) -> u64 {
-        let is_dropped = |window: &Window| window.is_again && !window.is_started;
-        let unheard = self.windows.iter().filter(|window| is_dropped(window) && !window.is_heard);
-        let lost_ms = ms_of(unheard.map(|window| window.speech.len()).sum());
-        self.windows.retain(|window| !is_dropped(window));
-        lost_ms
+    /// Drops a window that waits to be sent once more.
+    pub fn drop_again(&mut self) {
+        self.windows.retain(|window| !window.is_again || window.is_started);
     }
 
     /// Whether a window waits to be sent once more, or is being.
@@ -282,20 +273,6 @@ impl Uplink {
     /// The reply to the last window is whole, or nobody wants it any more.
     pub fn answered(&mut self) {
         self.asked = None;
-        self.overtaken = 0;
-    }
-
-    /// Something of the reply to the last window came: the service has that window, and those before it.
-    pub fn heard(&mut self) {
-        self.overtaken = 0;
-        if let Some(window) = &mut self.asked {
-            window.is_heard = true;
-        }
-    }
-
-    /// The connection ended: the milliseconds of speech before the last window that nobody may have heard.
-    pub fn take_overtaken_ms(&mut self) -> u64 {
-        ms_of(std::mem::take(&mut self.overtaken))
     }
 
     /// When the finished window that is too old first is.
@@ -359,7 +336,7 @@ impl Uplink {
             return false;
         }
         window.is_started = true;
-        self.overtaken += self.asked.take().filter(|asked| !asked.is_heard).map_or(0, |asked| asked.speech.len());
+        self.asked = None;
         out(Sent::Started { is_again: window.is_again });
         out(Sent::Message(Message::ActivityStart));
         true
@@ -514,25 +491,6 @@ mod tests {
             uplink.link_lost();
             assert_eq!(uplink.ask_again(Time::ZERO), !is_answered);
             assert_eq!(sent(&mut uplink, 1, &mut timers), expected);
-            assert!(uplink.is_idle());
-        }
-    }
-
-    #[test]
-    fn what_was_to_be_asked_again_is_lost_with_the_next_wish_unless_it_was_heard() {
-        let (mut uplink, mut timers) = (Uplink::new(20), Timers::default());
-        for (is_heard, lost_ms) in [(false, 20), (true, 0)] {
-            uplink.open();
-            uplink.speech(&speech(2));
-            uplink.close(CloseCause::Released);
-            assert_eq!(sent(&mut uplink, 1, &mut timers), "S 20E");
-            assert_eq!(uplink.drop_again(), 0, "it does not wait");
-            if is_heard {
-                uplink.heard();
-            }
-            uplink.link_lost();
-            assert!(uplink.ask_again(Time::ZERO));
-            assert_eq!(uplink.drop_again(), lost_ms);
             assert!(uplink.is_idle());
         }
     }

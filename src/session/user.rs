@@ -38,7 +38,7 @@ impl Session {
                     return self.turn_away(why, cause, now);
                 }
                 self.open_link(now);
-                self.drop_again();
+                self.again.dropped();
                 self.window_opened(cause);
                 self.uplink.open();
             }
@@ -127,7 +127,8 @@ impl Session {
     pub(super) fn cut(&mut self) {
         if self.playback.state() != playback::State::Silent {
             // Also what broke off before and was to be asked again: who wants it to stop does not want it twice.
-            self.drop_again();
+            self.uplink.drop_again();
+            self.again.dropped();
         }
         let cut = self.turn.cut();
         if cut.is_some() {

@@ -65,16 +65,12 @@ pub enum Mutation {
     ResetIgnored,
     /// The core does not tell what it has forgotten.
     ForgetsInSilence,
-    /// The core does not tell that a question is dropped that was to be asked again: it tells of another loss.
-    DropsInSilence,
-    /// The core does not tell that a question is lost that another one had overtaken.
-    OvertakesInSilence,
     /// What is said once more is not what was said.
     RepeatChanged,
 }
 
 /// Each mutation, and the rule that must notice it.
-pub const MUTATIONS: [(Mutation, Rule); 35] = [
+pub const MUTATIONS: [(Mutation, Rule); 33] = [
     (Mutation::FlushIgnored, Rule::OldEpochSilent),
     (Mutation::MistakeTaken, Rule::CutStaysCut),
     (Mutation::GateRepeats, Rule::GateWhole),
@@ -107,8 +103,6 @@ pub const MUTATIONS: [(Mutation, Rule); 35] = [
     (Mutation::MuteIgnored, Rule::MutedSilent),
     (Mutation::ResetIgnored, Rule::Handles),
     (Mutation::ForgetsInSilence, Rule::SpeechWhole),
-    (Mutation::DropsInSilence, Rule::SpeechWhole),
-    (Mutation::OvertakesInSilence, Rule::SpeechWhole),
     (Mutation::RepeatChanged, Rule::ReplyExact),
 ];
 
@@ -166,12 +160,6 @@ impl Mutation {
         match (self, what) {
             (Mutation::AsksAfterAll, What::ReplyLost { is_asked_again, .. }) => *is_asked_again = false,
             (Mutation::ForgetsInSilence, What::SpeechLost { ms, why }) if why.contains("muted") => *ms = 0,
-            (Mutation::DropsInSilence, What::SpeechLost { why, .. }) if why.contains("something else") => {
-                *why = "too late to take it".into();
-            }
-            (Mutation::OvertakesInSilence, What::SpeechLost { why, .. }) if why.contains("had spoken on") => {
-                *why = "too late to take it".into();
-            }
             (Mutation::RestForgotten, What::LinkClosed { cause }) => *cause = Closed::Spent,
             _ => {}
         }

@@ -56,8 +56,6 @@ pub struct Segment {
     is_superseded: bool,
     asked_again: u32,
     broken_off: u32,
-    /// Something of a reply to it has come.
-    is_begun: bool,
 }
 
 impl Segment {
@@ -257,7 +255,6 @@ impl Watch {
         segment.is_to_ask = true;
         segment.asked_again += 1;
         segment.broken_off += u32::from(is_broken_off);
-        segment.is_begun |= is_broken_off;
         let (asked, broken) = (segment.asked_again, segment.broken_off);
         self.wire.may_ask_again = is_ready;
         self.must(asked <= ASKED_AGAIN_MAX && broken <= BROKEN_OFF_MAX, Rule::AskedAgain, || {
@@ -271,12 +268,6 @@ impl Watch {
         }
         if why.contains("was muted") || why.contains("new conversation") {
             return self.silence_told(hops);
-        }
-        if why.contains("went on to something else") {
-            return self.dropped_told(hops);
-        }
-        if why.contains("had spoken on") {
-            return self.overtaken_told(hops);
         }
         if why.contains("are kept already") {
             if let Some(segment) = self.core_segment.and_then(|at| self.segments.get_mut(at)) {
@@ -307,34 +298,6 @@ impl Watch {
             }
         }
         self.must(told == hops, Rule::SpeechWhole, || format!("{hops} hops are told to be lost, {told} were due"));
-    }
-
-    /// A question that was lost on its way is not asked again, because the user wants something else.
-    fn dropped_told(&mut self, hops: u32) {
-        self.count("dropped questions");
-        let Some(segment) = self.newest_sent.and_then(|at| self.segments.get_mut(at)) else {
-            return self.fail(Rule::SpeechWhole, || "a question is told to be dropped, and none was sent".into());
-        };
-        let is_due = segment.asked_again > 0 && !segment.is_begun && !segment.is_answered && !segment.is_told_lost;
-        let due = if is_due { segment.due_end() - segment.begin } else { 0 };
-        segment.is_told_lost = true;
-        self.must(due == hops, Rule::SpeechWhole, || {
-            format!("{hops} hops are told to be dropped, {due} waited to be asked again")
-        });
-    }
-
-    /// Questions are not asked again, because the connection ended after the user had spoken on.
-    fn overtaken_told(&mut self, hops: u32) {
-        self.count("overtaken questions");
-        let (attempt, newest) = (self.wire.attempt, self.newest_sent.unwrap_or(0));
-        let mut due = 0;
-        for segment in self.segments[..newest].iter_mut().filter(|s| s.sent_on == attempt && s.is_wanted()) {
-            if segment.windows > 0 && !segment.is_answered && !segment.is_told_lost {
-                segment.is_told_lost = true;
-                due += segment.due_end() - segment.begin;
-            }
-        }
-        self.must(hops <= due, Rule::SpeechWhole, || format!("{hops} hops are told to be overtaken, {due} were sent"));
     }
 
     /// A window was sent to its end with this segment.
@@ -369,11 +332,11 @@ impl Watch {
         for at in 0..self.segments.len() {
             let s = &self.segments[at];
             let died = s.windows > 0 && Some(s.sent_on) != alive;
-            // Where nothing tells whose a reply is, the core may take it for this one's and leave.
-            let mut blurred = self.exchanges.iter().filter(|e| e.attempt == s.sent_on && e.is_blurred);
-            let is_taken_for = died && blurred.clone().any(|e| e.segment == Some(at)) && blurred.any(|e| e.shows_life);
+            // Where nothing tells whose reply it was, the core may take it for answered and leave.
+            let is_blurred = self.exchanges.iter().any(|e| e.segment == Some(at) && e.is_blurred);
+            let is_excused = died && (s.is_superseded || is_blurred);
             let is_let_go = s.is_silenced || (s.is_forgotten && died);
-            let is_well = s.has_arrived || s.is_told_lost || s.is_turned_away || is_let_go || is_taken_for;
+            let is_well = s.has_arrived || s.is_told_lost || s.is_turned_away || is_let_go || is_excused;
             let (start, end, is_wanted) = (s.start, s.due_end(), s.is_wanted());
             self.must(is_well || !is_wanted, Rule::SpeechWhole, || format!("hops {start} to {end} never arrived"));
         }

@@ -8,7 +8,7 @@
 pub const OTHER: &str = "another cause; the log has it";
 
 /// Pieces of sentences (lower case), in the order in which they are looked for, and what they mean.
-const CAUSES: [(&str, &str); 88] = [
+const CAUSES: [(&str, &str); 86] = [
     // The light, before the service: what the system says of a file may sound like it ("Invalid argument").
     ("no such pwm chip", "it is not there"),
     ("no such channel", "it is not there"),
@@ -61,8 +61,6 @@ const CAUSES: [(&str, &str); 88] = [
     ("not be sent within", "it could not be sent in time"),
     ("are kept already", "as much is kept as can be"),
     ("are not kept", "as much is kept as can be"),
-    ("went on to something else", "the user went on to something else"),
-    ("had spoken on", "the user had spoken on"),
     ("too late to take it", "this machine was too slow"),
     ("tokens a day", "the day's tokens are used up"),
     ("dollars a day", "the day's money is used up"),
@@ -151,8 +149,6 @@ mod tests {
             "the service did not say that the turn is over".into(),
             "nothing came from the service for 9 s, not even a pong".into(),
             "it could not be sent within 30 s".into(),
-            "the connection ended before it was answered, and the user had spoken on".into(),
-            "it was to be asked again, and the user went on to something else".into(),
             LineTrouble::Missing { line: x() }.to_string(),
             LineTrouble::Busy { line: x(), holder: x() }.to_string(),
             LineTrouble::Denied { what: x(), remedy: x() }.to_string(),
