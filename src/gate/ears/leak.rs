@@ -62,7 +62,7 @@ pub struct Played {
 /// What stands out of a hop.
 #[derive(Clone, Copy, Debug)]
 pub struct Excess {
-    /// Bands that stand out, each counted in full from [`FULL_DB`] above its margin on; 0 to [`BANDS`].
+    /// Bands that stand out, each counted in full from 8 dB above its margin on; 0 to 30.
     pub bands: f32,
     /// How far each band lies above what is expected, dB.
     pub above_db: Bands,
