@@ -15,6 +15,7 @@
 //! | history | [`history`] | the last turns' words, for a session that must be told |
 //! | account | [`account`] | what it costs, and the day's limit |
 //! | mute | [`mute`] | who holds the microphone closed |
+//! | hold | `hold` | a reply that came under a held button |
 //! | replay | [`replay`] | the last reply's sound, to be said once more |
 //! | steps | [`steps`] | the sounds of a conversation's steps, ducking, follow-up |
 //! | timers | [`timers`] | every deadline, with its reason |
@@ -31,6 +32,7 @@ pub mod calls;
 mod connection;
 mod devices;
 pub mod history;
+mod hold;
 pub mod link;
 pub mod memory;
 pub mod mute;
@@ -55,6 +57,7 @@ use again::Again;
 use calls::Calls;
 use connection::Leave;
 use history::History;
+use hold::Hold;
 use link::Link;
 use memory::Memory;
 use mute::Mute;
@@ -134,6 +137,7 @@ pub struct Session {
     uplink: Uplink,
     turn: Turn,
     playback: Playback,
+    hold: Hold,
     calls: Calls,
     again: Again,
     history: History,
@@ -175,6 +179,7 @@ impl Session {
             uplink: Uplink::new(agent.listen.message_ms),
             turn: Turn::new(turn_terms(agent, &model)),
             playback: Playback::default(),
+            hold: Hold::default(),
             calls: Calls::new(call_terms(agent, &model)),
             again: Again::default(),
             history: History::new(agent.session.history_turns),
@@ -334,7 +339,7 @@ impl Session {
     }
 
     fn speak(&mut self, order: SpeakerOrder) {
-        self.out.push_back(Output::Speaker(order));
+        self.out.extend(self.hold.admit(order).map(Output::Speaker));
     }
 
     fn cue(&mut self, cue: Cue) {

@@ -50,7 +50,7 @@ impl Session {
     /// Says the last reply once more, as a turn of its own; whatever plays is over. The service is not told.
     pub(super) fn repeat(&mut self) {
         self.cut();
-        if self.replay.chunks.is_empty() || self.uplink.is_window_open() {
+        if self.replay.chunks.is_empty() || self.uplink.is_window_open() || self.hold.is_on() {
             return self.cue(Cue::Error);
         }
         let epoch = self.turn.new_epoch();

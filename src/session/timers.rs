@@ -35,9 +35,11 @@ pub enum Reason {
     Leave,
     /// Somebody waits and hears nothing: a sound says that it goes on.
     Thinking,
+    /// A reply was kept back long enough under a held button in which nothing is said.
+    Held,
 }
 
-const REASONS: [Reason; 15] = [
+const REASONS: [Reason; 16] = [
     Reason::Reconnect,
     Reason::Setup,
     Reason::CatchUp,
@@ -53,6 +55,7 @@ const REASONS: [Reason; 15] = [
     Reason::Idle,
     Reason::Leave,
     Reason::Thinking,
+    Reason::Held,
 ];
 
 /// One optional deadline for each [`Reason`].

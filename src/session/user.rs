@@ -22,29 +22,17 @@ impl Session {
                 self.event(What::Pressed);
                 self.mute.pressed();
                 self.cut();
+                self.hold.pressed();
                 self.reply_is_past();
                 self.greet_press(now);
                 self.expect_speech(now);
             }
             GateEvent::Released => self.event(What::Released),
-            GateEvent::Opened(cause) => {
-                self.event(What::GateOpened { cause });
-                if self.mute.is_on() {
-                    return; // the gate does not know yet
-                }
-                self.cut();
-                self.reply_is_past();
-                if let Some(why) = self.account.spent() {
-                    return self.turn_away(why, cause, now);
-                }
-                self.open_link(now);
-                self.again.dropped();
-                self.window_opened(cause);
-                self.uplink.open();
-            }
+            GateEvent::Opened(cause) => self.handle_opened(cause, now),
             GateEvent::Speech(speech) => self.handle_speech(&speech, now),
             GateEvent::Closed(cause) => {
                 self.event(What::GateClosed { cause });
+                self.press_was_nothing();
                 if self.uplink.is_gate_open() {
                     self.window_closed(cause);
                 }
@@ -53,6 +41,7 @@ impl Session {
             }
             GateEvent::Dropped(cause) => {
                 self.event(What::PressDropped { cause });
+                self.press_was_nothing();
                 if cause == DropCause::Muted {
                     self.press_was_muted(now);
                 }
@@ -82,6 +71,23 @@ impl Session {
                 }
             }
         }
+    }
+
+    fn handle_opened(&mut self, cause: OpenCause, now: Time) {
+        self.event(What::GateOpened { cause });
+        if self.mute.is_on() {
+            return; // the gate does not know yet
+        }
+        self.cut();
+        self.hold.spoken();
+        self.reply_is_past();
+        if let Some(why) = self.account.spent() {
+            return self.turn_away(why, cause, now);
+        }
+        self.open_link(now);
+        self.again.dropped();
+        self.window_opened(cause);
+        self.uplink.open();
     }
 
     /// Somebody is there and is about to speak.

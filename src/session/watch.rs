@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::hold::HOLD_MAX;
 use super::timers::Reason;
 use super::turn::{GivenUp, Model};
 use super::{Output, Session, playback, uplink};
@@ -99,9 +100,14 @@ impl Session {
     }
 
     fn watch_playback(&mut self, now: Time) {
-        match self.playback.left_ms() {
+        match self.playback.left_ms().filter(|_| !self.hold.is_on()) {
             Some(left) => self.timers.start(Reason::Drain, now + Duration::from_millis(left) + DRAIN_MARGIN),
             None => self.timers.clear(Reason::Drain),
+        }
+        if self.hold.is_waiting() {
+            self.timers.start(Reason::Held, now + HOLD_MAX);
+        } else {
+            self.timers.clear(Reason::Held);
         }
         let is_stuck = matches!(self.turn.model(), Model::Generated { .. })
             && self.model.turn_end == TurnEnd::TurnComplete
@@ -140,6 +146,7 @@ impl Session {
             Reason::Idle => self.close_link(Closed::Idle, now),
             Reason::Leave => self.leave_due(now),
             Reason::Thinking => self.thinking_due(now),
+            Reason::Held => self.press_was_nothing(),
         }
     }
 
