@@ -1,6 +1,6 @@
 //! How loud a hop is: against the level under which there is only silence, and against the noise in the room.
 
-use crate::audio::{HOP_FRAMES, Hop};
+use crate::audio::HOP_FRAMES;
 
 /// Full scale of a sample.
 const FULL_SCALE: f64 = 32_768.0;
@@ -19,9 +19,10 @@ impl Loudness {
         Loudness { threshold: (rms * rms * HOP_FRAMES as f64).ceil() as u64 }
     }
 
-    /// Whether the hop is loud. A constant offset, which cheap microphones have, is not loudness.
-    pub fn is_loud(self, hop: &Hop) -> bool {
-        energy(&hop.frames) >= self.threshold
+    /// Whether a hop (`[160 frames, 1 channel] S16`) is loud. A constant offset, which cheap microphones have, is not
+    /// loudness.
+    pub fn is_loud(self, frames: &[i16; HOP_FRAMES]) -> bool {
+        energy(frames) >= self.threshold
     }
 }
 
@@ -65,9 +66,9 @@ impl NoiseFloor {
         }
     }
 
-    /// Takes the next hop; answers whether it stands out of the noise.
-    pub fn handle_hop(&mut self, hop: &Hop) -> bool {
-        self.handle_energy(energy(&hop.frames))
+    /// Takes the next hop (`[160 frames, 1 channel] S16`); answers whether it stands out of the noise.
+    pub fn handle_hop(&mut self, frames: &[i16; HOP_FRAMES]) -> bool {
+        self.handle_energy(energy(frames))
     }
 
     /// Takes the next hop's power, mean square of S16.
@@ -82,8 +83,8 @@ impl NoiseFloor {
     }
 
     /// Whether a hop stands out of the noise that is known, without learning from it.
-    pub fn is_above(&self, hop: &Hop) -> bool {
-        energy(&hop.frames) >= self.floor().saturating_mul(STANDS_OUT)
+    pub fn is_above(&self, frames: &[i16; HOP_FRAMES]) -> bool {
+        energy(frames) >= self.floor().saturating_mul(STANDS_OUT)
     }
 
     fn floor(&self) -> u64 {
@@ -130,14 +131,13 @@ fn energy(frames: &[i16; HOP_FRAMES]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Time;
 
-    fn square_wave(amplitude: i16, offset: i16) -> Hop {
+    fn square_wave(amplitude: i16, offset: i16) -> [i16; HOP_FRAMES] {
         let mut frames = [offset; HOP_FRAMES];
         for (i, frame) in frames.iter_mut().enumerate() {
             *frame += if i % 2 == 0 { amplitude } else { -amplitude };
         }
-        Hop { at: Time::ZERO, frames }
+        frames
     }
 
     #[test]
@@ -172,10 +172,7 @@ mod tests {
 
     #[test]
     fn the_extremes_do_not_overflow() {
-        assert!(Loudness::new(-20.0).is_loud(&Hop {
-            at: Time::ZERO,
-            frames: std::array::from_fn(|i| if i % 2 == 0 { i16::MIN } else { i16::MAX }),
-        }));
-        assert!(!Loudness::new(-90.0).is_loud(&Hop { at: Time::ZERO, frames: [i16::MIN; HOP_FRAMES] }));
+        assert!(Loudness::new(-20.0).is_loud(&std::array::from_fn(|i| if i % 2 == 0 { i16::MIN } else { i16::MAX })));
+        assert!(!Loudness::new(-90.0).is_loud(&[i16::MIN; HOP_FRAMES]));
     }
 }

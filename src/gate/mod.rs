@@ -189,7 +189,7 @@ impl Gate {
 
     fn take(&mut self, Heard { hop, over, .. }: &Heard) {
         // Reverberation that dies away under what counts as silence is nobody.
-        if !self.loudness.is_loud(&Hop { at: hop.at, frames: *over }) {
+        if !self.loudness.is_loud(over) {
             self.room.near = Nearness::default();
         }
         self.handle_time(hop.at);
@@ -199,14 +199,15 @@ impl Gate {
         // The suppressor takes the beginning of a voice for echo; the detector is to hear all of it.
         let voiced = self.vad.is_voiced(if is_over { over } else { &hop.frames });
         self.is_voiced = voiced;
-        let loud = self.loudness.is_loud(hop);
+        let loud = self.loudness.is_loud(&hop.frames);
         // What the loudspeaker accounts for is no evidence, neither for a voice nor for the button.
         let counts = !is_over || self.room.near.is_some();
         let over = is_over.then_some(Over { frames: *over, is_near: self.room.near.is_some() });
         let number = self.preroll.push(Kept { hop: *hop, voiced: voiced && counts, loud: loud && counts, over });
         self.watch_echo(hearing);
         // While it plays the noise is suppressed with the echo.
-        let stands_out = if self.room.is_far { self.noise.is_above(hop) } else { self.noise.handle_hop(hop) };
+        let frames = &hop.frames;
+        let stands_out = if self.room.is_far { self.noise.is_above(frames) } else { self.noise.handle_hop(frames) };
         self.watch_voice(hearing, voiced, voiced && loud && stands_out && counts);
         self.watch_press(voiced && counts);
         if self.window.cause().is_some() {

@@ -76,7 +76,12 @@ impl Preroll {
 
     /// The oldest hop that may still be used.
     pub fn oldest(&self) -> HopNumber {
-        self.floor.max(self.next.saturating_sub(self.kept.len() as u64))
+        self.floor.max(self.oldest_kept())
+    }
+
+    /// The oldest hop in the ring, forgotten or not.
+    fn oldest_kept(&self) -> HopNumber {
+        self.next.saturating_sub(self.kept.len() as u64)
     }
 
     /// Makes everything kept so far unusable: it was sent, or belongs to another time.
@@ -92,8 +97,7 @@ impl Preroll {
     /// What to send of hop `number`: the cleaned sound, but of somebody who speaks over the loudspeaker the sound before
     /// the suppressor. The hop must be in the ring, forgotten or not.
     pub fn sound(&self, number: HopNumber) -> Hop {
-        let oldest = self.next.saturating_sub(self.kept.len() as u64);
-        let mut around = number.saturating_sub(AROUND).max(oldest)..(number + AROUND + 1).min(self.next);
+        let mut around = number.saturating_sub(AROUND).max(self.oldest_kept())..(number + AROUND + 1).min(self.next);
         let is_near = |number| self.kept[self.slot(number)].over.is_some_and(|over| over.is_near);
         let kept = &self.kept[self.slot(number)];
         match kept.over {

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use super::align::Frames;
 use super::cancel::Powers;
-use super::leak::{Leak, Played};
+use super::leak::{Excess, Leak, Played, Sources};
 use super::spectrum::{BANDS, Bands, Spectrum};
 use crate::audio::HOP_MS;
 use crate::gate::loudness::NoiseFloor;
@@ -135,6 +135,7 @@ struct Stray {
 /// Learns what the loudspeaker leaves, and tells what is more than that.
 pub struct Evidence {
     spectra: [Spectrum; 3],
+    sources: Sources,
     heard: Leak,
     left: Leak,
     /// The far end, newest at `next - 1`.
@@ -161,6 +162,7 @@ impl Evidence {
     pub fn new() -> Evidence {
         Evidence {
             spectra: std::array::from_fn(|_| Spectrum::new()),
+            sources: Sources::SILENT,
             heard: Leak::new(HEARD_AT_FIRST, HEARD_MARGIN_DB),
             left: Leak::new(LEFT_AT_FIRST, LEFT_MARGIN_DB),
             far: vec![[0.0; BANDS]; FAR_HOPS],
@@ -181,39 +183,53 @@ impl Evidence {
     pub fn handle_hop(&mut self, signals: &Signals, now: Circumstances) -> Nearness {
         let [far, near, linear] = &mut self.spectra;
         let (far, near, linear) = (far.bands(signals.far), near.bands(signals.near), linear.bands(signals.linear));
-        self.far[self.next % FAR_HOPS] = far;
-        self.next += 1;
         self.note_clean(signals.powers.clean, now.is_far);
-        let delay_hops = self.delay.handle_hop(now);
-        let played = self.played(delay_hops);
-        let (heard, left) = (self.heard.compare(&near, &played), self.left.compare(&linear, &played));
-        let is_first = self.far_hops < FIRST_HOPS;
-        let bands = if is_first { 0.0 } else { heard.bands.min(left.bands).min(NEARNESS_MAX) };
+        self.note_far(far, now);
+        let (heard, left) = (self.heard.compare(&near, &self.sources), self.left.compare(&linear, &self.sources));
+        let bands = if self.is_first() { 0.0 } else { heard.bands.min(left.bands).min(NEARNESS_MAX) };
         let counts = if now.is_tail { TAIL_COUNTS } else { self.passing(signals.powers.clean) };
         self.bands[self.next % MEAN_HOPS] = bands * counts;
         let mean = self.bands.iter().sum::<f32>() / MEAN_HOPS as f32;
         let enough = (ABOVE_STRAYED * self.strayed).clamp(ENOUGH_MIN, ENOUGH_MAX);
-        let is_surely_echo = self.since_passed >= SURE_ECHO_HOPS || is_first || !now.is_trusted;
-        if now.is_talking || !is_surely_echo {
+        if now.is_talking || !self.is_surely_echo(now) {
             self.straying.clear();
         }
-        if !now.is_far {
-            self.learn_noise(&near, &linear, now.is_talking);
-        } else if !now.is_talking {
-            self.far_hops = self.far_hops.saturating_add(1);
-            let is_sure = left.bands > SURE_BANDS && !is_first && now.is_trusted;
-            self.sure_hops = if is_sure { SURE_HOPS } else { self.sure_hops.saturating_sub(1) };
-            if self.sure_hops == 0 {
-                self.heard.learn(&heard);
-                self.left.learn(&left);
-            }
-            if is_surely_echo {
-                let is_loud = signals.powers.near >= LOUD_ECHO * self.noise(true);
-                let bands = if is_loud { mean } else { 0.0 };
-                self.learn_later(Stray { heard_db: heard.above_db, left_db: left.above_db, bands });
+        match (now.is_talking, now.is_far) {
+            (true, _) => {}
+            (false, true) => self.learn(&heard, &left, now, signals.powers.near, mean),
+            (false, false) => {
+                self.heard.learn_noise(&near);
+                self.left.learn_noise(&linear);
             }
         }
         Nearness { bands, lasting: mean / enough, passes: self.since_passed < PASSED_HOPS }
+    }
+
+    /// Whether too little was heard of the loudspeaker yet to believe anything.
+    fn is_first(&self) -> bool {
+        self.far_hops < FIRST_HOPS
+    }
+
+    /// Whether all that is heard is taken for echo.
+    fn is_surely_echo(&self, now: Circumstances) -> bool {
+        self.since_passed >= SURE_ECHO_HOPS || self.is_first() || !now.is_trusted
+    }
+
+    /// Learns from a hop in which the loudspeaker can be heard and no window is open. `mean` is the evidence there was in
+    /// the last ones, bands, `power` what the microphone heard, mean square of S16.
+    fn learn(&mut self, heard: &Excess, left: &Excess, now: Circumstances, power: f32, mean: f32) {
+        let is_surely_echo = self.is_surely_echo(now);
+        let is_sure = left.bands > SURE_BANDS && !self.is_first() && now.is_trusted;
+        self.far_hops = self.far_hops.saturating_add(1);
+        self.sure_hops = if is_sure { SURE_HOPS } else { self.sure_hops.saturating_sub(1) };
+        if self.sure_hops == 0 {
+            self.heard.learn(heard);
+            self.left.learn(left);
+        }
+        if is_surely_echo {
+            let bands = if power >= LOUD_ECHO * self.noise(true) { mean } else { 0.0 };
+            self.learn_later(Stray { heard_db: heard.above_db, left_db: left.above_db, bands });
+        }
     }
 
     /// How much evidence counts for what the suppressor lets pass.
@@ -221,13 +237,6 @@ impl Evidence {
         let (least_db, most_db) = PASSING_DB;
         let above_db = 10.0 * (clean.max(1.0) / self.noise(true).max(1.0)).log10();
         1.0 + (PASSING_COUNTS - 1.0) * ((above_db - least_db) / (most_db - least_db)).clamp(0.0, 1.0)
-    }
-
-    fn learn_noise(&mut self, near: &Bands, linear: &Bands, is_talking: bool) {
-        if !is_talking {
-            self.heard.learn_noise(near);
-            self.left.learn_noise(linear);
-        }
     }
 
     fn learn_later(&mut self, stray: Stray) {
@@ -252,15 +261,18 @@ impl Evidence {
         self.since_passed = if passes { 0 } else { self.since_passed.saturating_add(1) };
     }
 
-    /// What was played, as it bears on the newest hop, if its echo comes so many hops later.
-    fn played(&self, delay_hops: usize) -> Played {
+    /// Notes what is played, and what of it bears on the newest hop.
+    fn note_far(&mut self, far: Bands, now: Circumstances) {
+        self.far[self.next % FAR_HOPS] = far;
+        self.next += 1;
+        let delay_hops = self.delay.handle_hop(now);
         let hop = |age: usize| &self.far[(self.next + FAR_HOPS - 1 - age.min(FAR_HOPS - 1)) % FAR_HOPS];
         let (before, after) = DELAY_SLACK_HOPS;
         let mut loudest = [0.0f32; BANDS];
         for age in delay_hops.saturating_sub(before)..=delay_hops + after {
             loudest.iter_mut().zip(hop(age)).for_each(|(loudest, &power)| *loudest = loudest.max(power));
         }
-        Played { loudest, now: *hop(delay_hops) }
+        self.sources.handle_hop(&Played { loudest, now: *hop(delay_hops) });
     }
 
     /// Power of the noise in the room, mean square of S16. While the loudspeaker can be heard the suppressor takes some

@@ -59,6 +59,35 @@ pub struct Played {
     pub now: Bands,
 }
 
+/// What the far end plays, by the parts that it leaves in a signal.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources {
+    loudest: Bands,
+    faded: [Bands; 2],
+    driven: f32,
+}
+
+impl Sources {
+    /// Nothing was played.
+    pub const SILENT: Sources = Sources { loudest: [0.0; BANDS], faded: [[0.0; BANDS]; 2], driven: 0.0 };
+
+    /// Takes what bears on the next hop.
+    pub fn handle_hop(&mut self, played: &Played) {
+        self.loudest = played.loudest;
+        for (faded, keep) in self.faded.iter_mut().zip(FADES) {
+            for (faded, now) in faded.iter_mut().zip(&played.now) {
+                *faded = *faded * keep + now * (1.0 - keep);
+            }
+        }
+        let all = played.loudest.iter().sum::<f32>() / LOUD;
+        self.driven = (LOUD / BANDS as f32 * all * all).max(self.driven * DRIVEN_FADES);
+    }
+
+    fn of(&self, band: usize) -> [f32; PARTS] {
+        [self.loudest[band], self.faded[0][band], self.faded[1][band], self.driven]
+    }
+}
+
 /// What stands out of a hop.
 #[derive(Clone, Copy, Debug)]
 pub struct Excess {
@@ -73,8 +102,6 @@ pub struct Leak {
     gains: [Bands; PARTS],
     margins_db: Bands,
     margin_min_db: f32,
-    faded: [Bands; 2],
-    driven: f32,
     parts: [Bands; PARTS],
     learned: Bands,
     noise: Noise,
@@ -88,8 +115,6 @@ impl Leak {
             gains: [gain, 0.1 * gain, 0.1 * gain, 0.01 * gain].map(|gain| [gain; BANDS]),
             margins_db: [MARGIN_START_DB; BANDS],
             margin_min_db,
-            faded: [[0.0; BANDS]; 2],
-            driven: 0.0,
             parts: [[0.0; BANDS]; PARTS],
             learned: [0.0; BANDS],
             noise: Noise::default(),
@@ -97,22 +122,16 @@ impl Leak {
     }
 
     /// Compares the signal's powers in the next hop with what is to be expected of what was played.
-    pub fn compare(&mut self, powers: &Bands, played: &Played) -> Excess {
-        let all = played.loudest.iter().sum::<f32>() / LOUD;
-        self.driven = (LOUD / BANDS as f32 * all * all).max(self.driven * DRIVEN_FADES);
+    pub fn compare(&mut self, powers: &Bands, sources: &Sources) -> Excess {
         let mut excess = Excess { bands: 0.0, above_db: [0.0; BANDS] };
-        for band in 0..BANDS {
-            for (faded, keep) in self.faded.iter_mut().zip(FADES) {
-                faded[band] = faded[band] * keep + played.now[band] * (1.0 - keep);
-            }
-            let sources = [played.loudest[band], self.faded[0][band], self.faded[1][band], self.driven];
+        for (band, &power) in powers.iter().enumerate() {
             let mut expected = 0.0;
-            for (part, source) in sources.into_iter().enumerate() {
+            for (part, source) in sources.of(band).into_iter().enumerate() {
                 self.parts[part][band] = self.gains[part][band] * source;
                 expected += self.parts[part][band];
             }
             expected += (DRIVEN_SWINGS - 1.0) * self.parts[PARTS - 1][band] + NOISE_SWINGS * self.noise.powers[band];
-            let above_db = db(powers[band]) - db(expected);
+            let above_db = db(power) - db(expected);
             let margin_db = self.margin_min_db.max(self.margins_db[band] + MARGIN_ABOVE_DB);
             excess.above_db[band] = above_db;
             excess.bands += ((above_db - margin_db) / FULL_DB).clamp(0.0, 1.0);
@@ -193,36 +212,37 @@ mod tests {
     use super::*;
 
     /// A far end that plays in every third band by turns, at the power of loud speech, and what a room leaves of it.
-    fn hop(dice: &mut Dice, number: usize, gain: f32) -> (Played, Bands) {
+    fn hop(dice: &mut Dice, sources: &mut Sources, number: usize, gain: f32) -> Bands {
         let loud =
             |band: usize| if (band + number / 20).is_multiple_of(3) { 1e5 * (1.0 + 0.5 * dice.roll()) } else { 10.0 };
         let now: Bands = std::array::from_fn(loud);
-        (Played { loudest: now, now }, now.map(|power| gain * power + 5.0))
+        sources.handle_hop(&Played { loudest: now, now });
+        now.map(|power| gain * power + 5.0)
     }
 
-    fn learned(gain: f32) -> (Leak, Dice) {
-        let (mut leak, mut dice) = (Leak::new(1.0, 3.0), Dice(1));
+    fn learned(gain: f32) -> (Leak, Sources, Dice) {
+        let (mut leak, mut sources, mut dice) = (Leak::new(1.0, 3.0), Sources::SILENT, Dice(1));
         (0..100).for_each(|_| leak.learn_noise(&[5.0; BANDS]));
         for number in 0..3000 {
-            let (played, powers) = hop(&mut dice, number, gain);
-            let excess = leak.compare(&powers, &played);
+            let powers = hop(&mut dice, &mut sources, number, gain);
+            let excess = leak.compare(&powers, &sources);
             leak.learn(&excess);
             leak.learn_margins(&excess.above_db);
         }
-        (leak, dice)
+        (leak, sources, dice)
     }
 
     #[test]
     fn what_was_learned_does_not_stand_out_and_a_voice_as_loud_does() {
         for gain in [10.0, 0.3, 0.01] {
-            let (mut leak, mut dice) = learned(gain);
+            let (mut leak, mut sources, mut dice) = learned(gain);
             let (mut alone, mut over) = (0.0f32, 0.0f32);
             for number in 3000..3200 {
-                let (played, mut powers) = hop(&mut dice, number, gain);
-                alone = alone.max(leak.compare(&powers, &played).bands);
+                let mut powers = hop(&mut dice, &mut sources, number, gain);
+                alone = alone.max(leak.compare(&powers, &sources).bands);
                 // A voice has harmonics everywhere.
                 powers.iter_mut().step_by(2).for_each(|power| *power += gain * 1e5);
-                over += leak.compare(&powers, &played).bands / 200.0;
+                over += leak.compare(&powers, &sources).bands / 200.0;
             }
             assert!(alone < 1.0, "gain {gain}: {alone} bands stand out of echo alone");
             assert!(over > 5.0, "gain {gain}: {over} bands of a voice");
@@ -231,13 +251,13 @@ mod tests {
 
     #[test]
     fn the_margin_of_a_band_that_strays_now_and_then_grows() {
-        let (mut leak, mut dice) = learned(0.3);
+        let (mut leak, mut sources, mut dice) = learned(0.3);
         let mut stood_out = [0.0f32; 2];
         for number in 3000..9000 {
-            let (played, mut powers) = hop(&mut dice, number, 0.3);
+            let mut powers = hop(&mut dice, &mut sources, number, 0.3);
             let strays = number % 40 < 2;
             powers[1] *= if strays { 100.0 } else { 1.0 };
-            let excess = leak.compare(&powers, &played);
+            let excess = leak.compare(&powers, &sources);
             leak.learn_margins(&excess.above_db);
             stood_out[usize::from(number >= 8000)] += excess.bands;
         }
