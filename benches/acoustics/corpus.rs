@@ -63,16 +63,18 @@ pub fn load(folder: &Path, part: &str) -> Result<Vec<Utterance>> {
     Ok(utterances)
 }
 
-/// Cuts a recording to its speech and labels it; nothing where there is no speech of a useful length.
+/// Cuts a recording to its speech and labels it; nothing where there is no speech of a useful length. Some of the
+/// recordings begin with a thump of 8 Hz up to half a second before the first word: that is no syllable.
 fn label(name: String, recording: Vec<f32>) -> Option<Utterance> {
-    let levels: Vec<f32> = recording.chunks_exact(HOP_FRAMES).map(signal::level_db).collect();
+    let voice = signal::without_rumble(&recording);
+    let levels: Vec<f32> = voice.chunks_exact(HOP_FRAMES).map(signal::level_db).collect();
     let mut sorted = levels.clone();
     sorted.sort_by(f32::total_cmp);
     let loudest = *sorted.get(sorted.len().checked_sub(1)? * 19 / 20)?;
     let noise = sorted.get(sorted.len() / 20)?;
     let is_loud = |level: f32| level > loudest - 25.0;
     let loud: Vec<f32> =
-        recording.chunks_exact(HOP_FRAMES).filter(|hop| is_loud(signal::level_db(hop))).flatten().copied().collect();
+        voice.chunks_exact(HOP_FRAMES).filter(|hop| is_loud(signal::level_db(hop))).flatten().copied().collect();
     let active_db = signal::level_db(&loud);
     let threshold = (active_db + QUIET_DB).max((noise + ABOVE_NOISE_DB).min(active_db + LOUD_ENOUGH_DB));
     let above: Vec<bool> = levels.iter().map(|level| *level > threshold).collect();

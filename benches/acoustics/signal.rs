@@ -29,6 +29,24 @@ pub fn from_db(db: f32) -> f32 {
     10f32.powf(db / 20.0)
 }
 
+/// What lies under a voice, Hz.
+const RUMBLE_HZ: f32 = 80.0;
+
+/// A copy without what lies under a voice: thumps on a microphone, doors, the draught of a breath (a Butterworth
+/// high-pass of second order).
+pub fn without_rumble(frames: &[f32]) -> Vec<f32> {
+    let k = (0.5 * TAU * RUMBLE_HZ / RATE as f32).tan();
+    let scale = 1.0 / (1.0 + std::f32::consts::SQRT_2 * k + k * k);
+    let (back_1, back_2) = (2.0 * (k * k - 1.0) * scale, (1.0 - std::f32::consts::SQRT_2 * k + k * k) * scale);
+    let (mut x, mut y) = ([0.0f32; 2], [0.0f32; 2]);
+    let mut filter = |&now: &f32| {
+        let out = scale * (now - 2.0 * x[0] + x[1]) - back_1 * y[0] - back_2 * y[1];
+        (x, y) = ([now, x[0]], [out, y[0]]);
+        out
+    };
+    frames.iter().map(&mut filter).collect()
+}
+
 /// Brings a sound to a level (RMS over all of it), dBFS.
 pub fn set_level(frames: &mut [f32], level: f32) {
     let gain = from_db(level - level_db(frames));
