@@ -18,6 +18,10 @@ const DOUBTFUL: f32 = 0.7;
 const DOUBT_AT_FIRST: f32 = 0.75;
 /// Voiced hops of evidence among the last sixteen that are needed too.
 const VOICED_HOPS: u32 = 3;
+/// So many times what is enough, for so many hops of the last sixteen, is somebody in a room without doubt, also where the
+/// suppressor takes all of it for echo.
+const SURE: f32 = 2.0;
+const SURE_HOPS: u32 = 10;
 /// What lowers the reply until it is decided, and under which that was nothing; 1 would cut.
 const SUSPECT: f32 = 0.35;
 const CLEARED: f32 = 0.1;
@@ -26,8 +30,9 @@ const DOUBTED: f32 = 0.85;
 /// Hops in which a suspicion stands at least: 300 ms, or the reply would flutter.
 const SUSPECT_HOPS_MIN: u32 = 30;
 
-/// Without evidence for so long what came before belongs to something else: 300 ms, a long gap between two words.
-const PAUSE_HOPS: u32 = 30;
+/// Without evidence for so long what came before belongs to something else: 500 ms, a long gap between two words and
+/// what the reply hides around it.
+const PAUSE_HOPS: u32 = 50;
 /// The furthest that a cut reaches back: 2 s. Where the reply hides most of what somebody says, the first word
 /// was evidence too, only not enough.
 pub const REACH_HOPS: u32 = 200;
@@ -78,9 +83,7 @@ impl BargeIn {
         self.age = if goes_on { (self.age + 1).min(REACH_HOPS) } else { 0 };
         self.evidence = self.evidence << 1 | u16::from(near.is_some());
         self.doubt *= DOUBT_FADES;
-        let hops = if self.doubt > DOUBTFUL { EVIDENCE_HOPS_IN_DOUBT } else { EVIDENCE_HOPS };
-        let lasts = self.evidence.count_ones() >= hops && self.voiced.count_ones() >= VOICED_HOPS;
-        if lasts && near.lasting >= 1.0 && near.passes {
+        if self.is_somebody(near) {
             let age = self.age.max(1);
             self.reset();
             return Verdict::Cut(age);
@@ -105,6 +108,15 @@ impl BargeIn {
         }
     }
 
+    /// Whether the newest hop, and the evidence before it, is enough to cut.
+    fn is_somebody(&self, near: Nearness) -> bool {
+        let is_doubtful = self.doubt > DOUBTFUL;
+        let hops = self.evidence.count_ones();
+        let lasts = hops >= if is_doubtful { EVIDENCE_HOPS_IN_DOUBT } else { EVIDENCE_HOPS };
+        let is_sure = !is_doubtful && hops >= SURE_HOPS && near.lasting >= SURE;
+        lasts && self.voiced.count_ones() >= VOICED_HOPS && near.lasting >= 1.0 && (near.passes || is_sure)
+    }
+
     /// Forgets everything but its doubts; answers whether a suspicion was told that nothing else settles.
     pub fn reset(&mut self) -> bool {
         let fresh = BargeIn { doubt: self.doubt, ..BargeIn::default() };
@@ -117,11 +129,11 @@ mod tests {
     use super::*;
 
     /// `v` enough that is voiced, `n` enough that is not, `w` a voice but not enough, `x` a voice that the suppressor takes
-    /// for echo, `.` none; answers `?` suspected, `!` cut, `-` cleared.
+    /// for echo, `X` much of it, `.` none; answers `?` suspected, `!` cut, `-` cleared.
     fn verdicts(hops: &str) -> String {
         let mut rule = known();
         hops.chars()
-            .map(|hop| match rule.handle_hop(near(hop), "vwx".contains(hop)) {
+            .map(|hop| match rule.handle_hop(near(hop), "vwxX".contains(hop)) {
                 Verdict::Nothing => '_',
                 Verdict::Suspected => '?',
                 Verdict::Cleared => '-',
@@ -139,9 +151,10 @@ mod tests {
         let (bands, lasting) = match hop {
             '.' => (0.0, 0.0),
             'w' => (2.0, 0.7),
+            'X' => (8.0, 2.0),
             _ => (4.0, 1.0),
         };
-        Nearness { bands, lasting, passes: hop != 'x' }
+        Nearness { bands, lasting, passes: !"xX".contains(hop) }
     }
 
     #[test]
@@ -154,6 +167,7 @@ mod tests {
             ("w............", "?____________"), // a click
             ("..xxxxv", "__?___!"),             // the suppressor is late
             ("..xxxxxxxx", "__?_______"),       // or right
+            ("..XXXXXXXXXX", "__?________!"),   // or wrong
             ("..wwwwwwww", "__?_______"),
         ] {
             assert_eq!(verdicts(hops), expected, "{hops}");
@@ -167,6 +181,7 @@ mod tests {
         let nothing = format!("n{}", ".".repeat(40)); // a door
         let after = |hops: &str| verdicts(&format!("{nothing}{hops}"))[nothing.len()..].to_string();
         assert_eq!(after("vvvvvvvv"), "?______!");
+        assert_eq!(after("XXXXXXXXXXXX"), "?___________", "and the suppressor's word");
         let mut new = BargeIn::default();
         let cuts = (0..9).position(|_| matches!(new.handle_hop(near('v'), true), Verdict::Cut(_)));
         assert_eq!(cuts, Some(7), "and so does one that is not known yet");

@@ -275,6 +275,11 @@ impl Evidence {
         self.sources.handle_hop(&Played { loudest, now: *hop(delay_hops) });
     }
 
+    /// The power that the loudspeaker was expected to leave in what the microphone heard last, mean square of S16.
+    pub fn echo(&self) -> f32 {
+        self.heard.echo()
+    }
+
     /// Power of the noise in the room, mean square of S16. While the loudspeaker can be heard the suppressor takes some
     /// of it away and then lets it pass: it is as loud as before all the same.
     pub fn noise(&self, is_far: bool) -> f32 {

@@ -139,6 +139,11 @@ impl Leak {
         excess
     }
 
+    /// The power that the loudspeaker was expected to leave in the hop compared last, mean square of S16.
+    pub fn echo(&self) -> f32 {
+        self.parts.iter().flatten().sum()
+    }
+
     /// Learns the gains from the hop compared last, in which nobody spoke.
     pub fn learn(&mut self, excess: &Excess) {
         for band in 0..BANDS {

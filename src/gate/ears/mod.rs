@@ -117,6 +117,8 @@ pub struct Ears {
     was_talking: bool,
     /// In a window that opened over the loudspeaker: hops in which something was said once it was silent.
     said_after_cut: Option<u32>,
+    /// The window before was one in which nothing was.
+    was_cut_by_nobody: bool,
 }
 
 impl Ears {
@@ -144,6 +146,7 @@ impl Ears {
             seen_jumps: 0,
             was_talking: false,
             said_after_cut: None,
+            was_cut_by_nobody: false,
         }
     }
 
@@ -211,23 +214,28 @@ impl Ears {
         };
         let signals = Signals { far: &self.far, near: &self.heard, linear: &self.over, powers };
         let near = self.evidence.handle_hop(&signals, now);
-        self.meter.handle_hop(powers, self.evidence.noise(is_far), is_far && !is_talking);
+        let echo = (is_far && !is_talking).then(|| self.evidence.echo());
+        self.meter.handle_hop(powers, self.evidence.noise(is_far), echo);
         self.watch_cut(powers, is_far, is_talking);
         Room { is_far, near, duplex: self.duplex(), erle_db: self.meter.erle_db() }
     }
 
     /// A window that opened over the loudspeaker, and in which nobody says anything once it is silent, was perhaps
-    /// opened by the loudspeaker: the canceller is to prove itself anew.
+    /// opened by the loudspeaker, or by somebody who said one short word. After two in a row the canceller is to prove
+    /// itself anew.
     fn watch_cut(&mut self, powers: &Powers, is_far: bool, is_talking: bool) {
         let is_said = powers.clean >= SAID * self.evidence.noise(is_far);
         self.said_after_cut = match self.said_after_cut {
             None if is_talking && is_far && !self.was_talking => Some(0),
             Some(hops) if is_talking => Some(hops + u32::from(is_said && !is_far)),
-            Some(hops) if hops < SAID_HOPS_MIN => {
-                self.meter.handle_doubt();
+            Some(hops) => {
+                let is_by_nobody = hops < SAID_HOPS_MIN;
+                if is_by_nobody && self.was_cut_by_nobody {
+                    self.meter.handle_doubt();
+                }
+                self.was_cut_by_nobody = is_by_nobody;
                 None
             }
-            Some(_) => None,
             other => other,
         };
         self.was_talking = is_talking;
