@@ -69,7 +69,7 @@ impl Session {
 
     pub(super) fn end_of_sound(&mut self, epoch: Epoch) {
         if self.playback.end(epoch) {
-            self.speak(SpeakerOrder::End { epoch });
+            self.say(SpeakerOrder::End { epoch });
         }
     }
 

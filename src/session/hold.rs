@@ -1,20 +1,21 @@
-//! A reply that comes under a held button: it waits until it is known what the press was.
+//! A reply that comes under a press: it waits a moment until it is known what the press was.
 //!
-//! Who presses wants to be heard, so nothing new is said to them before they have spoken: the gate, where it cannot tell
-//! an echo from a voice, would be deaf to their first words. But a press may also be nothing (an accident, a hesitation),
-//! and then the answer that was awaited is still wanted. So its sound is kept back, not dropped: a window that opens drops
-//! it, a press that comes to nothing lets it out, and so does a button that is stuck. No more is ever kept than the
-//! speaker's own queue may hold.
+//! Who presses wants to be heard, so nothing new is said to them before they have begun to speak: the gate, where it
+//! cannot tell an echo from a voice, would be deaf to their first words. But a press may also be nothing (an accident, a
+//! hesitation), and then the answer that was awaited is still wanted. So its sound is kept back, not dropped: a window
+//! that opens drops it; a press that comes to nothing, or in which nobody says anything for [`HOLD_MAX`], lets it out.
 
 use std::time::Duration;
 
+use super::timers::Reason;
 use super::{Output, Session};
 use crate::flow::SpeakerOrder;
+use crate::units::Time;
 
-/// For so long a reply is kept back at most: longer than a tap in which nothing is said stays open.
-pub const HOLD_MAX: Duration = Duration::from_secs(12);
+/// Who presses begins to speak within this.
+pub const HOLD_MAX: Duration = Duration::from_secs(3);
 
-/// What is kept back.
+/// What is kept back: no more than the speaker's own queue may hold.
 #[derive(Debug, Default)]
 pub struct Hold {
     is_on: bool,
@@ -27,42 +28,40 @@ impl Hold {
         self.is_on
     }
 
-    /// Whether anything is kept back.
-    pub fn is_waiting(&self) -> bool {
-        !self.orders.is_empty()
-    }
-
-    /// The button went down, and whatever played is silenced.
-    pub fn pressed(&mut self) {
-        self.is_on = true;
-    }
-
-    /// A window opened: nobody wants what was kept back.
-    pub fn spoken(&mut self) {
-        self.is_on = false;
+    /// Forgets what is kept back: its turn is flushed.
+    pub fn flushed(&mut self) {
         self.orders.clear();
-    }
-
-    /// Takes an order for the speaker; gives it back where it is to go out now.
-    pub fn admit(&mut self, order: SpeakerOrder) -> Option<SpeakerOrder> {
-        match order {
-            SpeakerOrder::Play { .. } | SpeakerOrder::End { .. } if self.is_on => {
-                self.orders.push(order);
-                None
-            }
-            SpeakerOrder::Flush { .. } => {
-                self.orders.clear();
-                Some(order)
-            }
-            order => Some(order),
-        }
     }
 }
 
 impl Session {
-    /// The press came to nothing: what was kept back, and not flushed since, goes to the speaker.
+    /// The button went down, and whatever played is silenced.
+    pub(super) fn hold_replies(&mut self, now: Time) {
+        self.hold.is_on = true;
+        self.timers.set(Reason::Held, now + HOLD_MAX);
+    }
+
+    /// The press came to nothing: what was kept back, and not flushed since, is said.
     pub(super) fn press_was_nothing(&mut self) {
-        self.hold.is_on = false;
-        self.out.extend(self.hold.orders.drain(..).map(Output::Speaker));
+        let orders = std::mem::take(&mut self.hold.orders);
+        self.press_was_spoken_in();
+        orders.into_iter().for_each(|order| self.say(order));
+    }
+
+    /// A window opened: nobody wants what was kept back.
+    pub(super) fn press_was_spoken_in(&mut self) {
+        self.timers.clear(Reason::Held);
+        self.hold = Hold::default();
+    }
+
+    /// Hands a piece of a reply, or its end, to the speaker as soon as nobody is about to speak.
+    pub(super) fn say(&mut self, order: SpeakerOrder) {
+        if self.hold.is_on {
+            return self.hold.orders.push(order);
+        }
+        if let SpeakerOrder::Play { chunk, .. } = &order {
+            self.replay.played(chunk);
+        }
+        self.out.push_back(Output::Speaker(order));
     }
 }

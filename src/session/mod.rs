@@ -15,7 +15,7 @@
 //! | history | [`history`] | the last turns' words, for a session that must be told |
 //! | account | [`account`] | what it costs, and the day's limit |
 //! | mute | [`mute`] | who holds the microphone closed |
-//! | hold | `hold` | a reply that came under a held button |
+//! | hold | `hold` | a reply that came under a press |
 //! | replay | [`replay`] | the last reply's sound, to be said once more |
 //! | steps | [`steps`] | the sounds of a conversation's steps, ducking, follow-up |
 //! | timers | [`timers`] | every deadline, with its reason |
@@ -339,7 +339,10 @@ impl Session {
     }
 
     fn speak(&mut self, order: SpeakerOrder) {
-        self.out.extend(self.hold.admit(order).map(Output::Speaker));
+        if matches!(order, SpeakerOrder::Flush { .. }) {
+            self.hold.flushed();
+        }
+        self.out.push_back(Output::Speaker(order));
     }
 
     fn cue(&mut self, cue: Cue) {

@@ -175,9 +175,8 @@ impl Session {
                     self.event(What::ReplyStarted { epoch });
                     self.follow_up_ends();
                 }
-                self.replay.played(&chunk);
                 self.event(What::ReplyReceived { epoch, ms });
-                self.speak(SpeakerOrder::Play { epoch, chunk });
+                self.say(SpeakerOrder::Play { epoch, chunk });
             }
             Offer::Overflow => {
                 let text = format!(

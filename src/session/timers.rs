@@ -35,7 +35,7 @@ pub enum Reason {
     Leave,
     /// Somebody waits and hears nothing: a sound says that it goes on.
     Thinking,
-    /// A reply was kept back long enough under a held button in which nothing is said.
+    /// A press in which nothing is said has kept a reply back for long enough.
     Held,
 }
 

@@ -22,7 +22,7 @@ impl Session {
                 self.event(What::Pressed);
                 self.mute.pressed();
                 self.cut();
-                self.hold.pressed();
+                self.hold_replies(now);
                 self.reply_is_past();
                 self.greet_press(now);
                 self.expect_speech(now);
@@ -79,7 +79,7 @@ impl Session {
             return; // the gate does not know yet
         }
         self.cut();
-        self.hold.spoken();
+        self.press_was_spoken_in();
         self.reply_is_past();
         if let Some(why) = self.account.spent() {
             return self.turn_away(why, cause, now);

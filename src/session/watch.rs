@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::hold::HOLD_MAX;
 use super::timers::Reason;
 use super::turn::{GivenUp, Model};
 use super::{Output, Session, playback, uplink};
@@ -103,11 +102,6 @@ impl Session {
         match self.playback.left_ms().filter(|_| !self.hold.is_on()) {
             Some(left) => self.timers.start(Reason::Drain, now + Duration::from_millis(left) + DRAIN_MARGIN),
             None => self.timers.clear(Reason::Drain),
-        }
-        if self.hold.is_waiting() {
-            self.timers.start(Reason::Held, now + HOLD_MAX);
-        } else {
-            self.timers.clear(Reason::Held);
         }
         let is_stuck = matches!(self.turn.model(), Model::Generated { .. })
             && self.model.turn_end == TurnEnd::TurnComplete

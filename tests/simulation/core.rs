@@ -2,7 +2,7 @@
 
 use mynah::flow::{
     CloseCause, GateEvent, GateNote, LINK_ORDERS_MAX, LinkEvent, LinkOrder, LinkReport, SpeakerFact, SpeakerOrder,
-    TOOL_ORDERS_MAX, ToolOrder, ToolReply,
+    TOOL_ORDERS_MAX, ToolOrder, ToolReply, What,
 };
 use mynah::live::client;
 use mynah::live::close::Closing;
@@ -113,6 +113,9 @@ impl World {
                         mutation.of_event(&mut what);
                     }
                     self.watch.event(&what);
+                    if let (What::ReplyReceived { epoch, .. }, Some(reply)) = (&what, reply) {
+                        self.watch.received(*epoch, reply);
+                    }
                 }
                 Output::Gate(note) if self.mutation.is_some_and(|mutation| mutation.forgets_note(note)) => {}
                 Output::Gate(note) => {
@@ -138,6 +141,7 @@ impl World {
             }
             mutation.of_speaker_order(&mut order);
         }
+        let reply = self.watch.reply_of(&order).or(reply);
         self.watch.speaker_ordered(&order, reply);
         self.push(
             Queue::CoreToSpeaker,

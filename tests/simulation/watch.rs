@@ -138,6 +138,9 @@ struct CallRecord {
 /// Sound of an epoch, counted by the world.
 #[derive(Default)]
 struct Counted {
+    /// Whose it is, where the core has told.
+    reply: Option<ReplyId>,
+    /// Frames given to the speaker; of what is kept back none yet.
     received: usize,
     heard: usize,
     is_cut: bool,
@@ -300,7 +303,9 @@ impl Watch {
             let is_over = exchange.reply.is_some_and(|r| {
                 let reply = &self.replies[r];
                 reply.is_complete
-                    && reply.epoch.is_none_or(|e| self.counted.get(&e).is_some_and(|c| c.heard == c.received))
+                    && reply
+                        .epoch
+                        .is_none_or(|e| self.counted.get(&e).is_some_and(|c| c.received > 0 && c.heard == c.received))
             });
             if !is_over {
                 exchange.disturbed.get_or_insert(why);

@@ -6,7 +6,7 @@ use mynah::units::{CallId, Epoch};
 use super::{ReplyId, Rule, Watch};
 
 impl Watch {
-    /// The core orders this, while it handles a message of `reply`.
+    /// The core orders this; sound is of `reply`.
     pub fn speaker_ordered(&mut self, order: &SpeakerOrder, reply: Option<ReplyId>) {
         match order {
             SpeakerOrder::Play { epoch, chunk } => self.played(*epoch, &chunk.frames, reply),
@@ -22,6 +22,24 @@ impl Watch {
             SpeakerOrder::End { epoch } => self.sound_ended(*epoch),
             SpeakerOrder::Volume(_) | SpeakerOrder::Wake | SpeakerOrder::Duck(_) => {}
         }
+    }
+
+    /// Whose sound is ordered: it may have been kept back for a while, and then comes with another message, or with none.
+    pub fn reply_of(&self, order: &SpeakerOrder) -> Option<ReplyId> {
+        let SpeakerOrder::Play { epoch, .. } = order else { return None };
+        self.counted.get(epoch)?.reply
+    }
+
+    /// The core takes sound of this reply for this turn's.
+    pub fn received(&mut self, epoch: Epoch, reply: ReplyId) {
+        let others = self.replies.iter().position(|r| r.epoch == Some(epoch)).filter(|other| *other != reply);
+        self.must(others.is_none(), Rule::ReplyExact, || format!("{epoch} mixes the replies {others:?} and {reply}"));
+        self.counted.entry(epoch).or_default().reply = Some(reply);
+        // What is said after generationComplete has an epoch of its own.
+        let before = self.replies[reply].epoch.replace(epoch);
+        self.must(before.is_none_or(|b| b <= epoch), Rule::ReplyExact, || {
+            format!("reply {reply} is {before:?}, then {epoch}")
+        });
     }
 
     pub(super) fn played(&mut self, epoch: Epoch, frames: &[i16], reply: Option<ReplyId>) {
@@ -41,11 +59,8 @@ impl Watch {
         self.must(is_wanted || is_blurred, Rule::CutStaysCut, || {
             format!("reply {reply} to a mistaken press is played as {epoch}")
         });
-        let others = self.replies.iter().position(|r| r.epoch == Some(epoch)).filter(|other| *other != reply);
-        self.must(others.is_none(), Rule::ReplyExact, || format!("{epoch} mixes the replies {others:?} and {reply}"));
         let record = &mut self.replies[reply];
-        // What is said after generationComplete has an epoch of its own.
-        let (is_cut, before) = (record.is_cut, record.epoch.replace(epoch));
+        let is_cut = record.is_cut;
         let mut from = record.played;
         if is_blurred && record.truth.get(from..from + frames.len()) != Some(frames) {
             // Taken up where nothing tells turns apart: what was dropped before is missing, the rest is whole.
@@ -56,9 +71,6 @@ impl Watch {
         let is_true = record.truth.get(from..from + frames.len()) == Some(frames);
         self.must(!is_cut || is_blurred, Rule::CutStaysCut, || {
             format!("reply {reply} was cut and is played again as {epoch}")
-        });
-        self.must(before.is_none_or(|b| b <= epoch), Rule::ReplyExact, || {
-            format!("reply {reply} is {before:?}, then {epoch}")
         });
         self.must(is_true, Rule::ReplyExact, || format!("reply {reply} differs from the script after frame {from}"));
     }

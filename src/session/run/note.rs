@@ -22,7 +22,7 @@ pub fn timer_what(reason: Reason) -> &'static str {
         Reason::Idle => "idle for long",
         Reason::Leave => "time to change",
         Reason::Thinking => "time to say that it is thought",
-        Reason::Held => "reply kept back long enough",
+        Reason::Held => "a press without a word",
     }
 }
 
