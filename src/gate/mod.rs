@@ -202,7 +202,8 @@ impl Gate {
         let loud = self.loudness.is_loud(&hop.frames);
         // What the loudspeaker accounts for is no evidence, neither for a voice nor for the button.
         let counts = !is_over || self.room.near.is_some();
-        let over = is_over.then_some(Over { frames: *over, is_near: self.room.near.is_some() });
+        let is_near = self.room.near.is_some() || self.room.near.is_suspicious();
+        let over = is_over.then_some(Over { frames: *over, is_near });
         let number = self.preroll.push(Kept { hop: *hop, voiced: voiced && counts, loud: loud && counts, over });
         self.watch_echo(hearing);
         // While it plays the noise is suppressed with the echo.

@@ -14,16 +14,15 @@ const EVIDENCE_HOPS_IN_DOUBT: u32 = 8;
 /// that came to nothing is one doubt.
 const DOUBT_FADES: f32 = 0.999_942;
 const DOUBTFUL: f32 = 0.7;
-/// Doubt at the start: gone after twelve seconds of echo.
-const DOUBT_AT_FIRST: f32 = 0.75;
+/// Doubt at the start: gone after five seconds of echo.
+const DOUBT_AT_FIRST: f32 = 0.72;
 /// Voiced hops of evidence among the last sixteen that are needed too.
 const VOICED_HOPS: u32 = 3;
 /// So many times what is enough, for so many hops of the last sixteen, is somebody in a room without doubt, also where the
 /// suppressor takes all of it for echo.
 const SURE: f32 = 2.0;
 const SURE_HOPS: u32 = 10;
-/// What lowers the reply until it is decided, and under which that was nothing; 1 would cut.
-const SUSPECT: f32 = 0.35;
+/// What lowered the reply was nothing where less than this is left of it; 1 would cut.
 const CLEARED: f32 = 0.1;
 /// A suspicion of so much that came to nothing is a doubt.
 const DOUBTED: f32 = 0.85;
@@ -78,8 +77,9 @@ impl BargeIn {
     /// Takes the next hop in which the loudspeaker can be heard: what is in it beyond that, and whether it is voiced.
     pub fn handle_hop(&mut self, near: Nearness, is_voiced: bool) -> Verdict {
         self.voiced = self.voiced << 1 | u16::from(is_voiced && near.is_some());
-        self.pause = if near.is_some() { 0 } else { self.pause.saturating_add(1) };
-        let goes_on = self.pause < PAUSE_HOPS && (near.is_some() || self.age > 0);
+        let is_anything = near.is_some() || near.is_suspicious();
+        self.pause = if is_anything { 0 } else { self.pause.saturating_add(1) };
+        let goes_on = self.pause < PAUSE_HOPS && (is_anything || self.age > 0);
         self.age = if goes_on { (self.age + 1).min(REACH_HOPS) } else { 0 };
         self.evidence = self.evidence << 1 | u16::from(near.is_some());
         self.doubt *= DOUBT_FADES;
@@ -90,7 +90,7 @@ impl BargeIn {
         }
         self.most = self.most.max(near.lasting);
         match &mut self.suspected {
-            None if near.lasting >= SUSPECT => {
+            None if near.is_suspicious() => {
                 self.suspected = Some(0);
                 self.most = near.lasting;
                 Verdict::Suspected

@@ -90,10 +90,17 @@ pub struct Nearness {
 impl Nearness {
     /// From so many bands on there is something in a hop.
     const SOME_BANDS: f32 = 1.0;
+    /// From so much on that lasts somebody may be speaking.
+    const SUSPICIOUS: f32 = 0.35;
 
     /// Whether there is something in the hop that is not the loudspeaker's.
     pub fn is_some(self) -> bool {
         self.bands >= Nearness::SOME_BANDS
+    }
+
+    /// Whether somebody may be speaking, softly perhaps: what lowers the reply until it is decided.
+    pub fn is_suspicious(self) -> bool {
+        self.lasting >= Nearness::SUSPICIOUS
     }
 }
 
