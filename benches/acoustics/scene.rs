@@ -306,6 +306,7 @@ impl<'a> Play<'a> {
 
     fn start_reply(&mut self) {
         self.speaker.start();
+        self.ears.handle_audible(true);
         self.gate.handle_note(GateNote::SpeakerAudible(true));
         self.reply_ends = self.hop + self.random.between(REPLY_HOPS.start, REPLY_HOPS.end) as u64;
         self.next_said = self.hop + 200 + self.random.below(300) as u64;
@@ -313,6 +314,7 @@ impl<'a> Play<'a> {
 
     fn stop_reply(&mut self) {
         self.speaker.stop();
+        self.ears.handle_audible(false);
         self.gate.handle_note(GateNote::SpeakerAudible(false));
     }
 

@@ -25,9 +25,11 @@ impl Setting {
     pub fn prepare(&self, port: u16) -> Result<()> {
         let folder = self.folder.display();
         let path = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
+        // No sounds of the device's own: what answers a press would be taken for the reply that it cuts.
         let agent = format!(
             "endpoint = \"wss://127.0.0.1:{port}{path}\"\nextra_ca = \"{folder}/ca.pem\"\n\n\
-             [listen]\nmode = \"push_to_talk\"\nbutton = \"hold\"\nturn_max_s = 600\ndead_mic_s = 600\n"
+             [listen]\nmode = \"push_to_talk\"\nbutton = \"hold\"\nturn_max_s = 600\ndead_mic_s = 600\n\n\
+             [speak]\ncues = \"off\"\n"
         );
         fs::write(self.folder.join("mynah.toml"), agent)?;
         // No debounce: a FIFO does not bounce; what a switch needs comes on top of the figures.

@@ -106,6 +106,9 @@ impl Parts {
     /// Does all that is waiting.
     fn work(&mut self, Rooms { ears, gate }: &mut Rooms) -> Result<(), Stopped> {
         while let Ok(note) = self.notes.pop() {
+            if let GateNote::SpeakerAudible(is_audible) = note {
+                ears.handle_audible(is_audible);
+            }
             gate.handle_note(note);
             self.deliver(gate)?;
         }

@@ -37,6 +37,9 @@ const FAR_POWER_MIN: f32 = 270.0;
 /// How long the room goes on sounding after the last echo came, ms: what is 40 dB down in a lively room.
 const ROOM_TAIL_MS: u32 = 400;
 
+/// After so many hops of silence in the far-end copy nothing is missed where it is not waited for: 0.5 s.
+const FAR_SILENT_HOPS: u32 = 50;
+
 /// An echo may come so much later than the canceller says, ms.
 const DELAY_SLACK_MS: u32 = 20;
 
@@ -111,6 +114,9 @@ pub struct Ears {
     heard: Frames,
     near: Frames,
     over: Frames,
+    /// Whether the loudspeaker is said to sound, and hops of silence in the far-end copy until now.
+    is_audible: bool,
+    far_silent_hops: u32,
     /// Hops since the loudspeaker last played anything.
     quiet_hops: u32,
     seen_jumps: u64,
@@ -142,6 +148,8 @@ impl Ears {
             heard: [0.0; HOP_FRAMES],
             near: [0.0; HOP_FRAMES],
             over: [0.0; HOP_FRAMES],
+            is_audible: false,
+            far_silent_hops: u32::MAX,
             quiet_hops: u32::MAX,
             seen_jumps: 0,
             was_talking: false,
@@ -153,12 +161,20 @@ impl Ears {
     /// Takes a hop of the far-end copy; `at` is when its newest frame leaves the loudspeaker. It may be earlier or
     /// later than the microphone's newest hop; earlier than the copy's own newest, it takes back what was not heard.
     pub fn handle_far(&mut self, far: &Hop) {
+        let is_silent = far.frames.iter().all(|&sample| sample == 0);
+        self.far_silent_hops = if is_silent { self.far_silent_hops.saturating_add(1) } else { 0 };
         self.align.handle_far(far);
     }
 
-    /// Whether far-end copy that belongs to a hop captured at `near` is still to come: wait for it a moment.
+    /// Takes the news that the loudspeaker begins to sound, or has ended: told before its sound can be captured.
+    pub fn handle_audible(&mut self, is_audible: bool) {
+        self.is_audible = is_audible;
+    }
+
+    /// Whether far-end copy that belongs to a hop captured at `near` is still to come: wait for it a moment. Not for
+    /// silence: a converter that is kept awake between replies would make all that is said 30 ms later.
     pub fn wants_far(&self, near: Time) -> bool {
-        self.align.wants_far(near)
+        (self.is_audible || self.far_silent_hops < FAR_SILENT_HOPS) && self.align.wants_far(near)
     }
 
     /// Takes the microphone's next hop. `is_talking` says that a window is open: then what is left is a voice, not
