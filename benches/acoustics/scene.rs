@@ -306,7 +306,6 @@ impl<'a> Play<'a> {
 
     fn start_reply(&mut self) {
         self.speaker.start();
-        self.ears.handle_audible(true);
         self.gate.handle_note(GateNote::SpeakerAudible(true));
         self.reply_ends = self.hop + self.random.between(REPLY_HOPS.start, REPLY_HOPS.end) as u64;
         self.next_said = self.hop + 200 + self.random.below(300) as u64;
@@ -314,7 +313,6 @@ impl<'a> Play<'a> {
 
     fn stop_reply(&mut self) {
         self.speaker.stop();
-        self.ears.handle_audible(false);
         self.gate.handle_note(GateNote::SpeakerAudible(false));
     }
 
@@ -373,7 +371,7 @@ impl<'a> Play<'a> {
             }
         }
         while let Some(near) = self.waiting.front().copied() {
-            if self.ears.wants_far(near.at) && now.since(near.at) < FAR_WAIT {
+            if self.ears.wants_far(near.at, self.gate.is_speaker_audible()) && now.since(near.at) < FAR_WAIT {
                 break;
             }
             self.waiting.pop_front();

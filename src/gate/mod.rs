@@ -202,8 +202,7 @@ impl Gate {
         let loud = self.loudness.is_loud(&hop.frames);
         // What the loudspeaker accounts for is no evidence, neither for a voice nor for the button.
         let counts = !is_over || self.room.near.is_some();
-        let is_near = self.room.near.is_some() || self.room.near.is_suspicious();
-        let over = is_over.then_some(Over { frames: *over, is_near });
+        let over = is_over.then_some(Over { frames: *over, is_near: self.room.near.is_anything() });
         let number = self.preroll.push(Kept { hop: *hop, voiced: voiced && counts, loud: loud && counts, over });
         self.watch_echo(hearing);
         // While it plays the noise is suppressed with the echo.
@@ -362,6 +361,11 @@ impl Gate {
     /// Whether the newest hop sounded like a voice.
     pub fn is_voiced(&self) -> bool {
         self.is_voiced
+    }
+
+    /// Whether the loudspeaker is said to sound.
+    pub fn is_speaker_audible(&self) -> bool {
+        self.speaker_audible
     }
 
     /// Whether a window is open.

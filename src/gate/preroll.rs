@@ -24,7 +24,7 @@ pub struct Kept {
 pub struct Over {
     /// The sound: `[160 frames, 1 channel] S16 @ 16 kHz`.
     pub frames: [i16; HOP_FRAMES],
-    /// Whether there is more in it than the loudspeaker accounts for.
+    /// Whether there may be more in it than the loudspeaker accounts for.
     pub is_near: bool,
 }
 

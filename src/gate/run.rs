@@ -106,9 +106,6 @@ impl Parts {
     /// Does all that is waiting.
     fn work(&mut self, Rooms { ears, gate }: &mut Rooms) -> Result<(), Stopped> {
         while let Ok(note) = self.notes.pop() {
-            if let GateNote::SpeakerAudible(is_audible) = note {
-                ears.handle_audible(is_audible);
-            }
             gate.handle_note(note);
             self.deliver(gate)?;
         }
@@ -137,7 +134,7 @@ impl Parts {
         while let Ok(hop) = self.hops.peek() {
             let is_to_wait = match until {
                 Some(until) => hop.at > until,
-                None => ears.wants_far(hop.at) && self.clock.now().since(hop.at) < FAR_WAIT,
+                None => ears.wants_far(hop.at, gate.is_speaker_audible()) && self.clock.now().since(hop.at) < FAR_WAIT,
             };
             if is_to_wait {
                 break;

@@ -61,7 +61,7 @@ impl Session {
         let Some(epoch) = self.playback.flush() else { return };
         let text = "the loudspeaker does not play what it was given; the rest of the reply is dropped".to_string();
         self.event(What::Trouble { part: "speaker".into(), text });
-        self.speak(SpeakerOrder::Flush { epoch });
+        self.flush(epoch);
         self.duck(false);
         self.audible(Some(false), None);
         self.cue_after(epoch);

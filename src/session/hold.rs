@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
+use super::Session;
 use super::timers::Reason;
-use super::{Output, Session};
 use crate::flow::SpeakerOrder;
-use crate::units::Time;
+use crate::units::{Epoch, Time};
 
 /// Who presses begins to speak within this.
 pub const HOLD_MAX: Duration = Duration::from_secs(3);
@@ -27,11 +27,6 @@ impl Hold {
     pub fn is_on(&self) -> bool {
         self.is_on
     }
-
-    /// Forgets what is kept back: its turn is flushed.
-    pub fn flushed(&mut self) {
-        self.orders.clear();
-    }
 }
 
 impl Session {
@@ -43,15 +38,17 @@ impl Session {
 
     /// The press came to nothing: what was kept back, and not flushed since, is said.
     pub(super) fn press_was_nothing(&mut self) {
-        let orders = std::mem::take(&mut self.hold.orders);
-        self.press_was_spoken_in();
-        orders.into_iter().for_each(|order| self.say(order));
+        self.end_hold().into_iter().for_each(|order| self.say(order));
     }
 
     /// A window opened: nobody wants what was kept back.
     pub(super) fn press_was_spoken_in(&mut self) {
+        self.end_hold();
+    }
+
+    fn end_hold(&mut self) -> Vec<SpeakerOrder> {
         self.timers.clear(Reason::Held);
-        self.hold = Hold::default();
+        std::mem::take(&mut self.hold).orders
     }
 
     /// Hands a piece of a reply, or its end, to the speaker as soon as nobody is about to speak.
@@ -62,6 +59,12 @@ impl Session {
         if let SpeakerOrder::Play { chunk, .. } = &order {
             self.replay.played(chunk);
         }
-        self.out.push_back(Output::Speaker(order));
+        self.speak(order);
+    }
+
+    /// Silences the turn that [`Playback::flush`](super::playback::Playback::flush) answered, and what of it is kept back.
+    pub(super) fn flush(&mut self, epoch: Epoch) {
+        self.hold.orders.clear();
+        self.speak(SpeakerOrder::Flush { epoch });
     }
 }

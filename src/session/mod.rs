@@ -339,9 +339,6 @@ impl Session {
     }
 
     fn speak(&mut self, order: SpeakerOrder) {
-        if matches!(order, SpeakerOrder::Flush { .. }) {
-            self.hold.flushed();
-        }
         self.out.push_back(Output::Speaker(order));
     }
 

@@ -147,7 +147,7 @@ impl Session {
     pub(super) fn silence(&mut self, cut: Option<Epoch>, by_user: bool) {
         let flushed = self.playback.flush();
         if let Some(epoch) = flushed {
-            self.speak(SpeakerOrder::Flush { epoch });
+            self.flush(epoch);
             self.reply_is_past();
         }
         self.duck(false);

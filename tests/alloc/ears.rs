@@ -70,7 +70,7 @@ pub fn counts(mut ears: Ears) -> Counts {
         if pressed == PRESS.1.start || pressed == PRESS.1.end {
             gate.handle_edge(Edge { at, active: pressed == PRESS.1.start });
         }
-        std::hint::black_box(ears.wants_far(at));
+        std::hint::black_box(ears.wants_far(at, false));
         let heard = ears.hear(&Hop { at, frames: near }, gate.is_open());
         gate.handle_heard(&heard);
         while let Some(event) = gate.poll_output() {

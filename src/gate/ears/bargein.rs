@@ -59,17 +59,25 @@ pub struct BargeIn {
     /// Hops since the first evidence behind which there was no pause, and since the last.
     age: u32,
     pause: u32,
-    /// Hops since the suspicion was told, nothing where none is; and the most there was to it.
-    suspected: Option<u32>,
-    most: f32,
+    /// What was told, until it is settled.
+    suspected: Option<Suspicion>,
     /// How many suspicions came to nothing lately.
     doubt: f32,
+}
+
+/// Somebody may have begun to speak.
+#[derive(Clone, Copy, Debug)]
+struct Suspicion {
+    /// Hops since it was told.
+    hops: u32,
+    /// The most evidence there was for it, over what is enough.
+    most: f32,
 }
 
 impl Default for BargeIn {
     /// No evidence yet, and some doubt: the room is not known.
     fn default() -> BargeIn {
-        BargeIn { voiced: 0, evidence: 0, age: 0, pause: 0, suspected: None, most: 0.0, doubt: DOUBT_AT_FIRST }
+        BargeIn { voiced: 0, evidence: 0, age: 0, pause: 0, suspected: None, doubt: DOUBT_AT_FIRST }
     }
 }
 
@@ -77,9 +85,8 @@ impl BargeIn {
     /// Takes the next hop in which the loudspeaker can be heard: what is in it beyond that, and whether it is voiced.
     pub fn handle_hop(&mut self, near: Nearness, is_voiced: bool) -> Verdict {
         self.voiced = self.voiced << 1 | u16::from(is_voiced && near.is_some());
-        let is_anything = near.is_some() || near.is_suspicious();
-        self.pause = if is_anything { 0 } else { self.pause.saturating_add(1) };
-        let goes_on = self.pause < PAUSE_HOPS && (is_anything || self.age > 0);
+        self.pause = if near.is_anything() { 0 } else { self.pause.saturating_add(1) };
+        let goes_on = self.pause < PAUSE_HOPS && (near.is_anything() || self.age > 0);
         self.age = if goes_on { (self.age + 1).min(REACH_HOPS) } else { 0 };
         self.evidence = self.evidence << 1 | u16::from(near.is_some());
         self.doubt *= DOUBT_FADES;
@@ -88,20 +95,19 @@ impl BargeIn {
             self.reset();
             return Verdict::Cut(age);
         }
-        self.most = self.most.max(near.lasting);
         match &mut self.suspected {
             None if near.is_suspicious() => {
-                self.suspected = Some(0);
-                self.most = near.lasting;
+                self.suspected = Some(Suspicion { hops: 0, most: near.lasting });
                 Verdict::Suspected
             }
-            Some(hops) if near.lasting < CLEARED && *hops >= SUSPECT_HOPS_MIN => {
+            Some(suspicion) if near.lasting < CLEARED && suspicion.hops >= SUSPECT_HOPS_MIN => {
+                self.doubt += if suspicion.most >= DOUBTED { 1.0 } else { 0.0 };
                 self.suspected = None;
-                self.doubt += if self.most >= DOUBTED { 1.0 } else { 0.0 };
                 Verdict::Cleared
             }
-            Some(hops) => {
-                *hops += 1;
+            Some(suspicion) => {
+                suspicion.hops += 1;
+                suspicion.most = suspicion.most.max(near.lasting);
                 Verdict::Nothing
             }
             None => Verdict::Nothing,

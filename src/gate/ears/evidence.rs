@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use super::align::Frames;
 use super::cancel::Powers;
-use super::leak::{Excess, Leak, Played, Sources};
+use super::leak::{Excess, Leak, Sources};
 use super::spectrum::{BANDS, Bands, Spectrum};
 use crate::audio::HOP_MS;
 use crate::gate::loudness::NoiseFloor;
@@ -101,6 +101,11 @@ impl Nearness {
     /// Whether somebody may be speaking, softly perhaps: what lowers the reply until it is decided.
     pub fn is_suspicious(self) -> bool {
         self.lasting >= Nearness::SUSPICIOUS
+    }
+
+    /// Whether there is anything at all that may be somebody's: what a cut reaches back to, and is sent whole.
+    pub fn is_anything(self) -> bool {
+        self.is_some() || self.is_suspicious()
     }
 }
 
@@ -273,13 +278,13 @@ impl Evidence {
         self.far[self.next % FAR_HOPS] = far;
         self.next += 1;
         let delay_hops = self.delay.handle_hop(now);
-        let hop = |age: usize| &self.far[(self.next + FAR_HOPS - 1 - age.min(FAR_HOPS - 1)) % FAR_HOPS];
+        let place = |age: usize| (self.next + FAR_HOPS - 1 - age.min(FAR_HOPS - 1)) % FAR_HOPS;
         let (before, after) = DELAY_SLACK_HOPS;
         let mut loudest = [0.0f32; BANDS];
         for age in delay_hops.saturating_sub(before)..=delay_hops + after {
-            loudest.iter_mut().zip(hop(age)).for_each(|(loudest, &power)| *loudest = loudest.max(power));
+            loudest.iter_mut().zip(&self.far[place(age)]).for_each(|(loudest, &power)| *loudest = loudest.max(power));
         }
-        self.sources.handle_hop(&Played { loudest, now: *hop(delay_hops) });
+        self.sources.handle_hop(&loudest, &self.far[place(delay_hops)]);
     }
 
     /// The power that the loudspeaker was expected to leave in what the microphone heard last, mean square of S16.

@@ -50,15 +50,6 @@ const NOISE_SWINGS: f32 = 1.4;
 /// … and so is what a driven loudspeaker adds, which depends on more than power.
 const DRIVEN_SWINGS: f32 = 2.0;
 
-/// What the far end plays, as it bears on one hop of the signal.
-#[derive(Clone, Copy, Debug)]
-pub struct Played {
-    /// The loudest of the hops that may be heard in it now.
-    pub loudest: Bands,
-    /// The hop that is heard in it, as far as is known.
-    pub now: Bands,
-}
-
 /// What the far end plays, by the parts that it leaves in a signal.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources {
@@ -71,15 +62,16 @@ impl Sources {
     /// Nothing was played.
     pub const SILENT: Sources = Sources { loudest: [0.0; BANDS], faded: [[0.0; BANDS]; 2], driven: 0.0 };
 
-    /// Takes what bears on the next hop.
-    pub fn handle_hop(&mut self, played: &Played) {
-        self.loudest = played.loudest;
+    /// Takes what bears on the next hop of the signal: the loudest of the far end's hops that may be heard in it, and the
+    /// one that is, as far as is known.
+    pub fn handle_hop(&mut self, loudest: &Bands, now: &Bands) {
+        self.loudest = *loudest;
         for (faded, keep) in self.faded.iter_mut().zip(FADES) {
-            for (faded, now) in faded.iter_mut().zip(&played.now) {
+            for (faded, now) in faded.iter_mut().zip(now) {
                 *faded = *faded * keep + now * (1.0 - keep);
             }
         }
-        let all = played.loudest.iter().sum::<f32>() / LOUD;
+        let all = loudest.iter().sum::<f32>() / LOUD;
         self.driven = (LOUD / BANDS as f32 * all * all).max(self.driven * DRIVEN_FADES);
     }
 
@@ -221,7 +213,7 @@ mod tests {
         let loud =
             |band: usize| if (band + number / 20).is_multiple_of(3) { 1e5 * (1.0 + 0.5 * dice.roll()) } else { 10.0 };
         let now: Bands = std::array::from_fn(loud);
-        sources.handle_hop(&Played { loudest: now, now });
+        sources.handle_hop(&now, &now);
         now.map(|power| gain * power + 5.0)
     }
 

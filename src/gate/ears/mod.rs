@@ -114,8 +114,7 @@ pub struct Ears {
     heard: Frames,
     near: Frames,
     over: Frames,
-    /// Whether the loudspeaker is said to sound, and hops of silence in the far-end copy until now.
-    is_audible: bool,
+    /// Hops of silence in the far-end copy until now.
     far_silent_hops: u32,
     /// Hops since the loudspeaker last played anything.
     quiet_hops: u32,
@@ -148,7 +147,6 @@ impl Ears {
             heard: [0.0; HOP_FRAMES],
             near: [0.0; HOP_FRAMES],
             over: [0.0; HOP_FRAMES],
-            is_audible: false,
             far_silent_hops: u32::MAX,
             quiet_hops: u32::MAX,
             seen_jumps: 0,
@@ -166,15 +164,11 @@ impl Ears {
         self.align.handle_far(far);
     }
 
-    /// Takes the news that the loudspeaker begins to sound, or has ended: told before its sound can be captured.
-    pub fn handle_audible(&mut self, is_audible: bool) {
-        self.is_audible = is_audible;
-    }
-
     /// Whether far-end copy that belongs to a hop captured at `near` is still to come: wait for it a moment. Not for
-    /// silence: a converter that is kept awake between replies would make all that is said 30 ms later.
-    pub fn wants_far(&self, near: Time) -> bool {
-        (self.is_audible || self.far_silent_hops < FAR_SILENT_HOPS) && self.align.wants_far(near)
+    /// silence: a converter that is kept awake between replies would make all that is said 30 ms later. `is_audible` says
+    /// that the loudspeaker sounds, which is told before its sound can be captured.
+    pub fn wants_far(&self, near: Time, is_audible: bool) -> bool {
+        (is_audible || self.far_silent_hops < FAR_SILENT_HOPS) && self.align.wants_far(near)
     }
 
     /// Takes the microphone's next hop. `is_talking` says that a window is open: then what is left is a voice, not

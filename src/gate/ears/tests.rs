@@ -141,7 +141,7 @@ impl Scene {
     }
 
     fn hear(&mut self, mic: &Hop) {
-        assert!(!self.ears.wants_far(mic.at) || self.jitter_us > 0.0, "the copy is there");
+        assert!(!self.ears.wants_far(mic.at, false) || self.jitter_us > 0.0, "the copy is there");
         let heard = self.ears.hear(mic, self.gate.is_open());
         let power = |hop: &Hop| hop.frames.iter().map(|&sample| f32::from(sample).powi(2)).sum::<f32>();
         self.before += power(mic);
