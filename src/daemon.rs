@@ -308,10 +308,14 @@ impl Daemon {
             core_bell.ring();
         };
         let (watcher, clock) = (watcher.clone(), options.clock.clone());
-        let changed = move |line: &str, active: bool| {
-            watcher(&Event { at: clock.now(), what: What::LineSet { line: line.into(), active } });
+        let controls = self.controls.clone();
+        let outside = tools::run::Outside {
+            board: options.board.clone(),
+            clock: options.clock.clone(),
+            tell: Arc::new(move |what| watcher(&Event { at: clock.now(), what })),
+            give: Arc::new(move |control| controls.give(control)),
         };
-        let handle = tools::run::spawn(&options.agent.tools, options.board.clone(), orders, answer, changed)?;
+        let handle = tools::run::spawn(&options.agent, outside, orders, answer)?;
         self.tools = Some(handle);
         Ok(orders_in)
     }

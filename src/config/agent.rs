@@ -2,11 +2,14 @@
 //!
 //! The types are here; `read.rs` holds the keys with their ranges and defaults, `tool.rs` those of `[[tools]]`.
 
+pub mod action;
 mod ears;
 pub mod endpoint;
 pub mod read;
 pub mod schema;
+pub mod secrets;
 mod session;
+pub mod template;
 pub mod tool;
 
 use serde_json::Value;
@@ -67,6 +70,8 @@ pub struct Agent {
     pub limits: Limits,
     /// What tokens cost.
     pub prices: Prices,
+    /// Names of secrets and the files that hold them.
+    pub secrets: secrets::Secrets,
     /// The tools the model may call.
     pub tools: Vec<Tool>,
 }
@@ -375,6 +380,20 @@ pub struct Tool {
     pub timeout_ms: u32,
     /// What it does.
     pub action: Action,
+}
+
+impl Tool {
+    /// A tool without parameters that the model waits for, ten seconds at most; it is described by its name.
+    pub fn new(name: &str, action: Action) -> Tool {
+        Tool {
+            name: name.to_string(),
+            description: name.replace('_', " "),
+            parameters: None,
+            behavior: Behavior::Blocking,
+            timeout_ms: 10_000,
+            action,
+        }
+    }
 }
 
 /// What a tool does.

@@ -46,8 +46,9 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
 /// What is wrong with an action's line, if anything.
 fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> Option<String> {
     let drives = driven_line(action).is_some();
-    let (Action::GpioSet { line: name, .. } | Action::GpioPulse { line: name, .. } | Action::GpioRead { line: name }) =
-        action;
+    let name = match action {
+        Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } | Action::GpioRead { line } => line,
+    };
     let Some(line) = board.lines.get(name) else {
         let known: Vec<&str> = board.lines.keys().map(String::as_str).collect();
         let guess = nearest(name, known.iter().copied()).map(|guess| format!("; did you mean `{guess}`?"));
@@ -73,7 +74,7 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
 fn driven_line(action: &Action) -> Option<&str> {
     match action {
         Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => Some(line),
-        Action::GpioRead { .. } => None,
+        _ => None,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod check;
 pub mod key;
 pub mod problem;
 pub mod read;
+pub mod several;
 
 pub use check::{check, locate};
 pub use problem::Problem;

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::config::agent::Agent;
+use crate::live::credential::Secret;
 
 /// Keys have 39 characters today; this leaves room for tokens.
 const KEY_BYTES_MAX: usize = 1024;
@@ -98,8 +99,34 @@ pub fn load_key(agent: &Agent, env: impl Fn(&str) -> Option<String>) -> Result<K
     }
 }
 
+/// Fetches one of `[secrets]`: the systemd credential of its name, else its file. Blanks around it are left out.
+///
+/// # Errors
+/// A sentence for the owner; never what the file holds.
+pub fn secret(name: &str, file: &Path, env: impl Fn(&str) -> Option<String>) -> Result<Secret, String> {
+    let credential = env("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(name));
+    let found = match credential.map(|file| read_text(&file, false)) {
+        None | Some(Err(KeyTrouble::Absent)) => read_text(file, true),
+        Some(found) => found,
+    };
+    match found {
+        Ok(text) if !text.trim().is_empty() => Ok(Secret::new(text.trim())),
+        Ok(_) => Err(format!("the secret `{name}` is empty: write it into {}", file.display())),
+        Err(KeyTrouble::Absent) => Err(format!(
+            "there is no file {} for the secret `{name}`: write it there and `chmod 600` it",
+            file.display()
+        )),
+        Err(trouble) => Err(format!("the secret `{name}` cannot be had: {trouble}")),
+    }
+}
+
 /// Reads a key file; [`KeyTrouble::Absent`] where there is none.
 fn read(file: &Path, must_be_private: bool) -> Result<Key, KeyTrouble> {
+    Key::checked(&read_text(file, must_be_private)?, &format!("the key file {}", file.display()))
+}
+
+/// Reads a small private file; [`KeyTrouble::Absent`] where there is none.
+fn read_text(file: &Path, must_be_private: bool) -> Result<String, KeyTrouble> {
     let unreadable = |why: String| KeyTrouble::Unreadable { file: file.to_path_buf(), why };
     let failed = |error: io::Error| match error.kind() {
         ErrorKind::NotFound => KeyTrouble::Absent,
@@ -116,9 +143,7 @@ fn read(file: &Path, must_be_private: bool) -> Result<Key, KeyTrouble> {
     }
     let mut bytes = Vec::new();
     opened.take(2 * KEY_BYTES_MAX as u64).read_to_end(&mut bytes).map_err(failed)?;
-    let from = format!("the key file {}", file.display());
-    let text = String::from_utf8(bytes).map_err(|_| KeyTrouble::Malformed { from: from.clone() })?;
-    Key::checked(&text, &from)
+    String::from_utf8(bytes).map_err(|_| KeyTrouble::Malformed { from: format!("the key file {}", file.display()) })
 }
 
 #[cfg(test)]
@@ -191,6 +216,25 @@ mod tests {
         assert!(load_key(&folder, nothing).unwrap_err().to_string().contains("not a plain file"));
         let newline = |name: &str| (name == "GEMINI_API_KEY").then(|| "a\r\nx-other: b".to_string());
         assert!(matches!(load_key(&Agent::default(), newline), Err(KeyTrouble::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_secret_may_have_blanks_and_its_credential_goes_before_its_file() {
+        let (credential, file) =
+            (Place::new("secret-c", " pass word\n", 0o440), Place::new("secret-f", "other", 0o600));
+        let folder = credential.0.display().to_string();
+        let env = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| folder.clone());
+        let found = |env: &dyn Fn(&str) -> Option<String>| secret("gemini_api_key", &file.file(), env);
+        assert_eq!(found(&env).unwrap().reveal(), "pass word");
+        assert_eq!(found(&nothing).unwrap().reveal(), "other");
+        let open = Place::new("secret-o", "hidden", 0o644);
+        let trouble = secret("door", &open.file(), nothing).unwrap_err();
+        assert!(
+            trouble.contains("`door`") && trouble.contains("chmod 600") && !trouble.contains("hidden"),
+            "{trouble}"
+        );
+        assert!(secret("door", Path::new("/nowhere/x"), nothing).unwrap_err().contains("no file /nowhere/x"));
+        assert!(secret("door", &Place::new("secret-e", " \n", 0o600).file(), nothing).unwrap_err().contains("empty"));
     }
 
     #[test]

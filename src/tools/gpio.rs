@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::agent::Action;
-
 /// One step of a plan; all steps of a plan concern its one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -37,9 +35,9 @@ pub enum Answer {
     Sensed,
 }
 
-/// All that a call does.
+/// All that a call does with its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct LinePlan {
     /// The line.
     pub line: String,
     /// What is done, in order.
@@ -48,11 +46,9 @@ pub struct Plan {
     pub answer: Answer,
     /// Whether the line is made inactive at once when the call is stopped halfway.
     pub rests_when_stopped: bool,
-    /// When it is stopped.
-    pub timeout: Duration,
 }
 
-impl Plan {
+impl LinePlan {
     /// The answer as JSON; `sensed` is what [`Step::Sense`] saw. None where it was needed and is missing.
     pub fn output(&self, sensed: Option<bool>) -> Option<Value> {
         let line = &self.line;
@@ -64,25 +60,30 @@ impl Plan {
     }
 }
 
-/// The plan of `action`, whose arguments were checked against the schema before.
+/// A line is made what the BOOLEAN argument `argument` says.
 ///
 /// # Errors
-/// A sentence for the model where the schema let something through that the action cannot use.
-pub fn plan(action: &Action, args: &Map<String, Value>, timeout: Duration) -> Result<Plan, String> {
-    let (line, steps, answer) = match action {
-        Action::GpioSet { line, argument } => {
-            let Some(active) = args.get(argument).and_then(Value::as_bool) else {
-                return Err(format!("argument `{argument}` must be true or false"));
-            };
-            (line, vec![Step::Drive { active }], Answer::Set { active })
-        }
-        Action::GpioPulse { line, pulse_ms } => {
-            let wait = Step::Wait(Duration::from_millis((*pulse_ms).into()));
-            let steps = vec![Step::Drive { active: true }, wait, Step::Drive { active: false }];
-            (line, steps, Answer::Pulsed { pulse_ms: *pulse_ms })
-        }
-        Action::GpioRead { line } => (line, vec![Step::Sense], Answer::Sensed),
+/// A sentence for the model where the schema let something else through.
+pub fn set(line: &str, argument: &str, args: &Map<String, Value>) -> Result<LinePlan, String> {
+    let Some(active) = args.get(argument).and_then(Value::as_bool) else {
+        return Err(format!("argument `{argument}` must be true or false"));
     };
+    Ok(plan(line, vec![Step::Drive { active }], Answer::Set { active }))
+}
+
+/// A line is made active for so many milliseconds.
+pub fn pulse(line: &str, pulse_ms: u32) -> LinePlan {
+    let wait = Step::Wait(Duration::from_millis(pulse_ms.into()));
+    let steps = vec![Step::Drive { active: true }, wait, Step::Drive { active: false }];
+    plan(line, steps, Answer::Pulsed { pulse_ms })
+}
+
+/// A line is looked at.
+pub fn read(line: &str) -> LinePlan {
+    plan(line, vec![Step::Sense], Answer::Sensed)
+}
+
+fn plan(line: &str, steps: Vec<Step>, answer: Answer) -> LinePlan {
     let rests_when_stopped = matches!(answer, Answer::Pulsed { .. });
-    Ok(Plan { line: line.clone(), steps, answer, rests_when_stopped, timeout })
+    LinePlan { line: line.to_string(), steps, answer, rests_when_stopped }
 }

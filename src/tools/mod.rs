@@ -3,6 +3,7 @@
 //! Pure: a call goes in, a [`Plan`] or a sentence for the model comes out, and nothing moves before the
 //! arguments are right. `run.rs` carries plans out.
 
+pub mod breaker;
 pub mod gpio;
 pub mod run;
 pub mod schema;
@@ -13,7 +14,34 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::config::agent::{Action, Tool};
-pub use gpio::{Answer, Plan, Step};
+pub use gpio::{Answer, LinePlan, Step};
+
+/// All that a call does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What is done.
+    pub work: Work,
+    /// When it is stopped.
+    pub timeout: Duration,
+}
+
+/// What is done, by the backend that does it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// A line of the board.
+    Line(LinePlan),
+}
+
+/// Why a call came to nothing, as a sentence for the model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The other side could not be reached, or did not answer in time. Counts for its [`breaker`].
+    #[error("{0}")]
+    Unreachable(String),
+    /// It was reached and said no, or the call cannot be done.
+    #[error("{0}")]
+    Refused(String),
+}
 
 /// The tools by their function names.
 pub struct Tools(BTreeMap<String, Tool>);
@@ -37,14 +65,14 @@ impl Tools {
             });
         };
         schema::check(tool.parameters.as_ref(), args)?;
-        gpio::plan(&tool.action, args, Duration::from_millis(tool.timeout_ms.into()))
+        Ok(Plan { work: work(&tool.action, args)?, timeout: Duration::from_millis(tool.timeout_ms.into()) })
     }
 
     /// The lines that tools drive.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter_map(|tool| match &tool.action {
             Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => Some(line.as_str()),
-            Action::GpioRead { .. } => None,
+            _ => None,
         })
     }
 
@@ -52,9 +80,18 @@ impl Tools {
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter_map(|tool| match &tool.action {
             Action::GpioRead { line } => Some(line.as_str()),
-            Action::GpioSet { .. } | Action::GpioPulse { .. } => None,
+            _ => None,
         })
     }
+}
+
+/// What `action` does with `args`, which were checked against the schema before.
+fn work(action: &Action, args: &Map<String, Value>) -> Result<Work, String> {
+    Ok(match action {
+        Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
+        Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
+        Action::GpioRead { line } => Work::Line(gpio::read(line)),
+    })
 }
 
 /// What the model or the server wrote, short enough for a sentence.
@@ -94,20 +131,27 @@ mod tests {
         tools().plan(name, args.as_object().unwrap())
     }
 
+    fn line_plan(name: &str, args: Value) -> LinePlan {
+        let Work::Line(plan) = plan(name, args).unwrap().work;
+        plan
+    }
+
     #[test]
     fn each_action_becomes_its_steps_and_its_answer() {
-        let set = plan("switch_lamp", json!({"on": true})).unwrap();
+        let set = line_plan("switch_lamp", json!({"on": true}));
         assert_eq!(set.steps, [Step::Drive { active: true }]);
         assert_eq!(set.output(None), Some(json!({"line": "lamp", "on": true})));
-        assert!(!set.rests_when_stopped && set.timeout == Duration::from_secs(10));
+        assert!(!set.rests_when_stopped);
 
-        let pulse = plan("open_door", json!({})).unwrap();
+        let pulse = line_plan("open_door", json!({}));
         let half = Duration::from_millis(500);
         assert_eq!(pulse.steps, [Step::Drive { active: true }, Step::Wait(half), Step::Drive { active: false }]);
         assert_eq!(pulse.output(None), Some(json!({"line": "door", "pulsed_ms": 500})));
-        assert!(pulse.rests_when_stopped && pulse.timeout == Duration::from_millis(900));
+        assert!(pulse.rests_when_stopped);
+        assert_eq!(plan("open_door", json!({})).unwrap().timeout, Duration::from_millis(900));
+        assert_eq!(plan("is_door_open", json!({})).unwrap().timeout, Duration::from_secs(10));
 
-        let read = plan("is_door_open", json!({})).unwrap();
+        let read = line_plan("is_door_open", json!({}));
         assert_eq!(read.steps, [Step::Sense]);
         assert_eq!(read.output(Some(true)), Some(json!({"line": "door_contact", "on": true})));
         assert_eq!(read.output(None), None, "a reading that was not taken is no answer");

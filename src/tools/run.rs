@@ -4,7 +4,9 @@
 //! expander behind a stuck bus may not return. Such a line costs its calls an error and nobody else anything.
 //! Calls of the same line take turns in the order they came: a lamp asked off and on ends on.
 
+mod backends;
 mod lines;
+mod secrets;
 
 use std::collections::HashMap;
 use std::io;
@@ -16,12 +18,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use lines::{LINE_TIMEOUT, Lines};
+use backends::Backends;
+use lines::Lines;
 
-use super::{Plan, Step, Tools};
-use crate::config::agent::Tool;
-use crate::flow::{Call, TOOL_ORDERS_MAX, ToolOrder, ToolReply};
-use crate::hw::Board;
+use super::{Plan, Tools};
+use crate::config::agent::Agent;
+use crate::flow::{Call, Control, TOOL_ORDERS_MAX, ToolOrder, ToolReply, What};
+use crate::hw::{Board, Clock};
 use crate::units::CallId;
 
 /// What calls hear that a stop cuts off.
@@ -44,29 +47,45 @@ impl Handle {
     }
 }
 
+/// Told of what an owner wants to know.
+pub type Tell = dyn Fn(What) + Send + Sync;
+
+/// What the tools see of the rest of the program.
+#[derive(Clone)]
+pub struct Outside {
+    /// The board.
+    pub board: Arc<dyn Board>,
+    /// The clock of all threads.
+    pub clock: Arc<dyn Clock>,
+    /// Told of each change of an output line and of troubles; called on the errands thread or one of its helpers,
+    /// and must not wait long, since pulses are timed there.
+    pub tell: Arc<Tell>,
+    /// Gives the core what a person wants; false where it cannot take it now.
+    pub give: Arc<dyn Fn(Control) -> bool + Send + Sync>,
+}
+
 /// Starts the thread. It ends by [`Handle::stop`] or when the sender of `orders` is dropped.
 ///
 /// `orders` is a channel of [`TOOL_ORDERS_MAX`]. `reply` gets exactly one answer for each call that was not
-/// cancelled, `line_set` each change of an output line (the board profile's name); both are called on the
-/// errands thread or one of its helpers and must not wait long, since pulses are timed there.
+/// cancelled; it is called on the errands thread and must not wait long.
 ///
 /// # Errors
 /// Where the system gives no thread or no runtime.
 pub fn spawn(
-    tools: &[Tool],
-    board: Arc<dyn Board>,
+    agent: &Agent,
+    outside: Outside,
     orders: mpsc::Receiver<ToolOrder>,
     reply: impl Fn(ToolReply) + Send + 'static,
-    line_set: impl Fn(&str, bool) + Send + Sync + 'static,
 ) -> io::Result<Handle> {
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .max_blocking_threads(2 * TOOL_ORDERS_MAX) // each call touches one line, and one more may rest it
         .thread_name("line")
         .build()?;
-    let tools = Tools::new(tools);
-    let lines = Arc::new(Lines::new(&tools, board, Arc::new(line_set)));
-    let errands = Errands { tools, lines, running: HashMap::new(), tasks: JoinSet::new(), reply: Box::new(reply) };
+    let tools = Tools::new(&agent.tools);
+    let lines = Arc::new(Lines::new(&tools, outside.board.clone(), outside.tell.clone()));
+    let backends = Arc::new(Backends::new(agent, lines, &outside));
+    let errands = Errands { tools, backends, running: HashMap::new(), tasks: JoinSet::new(), reply: Box::new(reply) };
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new().name("errands".to_string()).spawn(move || {
         runtime.block_on(errands.serve(orders, stopped));
@@ -91,7 +110,7 @@ struct Done {
 
 struct Errands {
     tools: Tools,
-    lines: Arc<Lines>,
+    backends: Arc<Backends>,
     /// The calls that run; none in place of the sender where one was cancelled and only cleans up.
     running: HashMap<CallId, Option<oneshot::Sender<Halt>>>,
     tasks: JoinSet<Done>,
@@ -100,7 +119,7 @@ struct Errands {
 
 impl Errands {
     async fn serve(mut self, mut orders: mpsc::Receiver<ToolOrder>, mut stopped: oneshot::Receiver<()>) {
-        self.lines.open_inputs();
+        self.backends.lines.open_inputs();
         loop {
             tokio::select! {
                 biased;
@@ -140,9 +159,9 @@ impl Errands {
             Ok(plan) => {
                 let (halt, halted) = oneshot::channel();
                 self.running.insert(id.clone(), Some(halt));
-                let lines = self.lines.clone();
+                let backends = self.backends.clone();
                 self.tasks.spawn(async move {
-                    let result = errand(&plan, &name, &lines, halted).await;
+                    let result = errand(&plan, &name, &backends, halted).await;
                     Done { id, name, result }
                 });
             }
@@ -173,7 +192,7 @@ impl Errands {
                 self.answer(id, name, result);
             }
         }
-        self.lines.rest_all().await;
+        self.backends.lines.rest_all().await;
     }
 }
 
@@ -181,7 +200,7 @@ impl Errands {
 async fn errand(
     plan: &Plan,
     name: &str,
-    lines: &Arc<Lines>,
+    backends: &Backends,
     mut halted: oneshot::Receiver<Halt>,
 ) -> Option<Result<Value, String>> {
     let deadline = Instant::now() + plan.timeout;
@@ -189,16 +208,19 @@ async fn errand(
     let turn = tokio::select! {
         biased;
         halt = &mut halted => return after(halt),
-        turn = timeout_at(deadline, lines.turn(&plan.line)) => turn,
+        turn = timeout_at(deadline, backends.turn(&plan.work)) => turn,
     };
-    let Ok(_turn) = turn else { return Some(Err(format!("{late}: line `{}` was in use", plan.line))) };
+    let Ok(_turn) = turn else { return Some(Err(format!("{late}: {}", backends.in_use(&plan.work)))) };
     let result = tokio::select! {
         biased;
         halt = &mut halted => after(halt),
-        result = timeout_at(deadline, carry_out(plan, lines)) => Some(result.unwrap_or(Err(late))),
+        result = timeout_at(deadline, backends.carry_out(&plan.work)) => Some(match result {
+            Ok(result) => result.map_err(|failure| failure.to_string()),
+            Err(_) => Err(late),
+        }),
     };
-    if plan.rests_when_stopped && !matches!(result, Some(Ok(_))) {
-        lines.rest(&plan.line, LINE_TIMEOUT).await;
+    if !matches!(result, Some(Ok(_))) {
+        backends.undo(&plan.work).await;
     }
     result
 }
@@ -208,18 +230,6 @@ fn after(halt: Result<Halt, oneshot::error::RecvError>) -> Option<Result<Value, 
         Ok(Halt::Cancelled) => None,
         Ok(Halt::Stopping) | Err(_) => Some(Err(STOPPING.to_string())),
     }
-}
-
-async fn carry_out(plan: &Plan, lines: &Arc<Lines>) -> Result<Value, String> {
-    let mut sensed = None;
-    for step in &plan.steps {
-        match step {
-            Step::Drive { active } => lines.drive(&plan.line, *active).await?,
-            Step::Wait(time) => tokio::time::sleep(*time).await,
-            Step::Sense => sensed = Some(lines.sense(&plan.line).await?),
-        }
-    }
-    plan.output(sensed).ok_or_else(|| format!("line `{}` was not read", plan.line))
 }
 
 #[cfg(test)]

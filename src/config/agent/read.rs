@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, ears, endpoint,
-    session, tool,
+    secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -283,7 +283,7 @@ pub const TOP: Sheet = Sheet {
         &KEY_FILE,
         &TOKEN_URL,
     ],
-    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "tools"],
+    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "secrets", "tools"],
 };
 /// `[listen]`.
 pub const LISTEN: Sheet = Sheet {
@@ -361,6 +361,7 @@ pub(super) fn defaults() -> Agent {
 fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let top = reader.open(document, "", 1, &TOP);
     let limits = limits(reader, &top);
+    let secrets = secrets::secrets(reader, &top);
     Agent {
         model: reader.get(&top, &MODEL),
         fallback_model: reader.find(&top, &FALLBACK_MODEL),
@@ -379,7 +380,8 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         speak: speak(reader, &top),
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
-        tools: tool::tools(reader, &top, limits.tool_timeout_ms),
+        tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets),
+        secrets,
         limits,
     }
 }

@@ -3,13 +3,14 @@
 //! The service closes the connection (1007) on a schema with anything else, and then no conversation is
 //! possible at all: so it is refused here, with the line. Words: live-protocol.md 2.3.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::key::{integer, wrong_type};
 use super::super::problem::{listed, nearest, shown};
 use super::super::read::{Reader, Section};
+use super::super::several::{as_number, json};
 
 /// Schemas inside schemas; a call by voice has flat arguments.
 pub const DEPTH_MAX: usize = 8;
@@ -228,27 +229,4 @@ fn format_rule(kind: Option<&str>) -> &'static str {
 
 fn strings<'t>(value: &'t DeValue<'_>) -> Option<Vec<&'t str>> {
     value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
-}
-
-fn as_number(value: &DeValue<'_>) -> Option<f64> {
-    match value {
-        DeValue::Integer(_) => integer(value).map(|number| number as f64),
-        DeValue::Float(number) => number.as_str().parse().ok(),
-        _ => None,
-    }
-}
-
-/// TOML as JSON. Only what [`Walk`] lets through: a date becomes its text.
-fn json(value: &DeValue<'_>) -> Value {
-    match value {
-        DeValue::String(text) => Value::String(text.to_string()),
-        DeValue::Integer(_) => integer(value).map_or(Value::Null, Value::from),
-        DeValue::Float(_) => as_number(value).map_or(Value::Null, Value::from),
-        DeValue::Boolean(truth) => Value::Bool(*truth),
-        DeValue::Datetime(date) => Value::String(date.to_string()),
-        DeValue::Array(list) => Value::Array(list.iter().map(|item| json(item.get_ref())).collect()),
-        DeValue::Table(table) => Value::Object(
-            table.iter().map(|(key, item)| (key.get_ref().to_string(), json(item.get_ref()))).collect::<Map<_, _>>(),
-        ),
-    }
 }

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
+use super::Tell;
+use crate::flow::What;
 use crate::hw::{self, Board, LineTrouble};
-use crate::tools::Tools;
+use crate::tools::{LinePlan, Step, Tools};
 
 /// How long the driver of a line may take: an I2C expander's bus gives up after about a second.
 pub(super) const LINE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Told of every change of an output: the board profile's name and the level.
-type LineSet = dyn Fn(&str, bool) + Send + Sync;
 
 /// An output and what it was last set to.
 struct Driven {
@@ -40,17 +40,17 @@ pub(super) struct Lines {
     board: Arc<dyn Board>,
     outputs: BTreeMap<String, Slot<Driven>>,
     inputs: BTreeMap<String, Slot<Box<dyn hw::Input>>>,
-    line_set: Arc<LineSet>,
+    tell: Arc<Tell>,
 }
 
 impl Lines {
-    pub(super) fn new(tools: &Tools, board: Arc<dyn Board>, line_set: Arc<LineSet>) -> Lines {
+    pub(super) fn new(tools: &Tools, board: Arc<dyn Board>, tell: Arc<Tell>) -> Lines {
         let outputs: BTreeMap<String, Slot<Driven>> =
             tools.outputs().map(|line| (line.to_string(), Slot::default())).collect();
         // Reading a line that a tool drives asks the output.
         let inputs = tools.inputs().filter(|line| !outputs.contains_key(*line));
         let inputs = inputs.map(|line| (line.to_string(), Slot::default())).collect();
-        Lines { board, outputs, inputs, line_set }
+        Lines { board, outputs, inputs, tell }
     }
 
     /// Waits until no other call uses the line.
@@ -65,7 +65,7 @@ impl Lines {
     /// Makes an output active or inactive, opening it if need be.
     pub(super) async fn drive(&self, line: &str, active: bool) -> Result<(), String> {
         let Some(slot) = self.outputs.get(line) else { return Err(format!("line `{line}` is not an output")) };
-        let (board, line_set, name) = (self.board.clone(), self.line_set.clone(), line.to_string());
+        let (board, tell, name) = (self.board.clone(), self.tell.clone(), line.to_string());
         on_device(slot, line, move |device: &mut Option<Driven>| {
             if let Some(driven) = device
                 && let Err(trouble) = driven.output.set(active)
@@ -83,7 +83,7 @@ impl Lines {
             };
             if driven.is_active != active {
                 driven.is_active = active;
-                line_set(&name, active);
+                tell(What::LineSet { line: name, active });
             }
             Ok(())
         })
@@ -114,6 +114,19 @@ impl Lines {
         .await
     }
 
+    /// Takes the steps of a plan.
+    pub(super) async fn carry_out(&self, plan: &LinePlan) -> Result<Value, String> {
+        let mut sensed = None;
+        for step in &plan.steps {
+            match step {
+                Step::Drive { active } => self.drive(&plan.line, *active).await?,
+                Step::Wait(time) => tokio::time::sleep(*time).await,
+                Step::Sense => sensed = Some(self.sense(&plan.line).await?),
+            }
+        }
+        plan.output(sensed).ok_or_else(|| format!("line `{}` was not read", plan.line))
+    }
+
     /// Opens the inputs in the background: some (FIFOs) only know what was written after they were opened.
     pub(super) fn open_inputs(self: &Arc<Lines>) {
         for line in self.inputs.keys() {
@@ -130,13 +143,13 @@ impl Lines {
     /// the back: a line that hangs is made inactive as soon as it can be.
     pub(super) async fn rest(self: &Arc<Lines>, line: &str, patience: Duration) {
         let Some(slot) = self.outputs.get(line) else { return };
-        let (device, line_set, name) = (slot.device.clone(), self.line_set.clone(), line.to_string());
+        let (device, tell, name) = (slot.device.clone(), self.tell.clone(), line.to_string());
         let resting = tokio::spawn(async move {
             let mut device = device.lock_owned().await;
             let rested = spawn_blocking(move || {
                 let Some(driven) = device.as_mut() else { return };
                 match driven.output.set(false) {
-                    Ok(()) if driven.is_active => line_set(&name, false),
+                    Ok(()) if driven.is_active => tell(What::LineSet { line: name, active: false }),
                     Ok(()) => {}
                     Err(trouble) => tracing::error!(line = name, "could not be made inactive: {trouble}"),
                 }

@@ -4,6 +4,7 @@
 use super::*;
 use crate::audio::trouble::PcmTrouble;
 use crate::config::agent;
+use crate::hw::clock::RealClock;
 use crate::hw::{self, LineTrouble};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,13 +129,18 @@ fn rig() -> Rig {
     let board = Ledger { seen: seen.clone(), contact: contact.clone(), hangs: hangs.clone() };
     let (orders, orders_there) = mpsc::channel(TOOL_ORDERS_MAX);
     let (replies, changes) = (seen.clone(), seen);
-    let handle = spawn(
-        &agent::parse(TOOLS, "test").unwrap().tools,
-        Arc::new(board),
-        orders_there,
-        move |reply| drop(replies.send(Seen::Reply(reply.id.to_string(), reply.result))),
-        move |line, active| drop(changes.send(Seen::LineSet(line.to_string(), active))),
-    );
+    let outside = Outside {
+        board: Arc::new(board),
+        clock: Arc::new(RealClock::new()),
+        tell: Arc::new(move |what| {
+            if let What::LineSet { line, active } = what {
+                let _ = changes.send(Seen::LineSet(line, active));
+            }
+        }),
+        give: Arc::new(|_| false),
+    };
+    let reply = move |reply: ToolReply| drop(replies.send(Seen::Reply(reply.id.to_string(), reply.result)));
+    let handle = spawn(&agent::parse(TOOLS, "test").unwrap(), outside, orders_there, reply);
     Rig { orders, seen: seen_here, handle: handle.unwrap(), contact, hangs }
 }
 

@@ -1,0 +1,139 @@
+//! Who carries out what: one backend a kind of work, each behind its own breaker.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::MutexGuard;
+
+use super::lines::{LINE_TIMEOUT, Lines};
+use super::secrets::SecretBook;
+use super::{Outside, Tell};
+use crate::config::agent::Agent;
+use crate::flow::What;
+use crate::hw::Clock;
+use crate::tools::breaker::{Breaker, Change};
+use crate::tools::{Failure, Work};
+
+/// Bytes of a result that the model gets: about four thousand tokens, and more is a mistake of the other side's.
+const RESULT_BYTES_MAX: usize = 16 * 1024;
+
+/// The backends of all tools.
+pub(super) struct Backends {
+    pub(super) lines: Arc<Lines>,
+    #[allow(dead_code)]
+    pub(super) secrets: SecretBook,
+    breakers: Breakers,
+}
+
+impl Backends {
+    pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> Backends {
+        let breakers = Breakers { clock: outside.clock.clone(), tell: outside.tell.clone(), by_name: Mutex::default() };
+        Backends { lines, secrets: SecretBook::new(&agent.secrets), breakers }
+    }
+
+    /// Waits for what only one call at a time may have.
+    pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
+        match work {
+            Work::Line(plan) => self.lines.turn(&plan.line).await,
+        }
+    }
+
+    /// What [`Backends::turn`] waits for, for a sentence.
+    pub(super) fn in_use(&self, work: &Work) -> String {
+        match work {
+            Work::Line(plan) => format!("line `{}` was in use", plan.line),
+        }
+    }
+
+    /// Does it. Dropped halfway, it stops; [`Backends::undo`] puts right what that leaves.
+    pub(super) async fn carry_out(&self, work: &Work) -> Result<Value, Failure> {
+        match work {
+            Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
+        }
+        .map(bounded)
+    }
+
+    /// After a call that failed or was stopped halfway.
+    pub(super) async fn undo(&self, work: &Work) {
+        match work {
+            Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
+            _ => {}
+        }
+    }
+
+    /// Asks a peer that may be away, unless it was away just now. `peer` names it: "the MQTT broker".
+    #[allow(dead_code)]
+    pub(super) async fn guarded(
+        &self,
+        peer: &str,
+        ask: impl Future<Output = Result<Value, Failure>>,
+    ) -> Result<Value, Failure> {
+        self.breakers.may_ask(peer)?;
+        let result = ask.await;
+        self.breakers.learn(peer, &result);
+        result
+    }
+}
+
+/// The breakers by the peers' names.
+struct Breakers {
+    clock: Arc<dyn Clock>,
+    tell: Arc<Tell>,
+    by_name: Mutex<BTreeMap<String, Breaker>>,
+}
+
+impl Breakers {
+    fn may_ask(&self, peer: &str) -> Result<(), Failure> {
+        let breakers = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Err(left)) = breakers.get(peer).map(|breaker| breaker.may_ask(self.clock.now())) else {
+            return Ok(());
+        };
+        let left_s = left.as_secs() + 1;
+        Err(Failure::Refused(format!("{peer} could not be reached just now; it is tried again in {left_s} s")))
+    }
+
+    fn learn(&self, peer: &str, result: &Result<Value, Failure>) {
+        let change = {
+            let mut breakers = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+            let breaker = breakers.entry(peer.to_string()).or_default();
+            match result {
+                Err(Failure::Unreachable(_)) => breaker.failed(self.clock.now()),
+                _ => breaker.reached(),
+            }
+        };
+        let part = "tools".to_string();
+        match (change, result) {
+            (Some(Change::Broke), Err(why)) => {
+                (self.tell)(What::Trouble { part, text: format!("{peer} cannot be reached: {why}") });
+            }
+            (Some(Change::Mended), _) => (self.tell)(What::Recovered { part }),
+            _ => {}
+        }
+    }
+}
+
+/// A result of a length that a model can take.
+fn bounded(value: Value) -> Value {
+    let text = value.to_string();
+    if text.len() <= RESULT_BYTES_MAX {
+        return value;
+    }
+    let cut = &text[..text.floor_char_boundary(RESULT_BYTES_MAX)];
+    serde_json::json!({ "cut_after_bytes": cut.len(), "of_bytes": text.len(), "text": cut })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn long_results_are_cut_and_say_so() {
+        assert_eq!(bounded(json!({"a": 1})), json!({"a": 1}));
+        let long = bounded(json!("\u{e4}".repeat(RESULT_BYTES_MAX)));
+        assert!(long.to_string().len() < RESULT_BYTES_MAX + 200);
+        assert_eq!(long["of_bytes"], 2 * RESULT_BYTES_MAX + 2);
+    }
+}
