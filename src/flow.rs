@@ -20,6 +20,7 @@
 //! *Ordered* (dropped by epoch): [`SpeakerOrder::Play`], [`SpeakerOrder::End`]. *Kept* (delivered once or
 //! cancelled once): [`ToolReply`], [`GateEvent::Speech`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -106,8 +107,8 @@ pub enum Gesture {
     Reset,
 }
 
-/// What a person wants of the device, by whatever way it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a person, or a part of the device, wants of the conversation, by whatever way it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Loudness, percent, 0–100.
     Volume(u8),
@@ -121,6 +122,12 @@ pub enum Control {
     Repeat,
     /// Begin a new conversation.
     Reset,
+    /// The conversation is over once the present reply has been heard: no follow-up, and the connection rests.
+    End,
+    /// Open the microphone for what is said next, as the wake word does.
+    Listen,
+    /// Tell the model this when nobody speaks and nothing is said; it says aloud what comes of it.
+    Tell(Arc<str>),
 }
 
 /// Whether a voice may cut a reply now.
@@ -182,6 +189,8 @@ pub enum GateNote {
     /// A reply was heard to its end: a voice alone may open the gate for `follow_up_s`, once the echo has died away
     /// (true); or another reply has begun, and it may not any more.
     FollowUp(bool),
+    /// What is said next is meant for the device, as after the wake word.
+    Listen,
 }
 
 /// What the core tells the link, in order; where there is no room for one, the connection is ended at once.

@@ -67,7 +67,11 @@ impl Session {
 
     /// Whether somebody spoke or speaks, and the service owes them something.
     fn is_anybody_waiting(&self) -> bool {
-        !self.uplink.is_idle() || !self.turn.is_idle() || self.calls.is_any_open() || self.again.is_waiting()
+        !self.uplink.is_idle()
+            || !self.turn.is_idle()
+            || self.calls.is_any_open()
+            || self.again.is_waiting()
+            || self.notices.is_any()
     }
 
     pub(super) fn handle_link(&mut self, event: LinkEvent, now: Time) {

@@ -16,6 +16,7 @@
 //! | account | [`account`] | what it costs, and the day's limit |
 //! | mute | [`mute`] | who holds the microphone closed |
 //! | hold | `hold` | a reply that came under a press |
+//! | notice | [`notice`] | what the device itself has to tell |
 //! | replay | [`replay`] | the last reply's sound, to be said once more |
 //! | steps | [`steps`] | the sounds of a conversation's steps, ducking, follow-up |
 //! | timers | [`timers`] | every deadline, with its reason |
@@ -36,6 +37,7 @@ mod hold;
 pub mod link;
 pub mod memory;
 pub mod mute;
+pub mod notice;
 mod person;
 pub mod playback;
 pub mod replay;
@@ -61,6 +63,7 @@ use hold::Hold;
 use link::Link;
 use memory::Memory;
 use mute::Mute;
+use notice::Notices;
 use playback::Playback;
 use replay::Replay;
 use resume::Resume;
@@ -141,6 +144,7 @@ pub struct Session {
     calls: Calls,
     again: Again,
     history: History,
+    notices: Notices,
     account: Account,
     mute: Mute,
     replay: Replay,
@@ -165,6 +169,8 @@ pub struct Session {
     /// When the user was last told so.
     spent_cue_at: Option<Time>,
     is_offline_told: bool,
+    /// The conversation is to end when all is said.
+    is_end_wanted: bool,
 }
 
 impl Session {
@@ -183,6 +189,7 @@ impl Session {
             calls: Calls::new(call_terms(agent, &model)),
             again: Again::default(),
             history: History::new(agent.session.history_turns),
+            notices: Notices::default(),
             account: Account::new(&agent.prices, &agent.limits),
             mute: Mute::default(),
             replay: Replay::default(),
@@ -205,6 +212,7 @@ impl Session {
             is_spent_told: false,
             spent_cue_at: None,
             is_offline_told: false,
+            is_end_wanted: false,
         }
     }
 
@@ -255,6 +263,7 @@ impl Session {
             && self.playback.state() == playback::State::Silent
             && !self.calls.is_any_open()
             && !self.again.is_waiting()
+            && !self.notices.is_any()
     }
 
     /// Whether there is a connection on which speech may be sent.

@@ -231,7 +231,7 @@ pub fn speaker(words: &str) -> Read<SpeakerFact> {
     })
 }
 
-/// `volume 40`, `louder 10`, `softer 10`, `mute`, `unmute`, `stop`, `repeat`, `reset`.
+/// `volume 40`, `louder 10`, `softer 10`, `mute`, `unmute`, `stop`, `repeat`, `reset`, `end`, `listen`, `tell TEXT`.
 pub fn person(words: &str) -> Read<Control> {
     let percent = |text: &str| text.parse::<u8>().map_err(|_| not("percent", text));
     Ok(match words.split_once(' ').unwrap_or((words, "")) {
@@ -243,6 +243,9 @@ pub fn person(words: &str) -> Read<Control> {
         ("stop", "") => Control::Stop,
         ("repeat", "") => Control::Repeat,
         ("reset", "") => Control::Reset,
+        ("end", "") => Control::End,
+        ("listen", "") => Control::Listen,
+        ("tell", text) => Control::Tell(text.into()),
         _ => return Err(not("something a person wants", words)),
     })
 }
@@ -396,6 +399,7 @@ pub fn line(output: &Output) -> Option<String> {
         Output::Gate(GateNote::Mute(false)) => "gate unmute".into(),
         Output::Gate(GateNote::FollowUp(true)) => "gate follow-up".into(),
         Output::Gate(GateNote::FollowUp(false)) => "gate no follow-up".into(),
+        Output::Gate(GateNote::Listen) => "gate listen".into(),
         Output::Gate(GateNote::Abort) => "gate abort".into(),
         Output::Refused(Refusal::Key(_)) => "refused key".into(),
         Output::Refused(Refusal::Model(_)) => "refused model".into(),
