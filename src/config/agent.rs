@@ -3,6 +3,7 @@
 //! The types are here; `read.rs` holds the keys with their ranges and defaults, `tool.rs` those of `[[tools]]`.
 
 pub mod action;
+pub mod body;
 mod ears;
 pub mod endpoint;
 pub mod read;
@@ -72,6 +73,8 @@ pub struct Agent {
     pub prices: Prices,
     /// Names of secrets and the files that hold them.
     pub secrets: secrets::Secrets,
+    /// The only hosts that actions of the kind `http` may ask.
+    pub hosts: Vec<action::address::Host>,
     /// The tools the model may call.
     pub tools: Vec<Tool>,
 }
@@ -418,4 +421,6 @@ pub enum Action {
         /// Line of the board profile.
         line: String,
     },
+    /// Asks a server.
+    Http(action::http::HttpAction),
 }

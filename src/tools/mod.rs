@@ -4,7 +4,9 @@
 //! arguments are right. `run.rs` carries plans out.
 
 pub mod breaker;
+pub mod fill;
 pub mod gpio;
+pub mod http;
 pub mod run;
 pub mod schema;
 
@@ -30,6 +32,8 @@ pub struct Plan {
 pub enum Work {
     /// A line of the board.
     Line(LinePlan),
+    /// A server is asked.
+    Http(Box<http::Request>),
 }
 
 /// Why a call came to nothing, as a sentence for the model.
@@ -91,6 +95,7 @@ fn work(action: &Action, args: &Map<String, Value>) -> Result<Work, String> {
         Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
         Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
+        Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
     })
 }
 
@@ -132,8 +137,10 @@ mod tests {
     }
 
     fn line_plan(name: &str, args: Value) -> LinePlan {
-        let Work::Line(plan) = plan(name, args).unwrap().work;
-        plan
+        match plan(name, args).unwrap().work {
+            Work::Line(plan) => plan,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

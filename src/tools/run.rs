@@ -5,7 +5,9 @@
 //! Calls of the same line take turns in the order they came: a lamp asked off and on ends on.
 
 mod backends;
+mod http;
 mod lines;
+mod reach;
 mod secrets;
 
 use std::collections::HashMap;

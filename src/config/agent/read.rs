@@ -6,8 +6,8 @@ use super::super::key::{AnyKey, Choice, Key, Need, Number, Path, Text, Whole, an
 use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
-    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, ears, endpoint,
-    secrets, session, tool,
+    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, ears,
+    endpoint, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -283,7 +283,7 @@ pub const TOP: Sheet = Sheet {
         &KEY_FILE,
         &TOKEN_URL,
     ],
-    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "secrets", "tools"],
+    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "secrets", "http", "tools"],
 };
 /// `[listen]`.
 pub const LISTEN: Sheet = Sheet {
@@ -337,6 +337,7 @@ pub const SHEETS: &[&Sheet] = &[
     &session::SESSION,
     &LIMITS,
     &session::PRICES,
+    &action::http::HTTP,
     &tool::TOOL,
 ];
 
@@ -362,6 +363,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let top = reader.open(document, "", 1, &TOP);
     let limits = limits(reader, &top);
     let secrets = secrets::secrets(reader, &top);
+    let hosts = action::http::hosts(reader, &top);
     Agent {
         model: reader.get(&top, &MODEL),
         fallback_model: reader.find(&top, &FALLBACK_MODEL),
@@ -380,8 +382,9 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         speak: speak(reader, &top),
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
-        tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets),
+        tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets, hosts.as_deref()),
         secrets,
+        hosts: hosts.unwrap_or_default(),
         limits,
     }
 }
