@@ -423,4 +423,6 @@ pub enum Action {
     },
     /// Asks a server.
     Http(action::http::HttpAction),
+    /// Runs a program.
+    Command(action::command::CommandAction),
 }

@@ -4,6 +4,7 @@
 //! arguments are right. `run.rs` carries plans out.
 
 pub mod breaker;
+pub mod command;
 pub mod fill;
 pub mod gpio;
 pub mod http;
@@ -34,6 +35,8 @@ pub enum Work {
     Line(LinePlan),
     /// A server is asked.
     Http(Box<http::Request>),
+    /// A program runs.
+    Command(Box<command::CommandLine>),
 }
 
 /// Why a call came to nothing, as a sentence for the model.
@@ -96,6 +99,7 @@ fn work(action: &Action, args: &Map<String, Value>) -> Result<Work, String> {
         Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
+        Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
     })
 }
 

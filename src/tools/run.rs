@@ -5,6 +5,7 @@
 //! Calls of the same line take turns in the order they came: a lamp asked off and on ends on.
 
 mod backends;
+mod command;
 mod http;
 mod lines;
 mod reach;

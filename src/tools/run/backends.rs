@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tokio::sync::MutexGuard;
 
+use super::command::Commands;
 use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::secrets::SecretBook;
@@ -25,21 +26,22 @@ pub(super) struct Backends {
     pub(super) lines: Arc<Lines>,
     pub(super) secrets: SecretBook,
     http: Http,
+    commands: Commands,
     breakers: Breakers,
 }
 
 impl Backends {
     pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> Backends {
         let breakers = Breakers { clock: outside.clock.clone(), tell: outside.tell.clone(), by_name: Mutex::default() };
-        let http = Http::new(agent);
-        Backends { lines, secrets: SecretBook::new(&agent.secrets), http, breakers }
+        let (http, commands) = (Http::new(agent), Commands::default());
+        Backends { lines, secrets: SecretBook::new(&agent.secrets), http, commands, breakers }
     }
 
     /// Waits for what only one call at a time may have.
     pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
-            Work::Http(_) => None,
+            Work::Http(_) | Work::Command(_) => None,
         }
     }
 
@@ -48,6 +50,7 @@ impl Backends {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
             Work::Http(request) => format!("{} was in use", request.peer()),
+            Work::Command(line) => format!("`{}` was in use", line.name()),
         }
     }
 
@@ -56,6 +59,7 @@ impl Backends {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
             Work::Http(request) => self.guarded(&request.peer(), self.http.ask(request, &self.secrets)).await,
+            Work::Command(line) => self.commands.run(line, &self.secrets).await,
         }
         .map(bounded)
     }
@@ -64,6 +68,7 @@ impl Backends {
     pub(super) async fn undo(&self, work: &Work) {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
+            Work::Command(_) => self.commands.all_over().await,
             Work::Line(_) | Work::Http(_) => {}
         }
     }

@@ -1,6 +1,7 @@
 //! `action = { … }`: what a tool does. One file a kind; the kind is the key that the table has.
 
 pub mod address;
+pub mod command;
 pub mod gpio;
 pub mod http;
 
@@ -70,7 +71,7 @@ impl Around<'_> {
 type Read = fn(&mut Reader<'_>, &Section<'_>, &Around<'_>) -> Option<Action>;
 
 /// The kinds by the key that names them.
-const KINDS: [(&str, Read); 2] = [("gpio", gpio::read), ("http", http::read)];
+const KINDS: [(&str, Read); 3] = [("gpio", gpio::read), ("http", http::read), ("command", command::read)];
 
 /// The tool's action; none where it is wrong, which was noted.
 pub(super) fn action(reader: &mut Reader<'_>, tool: &Section<'_>, around: &Around<'_>) -> Option<Action> {
