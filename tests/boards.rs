@@ -144,20 +144,23 @@ fn the_shipped_agent_file_shows_every_key_at_its_default() {
     }
 }
 
-/// The examples after "Two more kinds" work on the simulated board once their comment signs are taken away.
+/// The examples after "Two more kinds" and "Servers and programs" work on the simulated board once their comment signs are taken away.
 #[test]
 fn the_shipped_examples_of_tools_are_valid() {
     let text = file_of("systemd/mynah.toml");
     let (_, examples) = text.split_once("# Two more kinds").expect("the examples at the end");
-    let open: String = examples
-        .lines()
-        .skip(1)
-        .map(|line| line.trim_start_matches("# ").trim_start_matches('#'))
-        .fold(String::new(), |all, line| all + line + "\n");
-    let agent = agent::parse(&open, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{open}"));
-    assert_eq!(agent.tools.len(), 2);
+    let (lines, servers) = examples.split_once("# Servers and programs").expect("more examples at the end");
     let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
-    assert_eq!(check(&agent, &sim), []);
+    for (examples, tools) in [(lines, 2), (servers, 3)] {
+        let open: String = examples
+            .lines()
+            .skip_while(|line| !line.starts_with("# ["))
+            .map(|line| line.trim_start_matches("# ").trim_start_matches('#'))
+            .fold(String::new(), |all, line| all + line + "\n");
+        let agent = agent::parse(&open, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{open}"));
+        assert_eq!(agent.tools.len(), tools);
+        assert_eq!(check(&agent, &sim), []);
+    }
 }
 
 /// A default outside its own range would be a trap for whoever writes it into a file.

@@ -33,6 +33,11 @@ say "the virtual card: unplugging, refusals, the doctor's findings"
 cargo test --locked --test alsa -- --ignored --test-threads=1 a_card_that_is_unplugged what_a_card_does_not
 cargo test --locked --test doctor -- --ignored
 
+need_packages nginx-light
+PATH="$PATH:/usr/sbin" # Debian has nginx there, and not every user's path has it
+say "tools that ask servers: nginx, plain and with TLS"
+cargo test --locked --test http -- --ignored --test-threads=1
+
 need_packages pulseaudio pulseaudio-utils libasound2-plugins openssl python3 python3-venv
 say "the line: real libasound, real TLS WebSocket, strangers' clients"
 cargo test --locked --test line -- --ignored --test-threads=1

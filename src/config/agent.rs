@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod audit;
+pub mod body;
 mod ears;
 pub mod endpoint;
 pub mod policy;
@@ -76,6 +77,8 @@ pub struct Agent {
     pub audit: audit::Audit,
     /// Names of secrets and the files that hold them.
     pub secrets: secrets::Secrets,
+    /// The only hosts that actions of the kind `http` may ask.
+    pub hosts: Vec<action::address::Host>,
     /// The tools the model may call.
     pub tools: Vec<Tool>,
 }
@@ -447,4 +450,8 @@ pub enum Action {
         /// Line of the board profile.
         line: String,
     },
+    /// Asks a server.
+    Http(action::http::HttpAction),
+    /// Runs a program.
+    Command(action::command::CommandAction),
 }

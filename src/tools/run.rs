@@ -6,9 +6,12 @@
 
 mod backends;
 mod clerk;
+mod command;
 mod house;
+mod http;
 mod kept;
 mod lines;
+mod reach;
 mod secrets;
 
 use std::collections::{BTreeSet, HashMap};
@@ -76,6 +79,21 @@ pub struct Outside {
     pub active_when_safe: BTreeSet<String>,
     /// Whether the board has a button of its own for a yes.
     pub has_confirm_line: bool,
+}
+
+impl Outside {
+    /// A program that keeps nothing, on a board whose outputs all rest inactive, and that tells nobody and wants nothing.
+    pub fn new(board: Arc<dyn Board>, clock: Arc<dyn Clock>) -> Outside {
+        Outside {
+            board,
+            clock,
+            tell: Arc::new(|_| {}),
+            give: Arc::new(|_| false),
+            folder: None,
+            active_when_safe: BTreeSet::new(),
+            has_confirm_line: false,
+        }
+    }
 }
 
 /// Whether an interlock still holds is looked at so often while something is on: a door is open before a hand is in it.

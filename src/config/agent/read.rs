@@ -6,8 +6,8 @@ use super::super::key::{AnyKey, Choice, Key, Need, Number, Path, Text, Whole, an
 use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
-    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, audit, ears,
-    endpoint, policy, secrets, session, tool,
+    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
+    ears, endpoint, policy, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -284,7 +284,8 @@ pub const TOP: Sheet = Sheet {
         &TOKEN_URL,
     ],
     tables: &[
-        "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "secrets", "tools",
+        "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "secrets", "http",
+        "tools",
     ],
 };
 /// `[listen]`.
@@ -340,6 +341,7 @@ pub const SHEETS: &[&Sheet] = &[
     &LIMITS,
     &session::PRICES,
     &audit::AUDIT,
+    &action::http::HTTP,
     &tool::TOOL,
     &policy::POLICY,
 ];
@@ -366,6 +368,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let top = reader.open(document, "", 1, &TOP);
     let limits = limits(reader, &top);
     let secrets = secrets::secrets(reader, &top);
+    let hosts = action::http::hosts(reader, &top);
     Agent {
         model: reader.get(&top, &MODEL),
         fallback_model: reader.find(&top, &FALLBACK_MODEL),
@@ -384,9 +387,10 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         speak: speak(reader, &top),
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
-        tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets),
+        tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets, hosts.as_deref()),
         audit: audit::audit(reader, &top),
         secrets,
+        hosts: hosts.unwrap_or_default(),
         limits,
     }
 }

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tokio::sync::MutexGuard;
 
+use super::command::Commands;
+use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::secrets::SecretBook;
 use super::{Outside, Tell};
@@ -22,21 +24,24 @@ const RESULT_BYTES_MAX: usize = 16 * 1024;
 /// The backends of all tools.
 pub(super) struct Backends {
     pub(super) lines: Arc<Lines>,
-    #[allow(dead_code)]
     pub(super) secrets: SecretBook,
+    http: Http,
+    commands: Commands,
     breakers: Breakers,
 }
 
 impl Backends {
     pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> Backends {
         let breakers = Breakers { clock: outside.clock.clone(), tell: outside.tell.clone(), by_name: Mutex::default() };
-        Backends { lines, secrets: SecretBook::new(&agent.secrets), breakers }
+        let (http, commands) = (Http::new(agent), Commands::default());
+        Backends { lines, secrets: SecretBook::new(&agent.secrets), http, commands, breakers }
     }
 
     /// Waits for what only one call at a time may have.
     pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
+            Work::Http(_) | Work::Command(_) => None,
         }
     }
 
@@ -44,6 +49,8 @@ impl Backends {
     pub(super) fn in_use(&self, work: &Work) -> String {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
+            Work::Http(request) => format!("{} was in use", request.peer()),
+            Work::Command(line) => format!("`{}` was in use", line.name()),
         }
     }
 
@@ -51,6 +58,8 @@ impl Backends {
     pub(super) async fn carry_out(&self, work: &Work) -> Result<Value, Failure> {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
+            Work::Http(request) => self.guarded(&request.peer(), self.http.ask(request, &self.secrets)).await,
+            Work::Command(line) => self.commands.run(line, &self.secrets).await,
         }
         .map(bounded)
     }
@@ -59,12 +68,12 @@ impl Backends {
     pub(super) async fn undo(&self, work: &Work) {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
-            _ => {}
+            Work::Command(_) => self.commands.all_over().await,
+            Work::Line(_) | Work::Http(_) => {}
         }
     }
 
     /// Asks a peer that may be away, unless it was away just now. `peer` names it: "the MQTT broker".
-    #[allow(dead_code)]
     pub(super) async fn guarded(
         &self,
         peer: &str,

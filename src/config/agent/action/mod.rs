@@ -1,6 +1,9 @@
 //! `action = { … }`: what a tool does. One file a kind; the kind is the key that the table has.
 
+pub mod address;
+pub mod command;
 pub mod gpio;
+pub mod http;
 
 use serde_json::Value;
 use toml::Spanned;
@@ -12,11 +15,11 @@ use super::Action;
 use super::schema::Noted;
 use super::secrets::Secrets;
 use super::template::Template;
+use address::Host;
 
 const FORM: &str = "a table such as { gpio = \"set\", line = \"lamp\", argument = \"on\" }";
 
 /// What an action must fit to.
-#[allow(dead_code)]
 pub(super) struct Around<'a> {
     /// The tool's `parameters`.
     pub(super) parameters: &'a Result<Option<Value>, Noted>,
@@ -24,6 +27,8 @@ pub(super) struct Around<'a> {
     pub(super) timeout_ms: u32,
     /// The secrets that there are.
     pub(super) secrets: &'a Secrets,
+    /// The hosts of `[http]`; none where they are wrong.
+    pub(super) hosts: Option<&'a [Host]>,
 }
 
 impl Around<'_> {
@@ -35,7 +40,6 @@ impl Around<'_> {
         Some((schema["properties"].get(name)?, required.iter().any(|known| known == name)))
     }
 
-    #[allow(dead_code)]
     /// Notes places of a template at `key` for which there is no required parameter or no secret.
     pub(super) fn check_places(&self, reader: &mut Reader<'_>, at: &Section<'_>, key: &str, template: &Template) {
         for name in template.arguments().filter(|_| self.parameters.is_ok()) {
@@ -51,12 +55,23 @@ impl Around<'_> {
             reader.object(at, key, message);
         }
     }
+
+    /// Notes places of a template at `key` whose argument is a list or a table: neither fits into a text.
+    pub(super) fn check_scalars(&self, reader: &mut Reader<'_>, at: &Section<'_>, key: &str, template: &Template) {
+        for name in template.arguments() {
+            let kind = self.parameter(name).and_then(|(schema, _)| schema["type"].as_str());
+            if let Some(kind @ ("ARRAY" | "OBJECT")) = kind {
+                let message = format!("has the place `{{{name}}}`, but `{name}` is {kind}, which is no part of a text");
+                reader.object(at, key, message);
+            }
+        }
+    }
 }
 
 type Read = fn(&mut Reader<'_>, &Section<'_>, &Around<'_>) -> Option<Action>;
 
 /// The kinds by the key that names them.
-const KINDS: [(&str, Read); 1] = [("gpio", gpio::read)];
+const KINDS: [(&str, Read); 3] = [("gpio", gpio::read), ("http", http::read), ("command", command::read)];
 
 /// The tool's action; none where it is wrong, which was noted.
 pub(super) fn action(reader: &mut Reader<'_>, tool: &Section<'_>, around: &Around<'_>) -> Option<Action> {

@@ -1,0 +1,68 @@
+//! What a call does, by the backend that does it.
+
+use serde_json::{Map, Value};
+
+use super::{LinePlan, command, gpio, http};
+use crate::config::agent::{Action, Tool};
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// A line of the board.
+    Line(LinePlan),
+    /// A server is asked.
+    Http(Box<http::Request>),
+    /// A program runs.
+    Command(Box<command::CommandLine>),
+}
+
+/// What `action` does with `args`, which were checked against the schema before.
+///
+/// # Errors
+/// A sentence for the model where an argument does not fit into its place.
+pub(super) fn work(action: &Action, args: &Map<String, Value>) -> Result<Work, String> {
+    Ok(match action {
+        Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
+        Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
+        Action::GpioRead { line } => Work::Line(gpio::read(line)),
+        Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
+        Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
+    })
+}
+
+impl Work {
+    /// What it switches, for those who watch how long it is on: a line, or a tool with its other arguments. None where
+    /// nothing stays on.
+    pub fn output(&self, tool: &Tool, args: &Map<String, Value>) -> Option<String> {
+        let argument = tool.policy.on_argument.as_ref()?;
+        if let Work::Line(plan) = self {
+            return Some(format!("line {}", plan.line));
+        }
+        let others = args.iter().filter(|(name, _)| *name != argument);
+        let others: Map<String, Value> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
+        Some(format!("{} {}", tool.name, Value::Object(others)))
+    }
+
+    /// Whether what it switches belongs to this board, and so goes to rest with the program.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Work::Line(_))
+    }
+
+    /// What would be done, for a rehearsal.
+    pub fn describe(&self) -> String {
+        match self {
+            Work::Line(plan) => plan.describe(),
+            Work::Http(request) => format!("{:?} {} of {}", request.method, request.target, request.peer()),
+            Work::Command(line) => format!("run {} {}", line.program.display(), line.arguments.join(" ")),
+        }
+    }
+
+    /// What may be left of it where it is stopped halfway, for a sentence.
+    pub fn halfway(&self) -> &'static str {
+        match self {
+            Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
+            Work::Http(_) => "what was asked of the server may have happened",
+            Work::Command(_) => "the program was ended; what it had done stays",
+        }
+    }
+}
