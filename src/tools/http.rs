@@ -166,11 +166,9 @@ impl Request {
                 "{peer} sends on to another address (status {status}), which this function does not follow"
             ))),
             500..=599 => {
-                let said = complaint(reply);
-                Err(Failure::Unreachable(format!(
-                    "{peer} has a fault of its own (status {status}){said}{}",
-                    self.effect()
-                )))
+                // Without its words: this sentence goes into the log, and a server may repeat what was said to it.
+                let effect = self.effect();
+                Err(Failure::Unreachable(format!("{peer} has a fault of its own (status {status}){effect}")))
             }
             _ => Err(Failure::Refused(format!("{peer} refused it with status {status}{}", complaint(reply)))),
         }
