@@ -20,12 +20,13 @@
 //! *Ordered* (dropped by epoch): [`SpeakerOrder::Play`], [`SpeakerOrder::End`]. *Kept* (delivered once or
 //! cancelled once): [`ToolReply`], [`GateEvent::Speech`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::audio::{Chunk, Speech};
-use crate::units::{CallId, Epoch};
+use crate::units::{CallId, Epoch, Time};
 
 /// Hops between mic and gate: 500 ms, enough for a gate that was not scheduled while the other core compiled.
 pub const MIC_RING_HOPS: usize = 50;
@@ -106,8 +107,8 @@ pub enum Gesture {
     Reset,
 }
 
-/// What a person wants of the device, by whatever way it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a person, or a part of the device, wants of the conversation, by whatever way it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Loudness, percent, 0–100.
     Volume(u8),
@@ -121,6 +122,16 @@ pub enum Control {
     Repeat,
     /// Begin a new conversation.
     Reset,
+    /// The conversation is over once the present reply has been heard: no follow-up, and the connection rests.
+    End,
+    /// Open the microphone for what is said next, as the wake word does.
+    Listen,
+    /// A tap of the talk button within this time says yes to what a tool asked.
+    AskTap(Duration),
+    /// Somebody said yes by a button of its own.
+    Confirm,
+    /// Tell the model this when nobody speaks and nothing is said; it says aloud what comes of it.
+    Tell(Arc<str>),
 }
 
 /// Whether a voice may cut a reply now.
@@ -182,6 +193,8 @@ pub enum GateNote {
     /// A reply was heard to its end: a voice alone may open the gate for `follow_up_s`, once the echo has died away
     /// (true); or another reply has begun, and it may not any more.
     FollowUp(bool),
+    /// What is said next is meant for the device, as after the wake word.
+    Listen,
 }
 
 /// What the core tells the link, in order; where there is no room for one, the connection is ended at once.
@@ -365,6 +378,17 @@ pub enum ToolOrder {
     Run(Call),
     /// Stop the call and undo what can be undone; no answer is wanted.
     Cancel(CallId),
+    /// A person said yes by the button.
+    Tapped,
+    /// What a person has said in this turn so far, where a tool asks for a spoken yes.
+    Heard {
+        /// All of the turn that is understood yet.
+        text: String,
+        /// When the turn began.
+        began_at: Time,
+    },
+    /// The connection to the service was lost.
+    Offline,
 }
 
 /// The result of a call. *Kept*: delivered once or cancelled once.

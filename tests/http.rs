@@ -249,6 +249,8 @@ fn pulses_keep_their_time_while_servers_hang_and_flood_and_programs_do() {
             pulse = rig.start("pulse", json!({}));
         } else {
             assert!(floods.contains(&id), "{result:?}");
+            let is_flood = result.map_or_else(|why| why.contains("printed more than"), |told| told["is_cut"] == true);
+            assert!(is_flood, "it was no flood");
             floods.retain(|flood| *flood != id);
             others += 1;
         }

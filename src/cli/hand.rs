@@ -25,7 +25,7 @@ const TAP: Duration = Duration::from_millis(120);
 const VOLUME_STEP: i8 = 10;
 /// What standard input may say.
 const ORDERS: &str = "press, release, tap, double, hold MS, hush, say FILE.wav, ask FILE.wav, volume PERCENT, louder, \
-                      softer, mute, unmute, stop, repeat and reset";
+                      softer, mute, unmute, stop, repeat, reset, end, listen and tell TEXT";
 
 /// What the person does: nothing, says a recording once, or does what standard input says.
 pub enum Deeds {
@@ -145,6 +145,9 @@ fn control(order: &str, rest: &str) -> Result<Option<Control>, String> {
         "stop" => Control::Stop,
         "repeat" => Control::Repeat,
         "reset" => Control::Reset,
+        "end" => Control::End,
+        "listen" => Control::Listen,
+        "tell" => Control::Tell(rest.into()),
         _ => return Ok(None),
     }))
 }

@@ -30,7 +30,7 @@ pub struct Args {
     say: Option<PathBuf>,
     /// On the simulated board: do what the lines of standard input say: `press`, `release`, `tap`, `double`, `hold MS`,
     /// `hush`, `say FILE.wav`, `ask FILE.wav` (the button held meanwhile), `volume PERCENT`, `louder`, `softer`, `mute`,
-    /// `unmute`, `stop`, `repeat`, `reset`
+    /// `unmute`, `stop`, `repeat`, `reset`, `end`, `listen`, `tell TEXT`
     #[arg(long, conflicts_with = "say")]
     hand: bool,
     /// Append all that happens to this file, a JSON object a line; what was said stands in it too

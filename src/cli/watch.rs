@@ -36,6 +36,7 @@ fn log(event: &Event) {
             tracing::info!("nobody speaks: the connection rests until somebody does")
         }
         What::LinkClosed { cause: Closed::Spent } => tracing::info!("the connection is closed until tomorrow"),
+        What::LinkClosed { cause: Closed::Ended } => tracing::info!("the conversation was ended"),
         What::LinkClosed { cause: Closed::Rotation } => tracing::info!("the connection is changed for a new one"),
         What::SessionLost { why } => tracing::warn!("the conversation cannot be gone on with: {why}"),
         What::ReplyLost { why, is_asked_again: true, .. } => {
@@ -45,6 +46,7 @@ fn log(event: &Event) {
         What::ToolLost { name, is_told, .. } => {
             tracing::warn!(name, is_told, "a tool's result came too late for its connection")
         }
+        What::NoticeLost { why } => tracing::warn!("something that the device had to tell is not told: {why}"),
         What::DaySpent { why } => tracing::warn!("{why}"),
         What::EchoState { duplex: Duplex::Half, erle_db } => tracing::warn!(
             erle_db,

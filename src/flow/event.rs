@@ -277,6 +277,13 @@ pub enum What {
         /// Whether it may.
         is_open: bool,
     },
+    /// The model was told what the device had to tell.
+    NoticeTold,
+    /// What the device had to tell was not told.
+    NoticeLost {
+        /// Why.
+        why: String,
+    },
     /// The device says something by a sound.
     Cue {
         /// What.
@@ -320,4 +327,6 @@ pub enum Closed {
     Spent,
     /// A person wants a new conversation.
     Reset,
+    /// The conversation was ended, by the model or by a person.
+    Ended,
 }

@@ -284,6 +284,7 @@ impl Gate {
             }
             GateNote::FollowUp(true) => {}
             GateNote::FollowUp(false) => self.shut_door(),
+            GateNote::Listen => self.handle_woken(),
             GateNote::Abort => {
                 // The endpoint goes on: the speech that is refused has not ended yet.
                 self.window.close(CloseCause::Mistake);

@@ -234,7 +234,7 @@ impl State {
             What::ReplyCut { .. } => self.is_awaited = false,
             What::ReplyLost { is_asked_again, .. } => self.is_awaited = *is_asked_again,
             What::SpeechLost { .. } if !self.is_window_open => self.is_awaited = false,
-            What::ToolCalled { .. } => self.is_awaited = true,
+            What::ToolCalled { .. } | What::NoticeTold => self.is_awaited = true,
             // A loudspeaker that is heard works: what the session says of a single reply has no recovery of its own.
             What::ReplyHeard { .. } => (self.is_speaking, self.has_speaker_trouble) = (true, false),
             What::ReplyDrained { .. } => (self.is_speaking, self.has_speaker_trouble) = (false, false),
@@ -262,6 +262,7 @@ impl State {
             | What::LineSet { .. }
             | What::Usage { .. }
             | What::VolumeSet { .. }
+            | What::NoticeLost { .. }
             | What::Ducked { .. } => {}
             // Taken by `handle_event`.
             What::LinkReady { .. }

@@ -16,6 +16,8 @@
 //! | account | [`account`] | what it costs, and the day's limit |
 //! | mute | [`mute`] | who holds the microphone closed |
 //! | hold | `hold` | a reply that came under a press |
+//! | notice | [`notice`] | what the device itself has to tell |
+//! | consent | `consent` | a person's yes on its way to a tool |
 //! | replay | [`replay`] | the last reply's sound, to be said once more |
 //! | steps | [`steps`] | the sounds of a conversation's steps, ducking, follow-up |
 //! | timers | [`timers`] | every deadline, with its reason |
@@ -30,12 +32,14 @@ pub mod account;
 mod again;
 pub mod calls;
 mod connection;
+mod consent;
 mod devices;
 pub mod history;
 mod hold;
 pub mod link;
 pub mod memory;
 pub mod mute;
+pub mod notice;
 mod person;
 pub mod playback;
 pub mod replay;
@@ -56,11 +60,13 @@ use account::Account;
 use again::Again;
 use calls::Calls;
 use connection::Leave;
+use consent::Consent;
 use history::History;
 use hold::Hold;
 use link::Link;
 use memory::Memory;
 use mute::Mute;
+use notice::Notices;
 use playback::Playback;
 use replay::Replay;
 use resume::Resume;
@@ -141,6 +147,8 @@ pub struct Session {
     calls: Calls,
     again: Again,
     history: History,
+    notices: Notices,
+    consent: Consent,
     account: Account,
     mute: Mute,
     replay: Replay,
@@ -165,6 +173,8 @@ pub struct Session {
     /// When the user was last told so.
     spent_cue_at: Option<Time>,
     is_offline_told: bool,
+    /// The conversation is to end when all is said.
+    is_end_wanted: bool,
 }
 
 impl Session {
@@ -183,6 +193,8 @@ impl Session {
             calls: Calls::new(call_terms(agent, &model)),
             again: Again::default(),
             history: History::new(agent.session.history_turns),
+            notices: Notices::default(),
+            consent: Consent::new(agent),
             account: Account::new(&agent.prices, &agent.limits),
             mute: Mute::default(),
             replay: Replay::default(),
@@ -205,6 +217,7 @@ impl Session {
             is_spent_told: false,
             spent_cue_at: None,
             is_offline_told: false,
+            is_end_wanted: false,
         }
     }
 
@@ -255,6 +268,7 @@ impl Session {
             && self.playback.state() == playback::State::Silent
             && !self.calls.is_any_open()
             && !self.again.is_waiting()
+            && !self.notices.is_any()
     }
 
     /// Whether there is a connection on which speech may be sent.

@@ -3,6 +3,7 @@
 use super::again::Again;
 use super::mute::By;
 use super::{Output, Session};
+use crate::config::agent::Connection;
 use crate::flow::{Closed, Control, Cue, GateNote, Gesture, SpeakerOrder, What};
 use crate::units::Time;
 
@@ -21,6 +22,25 @@ impl Session {
             Control::Stop => self.cut(),
             Control::Repeat => self.repeat(),
             Control::Reset => self.reset(now),
+            Control::End => self.is_end_wanted = true,
+            Control::Listen if !self.mute.is_on() => self.out.push_back(Output::Gate(GateNote::Listen)),
+            Control::Listen => self.cue(Cue::Muted),
+            Control::AskTap(within) => self.ask_tap(within, now),
+            Control::Confirm => self.confirmed(),
+            Control::Tell(text) => self.notice(text, now),
+        }
+    }
+
+    /// The conversation ends where that is wanted and all is said: nobody is listened to any more without a press or
+    /// word, and a connection that is made on demand is closed.
+    pub(super) fn end_if_wanted(&mut self, now: Time) {
+        if !self.is_end_wanted || !self.is_idle() {
+            return;
+        }
+        self.is_end_wanted = false;
+        self.follow_up_ends();
+        if self.agent.session.connection == Connection::OnDemand {
+            self.close_link(Closed::Ended, now);
         }
     }
 
@@ -59,6 +79,8 @@ impl Session {
             self.event(What::SpeechLost { ms, why: "a new conversation was begun".into() });
         }
         self.again = Again::default();
+        self.notices.forget();
+        self.is_end_wanted = false;
         self.replay.forget();
         self.history.forget();
         self.user_text.clear();

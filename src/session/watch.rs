@@ -29,6 +29,8 @@ impl Session {
         self.hold_back(now);
         self.leave_at_boundary(now);
         self.rest_if_spent(now);
+        self.tell_notice(now);
+        self.end_if_wanted(now);
         self.watch_idle(now);
         self.watch_quiet(now);
         self.watch_offline(now);
@@ -92,7 +94,8 @@ impl Session {
     }
 
     fn watch_kept(&mut self, now: Time) {
-        match self.uplink.expires_at().into_iter().chain(self.again.expires_at()).min() {
+        let words = self.again.expires_at().into_iter().chain(self.notices.expires_at());
+        match self.uplink.expires_at().into_iter().chain(words).min() {
             Some(at) => self.timers.set(Reason::Kept, at.max(now + Duration::from_millis(1))),
             None => self.timers.clear(Reason::Kept),
         }
@@ -149,6 +152,9 @@ impl Session {
         let ms = self.uplink.expire(now);
         if ms > 0 {
             self.event(What::SpeechLost { ms, why: why.clone() });
+        }
+        for _ in 0..self.notices.expire(now) {
+            self.notice_lost("there was no moment to tell it in time");
         }
         let are_words_lost = self.again.expire(now);
         if are_words_lost {

@@ -122,6 +122,11 @@ impl CommandLine {
         self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy().into_owned()
     }
 
+    /// What would be run, for a rehearsal; the environment is not told.
+    pub fn describe(&self) -> String {
+        format!("run {} with the arguments {:?}", self.program.display(), self.arguments)
+    }
+
     /// What the model gets.
     ///
     /// # Errors

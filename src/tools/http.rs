@@ -148,6 +148,11 @@ impl Request {
         format!("the server {}", self.origin.authority())
     }
 
+    /// What would be asked, for a rehearsal; headers and body are not told.
+    pub fn describe(&self) -> String {
+        format!("send {} {}{}", self.method.word(), self.origin, self.target)
+    }
+
     /// What to say of the request's effect where no answer came.
     pub fn effect(&self) -> &'static str {
         if self.method.is_safe() { "" } else { "; whether it did what was asked is not known" }

@@ -33,6 +33,9 @@ fn line() -> impl Strategy<Value = String> {
         1 => Just("person stop".to_string()),
         1 => Just("person repeat".to_string()),
         1 => Just("person reset".to_string()),
+        1 => Just("person end".to_string()),
+        1 => Just("person listen".to_string()),
+        2 => Just("person tell The freezer is warm.".to_string()),
         1 => Just("person louder 10".to_string()),
     ];
     let wait = prop_oneof![

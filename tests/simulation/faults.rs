@@ -53,7 +53,7 @@ impl World {
                 self.watch.new_day();
                 self.core(Input::Today(self.day), None);
             }
-            (Fault::Person(wish), _) => self.core(Input::Control(wish), None),
+            (Fault::Person(wish), _) => self.core(Input::Control(wish.into()), None),
             (Fault::LineMutes(length), _) => {
                 self.lose_mic(length);
                 self.core(Input::Mic(MicFact::Muted(true)), None);

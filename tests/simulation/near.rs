@@ -117,7 +117,7 @@ impl World {
                 self.echo_until = self.now + Duration::from_millis(tail);
             }
             GateNote::Abort | GateNote::Mute(_) => self.gate_floor = self.voiced.len(),
-            GateNote::FollowUp(_) => {}
+            GateNote::FollowUp(_) | GateNote::Listen => {}
         }
         self.gate.handle_note(note);
     }

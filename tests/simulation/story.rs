@@ -86,11 +86,38 @@ pub enum Fault {
     /// The day is over.
     NextDay,
     /// A person wants something.
-    Person(Control),
+    Person(Wish),
     /// The hardware's mute line is active for so long …
     LineMutes(Duration),
     /// … and is not any more.
     LineOpens,
+}
+
+/// What a person wants.
+#[derive(Clone, Copy, Debug)]
+pub enum Wish {
+    /// [`Control::Mute`].
+    Mute(bool),
+    /// [`Control::Stop`].
+    Stop,
+    /// [`Control::Repeat`].
+    Repeat,
+    /// [`Control::Reset`].
+    Reset,
+    /// [`Control::End`].
+    End,
+}
+
+impl From<Wish> for Control {
+    fn from(wish: Wish) -> Control {
+        match wish {
+            Wish::Mute(is_muted) => Control::Mute(is_muted),
+            Wish::Stop => Control::Stop,
+            Wish::Repeat => Control::Repeat,
+            Wish::Reset => Control::Reset,
+            Wish::End => Control::End,
+        }
+    }
 }
 
 impl Fault {
@@ -241,8 +268,8 @@ impl Story {
         if dice.chance(15) {
             let begin = at(dice);
             let end = begin + dice.ms(100, 6000);
-            faults.push((begin, Fault::Person(Control::Mute(true))));
-            faults.push((end, Fault::Person(Control::Mute(false))));
+            faults.push((begin, Fault::Person(Wish::Mute(true))));
+            faults.push((end, Fault::Person(Wish::Mute(false))));
         }
         if dice.chance(10) {
             let (begin, length) = (at(dice), dice.ms(100, 4000));
@@ -251,7 +278,7 @@ impl Story {
         }
         if dice.chance(20) {
             for _ in 0..dice.between(1, 3) {
-                let wish = dice.pick(&[Control::Stop, Control::Repeat, Control::Repeat, Control::Reset]);
+                let wish = dice.pick(&[Wish::Stop, Wish::Repeat, Wish::Repeat, Wish::Reset, Wish::End]);
                 faults.push((at(dice), Fault::Person(wish)));
             }
         }
@@ -320,6 +347,7 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
         behavior,
         timeout_ms,
         action: Action::GpioSet { line: "lamp".into(), argument: "on".into() },
+        policy: Default::default(),
     };
     Agent {
         model: if thinking { "gemini-3.8-live-extended-thinking" } else { "gemini-3.8-live" }.into(),

@@ -75,6 +75,8 @@ impl Ticker {
 
     fn link_line(&mut self, event: &Event) -> Option<(&'static str, String)> {
         Some(match &event.what {
+            What::NoticeTold => ("mynah", "has something to tell".into()),
+            What::NoticeLost { why } => ("mynah", format!("could not tell something: {why}")),
             What::LinkOpening => ("link", "connecting".into()),
             What::LinkReady { setup_ms, .. } => ("link", format!("ready after {setup_ms} ms")),
             What::LinkDown { why } => ("link", format!("down: {why}")),

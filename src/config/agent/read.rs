@@ -6,8 +6,8 @@ use super::super::key::{AnyKey, Choice, Key, Need, Number, Path, Text, Whole, an
 use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
-    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, ears,
-    endpoint, secrets, session, tool,
+    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
+    ears, endpoint, policy, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -283,7 +283,10 @@ pub const TOP: Sheet = Sheet {
         &KEY_FILE,
         &TOKEN_URL,
     ],
-    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "secrets", "http", "tools"],
+    tables: &[
+        "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "secrets", "http",
+        "tools",
+    ],
 };
 /// `[listen]`.
 pub const LISTEN: Sheet = Sheet {
@@ -337,8 +340,10 @@ pub const SHEETS: &[&Sheet] = &[
     &session::SESSION,
     &LIMITS,
     &session::PRICES,
+    &audit::AUDIT,
     &action::http::HTTP,
     &tool::TOOL,
+    &policy::POLICY,
 ];
 
 /// All keys with their sections, for those who print the table.
@@ -383,6 +388,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
         tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets, hosts.as_deref()),
+        audit: audit::audit(reader, &top),
         secrets,
         hosts: hosts.unwrap_or_default(),
         limits,

@@ -66,6 +66,7 @@ pub fn closed_note(cause: Closed) -> &'static str {
         Closed::Rotation => "its time was over",
         Closed::Spent => "the day's limit is used up",
         Closed::Reset => "a new conversation",
+        Closed::Ended => "the conversation was ended",
     }
 }
 

@@ -33,7 +33,7 @@ pub fn input(input: &Input, at: Time, to: &Recorder) {
         Input::Speaker(fact) => speaker_fact(fact),
         Input::Mic(fact) => mic_fact(fact),
         Input::Tool(reply) => tool_reply(reply, to),
-        Input::Control(control) => control_entry(*control),
+        Input::Control(control) => control_entry(control),
         Input::Link(report) => {
             return match &report.event {
                 LinkEvent::Message(message) => server_message(message, at, to),
@@ -59,6 +59,9 @@ pub fn output(output: &Output, at: Time, to: &Recorder) {
         Output::Speaker(order) => speaker_order(order),
         Output::Tool(ToolOrder::Run(call)) => Entry::new("-> tools", "run").name(to.name(&call.name)),
         Output::Tool(ToolOrder::Cancel(_)) => Entry::new("-> tools", "cancel"),
+        Output::Tool(ToolOrder::Tapped) => Entry::new("-> tools", "tapped"),
+        Output::Tool(ToolOrder::Heard { .. }) => Entry::new("-> tools", "heard").stream(),
+        Output::Tool(ToolOrder::Offline) => Entry::new("-> tools", "offline"),
         Output::Gate(GateNote::SpeakerAudible(true)) => Entry::new("-> gate", "speaker audible"),
         Output::Gate(GateNote::SpeakerAudible(false)) => Entry::new("-> gate", "speaker silent"),
         Output::Gate(GateNote::Abort) => Entry::new("-> gate", "abort"),
@@ -66,6 +69,7 @@ pub fn output(output: &Output, at: Time, to: &Recorder) {
         Output::Gate(GateNote::Mute(false)) => Entry::new("-> gate", "unmute"),
         Output::Gate(GateNote::FollowUp(true)) => Entry::new("-> gate", "follow up"),
         Output::Gate(GateNote::FollowUp(false)) => Entry::new("-> gate", "no follow up"),
+        Output::Gate(GateNote::Listen) => Entry::new("-> gate", "listen"),
         Output::Keep(memory) => {
             let what = if memory.resumable.is_some() { "with a handle" } else { "without a handle" };
             Entry::new("-> disk", "keep").last("turns", memory.said.len() as u64).note(what)
@@ -124,17 +128,22 @@ fn mic_fact(fact: &MicFact) -> Entry {
     }
 }
 
-fn control_entry(control: Control) -> Entry {
+fn control_entry(control: &Control) -> Entry {
     let entry = |what| Entry::new("<- person", what);
     match control {
-        Control::Volume(percent) => entry("volume").of("percent", percent),
-        Control::VolumeBy(step) if step < 0 => entry("softer").of("percent", step.unsigned_abs()),
+        Control::Volume(percent) => entry("volume").of("percent", *percent),
+        Control::VolumeBy(step) if *step < 0 => entry("softer").of("percent", step.unsigned_abs()),
         Control::VolumeBy(step) => entry("louder").of("percent", step.unsigned_abs()),
         Control::Mute(true) => entry("mute"),
         Control::Mute(false) => entry("unmute"),
         Control::Stop => entry("stop"),
         Control::Repeat => entry("repeat"),
         Control::Reset => entry("reset"),
+        Control::End => entry("end"),
+        Control::Listen => entry("listen"),
+        Control::AskTap(_) => entry("ask for a tap"),
+        Control::Confirm => entry("confirm"),
+        Control::Tell(_) => entry("tell"),
     }
 }
 
@@ -285,6 +294,8 @@ pub fn event(what: &What, to: &Recorder) -> Entry {
         What::ReplyRepeated { epoch } => entry("reply repeated").of("epoch", epoch.0),
         What::Ducked { is_ducked } => entry(if *is_ducked { "ducked" } else { "unducked" }),
         What::EchoState { duplex, erle_db } => entry(duplex_what(*duplex)).last("ERLE dB", erle_db.max(0.0) as u64),
+        What::NoticeTold => entry("notice told"),
+        What::NoticeLost { why } => entry("notice lost").note(cause(why)),
         What::Woken => entry("woken"),
         What::FollowUp { is_open } => entry(if *is_open { "follow-up open" } else { "follow-up over" }),
         What::Xrun { part } => entry("xrun").name(to.name(part)),
