@@ -76,8 +76,13 @@ fn nginx_is_asked_and_its_answers_are_told() {
     tools +=
         &tool("clear", 20_000, &format!("http = \"GET\", url = \"https://{}/in-the-clear\", redirects = 1", nginx.tls));
     tools += &tool("false_papers", 20_000, &format!("http = \"GET\", url = \"https://{}/echo\"", nginx.odd_tls));
+    let by_name = format!("localhost:{}", nginx.plain.port());
+    tools += &tool("by_name", 20_000, &format!("http = \"GET\", url = \"http://{by_name}/nothing\""));
+    tools += &tool("nowhere", 20_000, "http = \"GET\", url = \"https://nowhere.invalid/\"");
     tools += &tool("head", 20_000, &format!("http = \"HEAD\", url = \"http://{}/www/note.txt\"", nginx.plain));
-    let mut rig = Rig::new(&agent(&top, &[nginx.plain, nginx.other, nginx.tls, nginx.odd_tls], &tools));
+    let text = agent(&top, &[nginx.plain, nginx.other, nginx.tls, nginx.odd_tls], &tools);
+    let text = text.replace("hosts = [", &format!("hosts = [\"{by_name}\", \"nowhere.invalid\", "));
+    let mut rig = Rig::new(&text);
 
     let done = |answer| Ok(json!({"status": 200, "answer": answer}));
     assert_eq!(rig.call("weather", json!({})), done(json!({"t": 21.5, "sky": "rain"})));
@@ -85,7 +90,9 @@ fn nginx_is_asked_and_its_answers_are_told() {
     assert_eq!(rig.call("note", json!({})), Ok(json!({"status": 200, "text": "milk, bread"})));
     assert_eq!(rig.call("nothing", json!({})).unwrap()["status"], 204);
     assert_eq!(rig.call("head", json!({})).unwrap()["status"], 200);
+    assert_eq!(rig.call("by_name", json!({})).unwrap()["status"], 204);
     for (name, word) in [
+        ("nowhere", "the server nowhere.invalid could not be reached: "),
         ("missing", "status 404"),
         ("denied", "status 403: not you, ..."),
         ("moved", "status 302"),
@@ -126,7 +133,7 @@ fn a_server_of_a_stranger_or_with_a_fault_is_not_asked_again_and_again() {
     let mut rig = Rig::new(&agent("", &[nginx.plain, nginx.tls], &tools)); // without extra_ca
     for _ in 0..3 {
         let said = rig.call("busy", json!({})).unwrap_err();
-        assert!(said.contains("fault of its own (status 503): come back later"), "{said}");
+        assert!(said.contains("fault of its own (status 503)") && !said.contains("come back"), "{said}");
     }
     let said = rig.call("busy", json!({})).unwrap_err();
     assert!(said.contains("could not be reached just now; it is tried again in"), "{said}");
@@ -242,6 +249,8 @@ fn pulses_keep_their_time_while_servers_hang_and_flood_and_programs_do() {
             pulse = rig.start("pulse", json!({}));
         } else {
             assert!(floods.contains(&id), "{result:?}");
+            let is_flood = result.map_or_else(|why| why.contains("printed more than"), |told| told["is_cut"] == true);
+            assert!(is_flood, "it was no flood");
             floods.retain(|flood| *flood != id);
             others += 1;
         }

@@ -1,7 +1,7 @@
 //! The action `command`: the program's arguments, and what the model hears of how it ended.
 //!
 //! Each element of the configuration stays one argument; no shell reads it. What is filled in may not become an option
-//! (`-` at the beginning) nor lead out of the folder that an element which is a path names (`/`, `..`).
+//! (`-` at the beginning) nor lead out of the folder that an element with a `/` in it names (`/`, `..`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -76,17 +76,22 @@ pub fn line(action: &CommandAction, args: &Map<String, Value>) -> Result<Command
 }
 
 fn argument(template: &Template, args: &Map<String, Value>, may_begin_with_dash: bool) -> Result<String, String> {
-    let is_path = matches!(template.pieces().first(), Some(Piece::Text(text)) if text.starts_with('/'));
+    let is_path = template.pieces().iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains('/')));
     let filled = template.fill(|piece| match piece {
         Piece::Argument(name) => {
             let value = fitting(args, name)?;
-            if is_path && (value.contains('/') || value == ".." || value == ".") {
-                return Err(format!("argument `{name}` is a part of a path here: it may not have a `/` or be `..`"));
+            if is_path && value.contains('/') {
+                return Err(format!("argument `{name}` is a part of a path here: it may not have a `/`"));
             }
             Ok(value)
         }
         Piece::Text(_) | Piece::Secret(_) => Ok(String::new()), // no secret was let into an argument
     })?;
+    let ups = |path: &str| path.split('/').filter(|part| matches!(*part, "." | "..")).count();
+    let as_written = template.fill(|_| Ok::<_, String>("x".into()))?;
+    if is_path && ups(&filled) > ups(&as_written) {
+        return Err("a part of a path may not be `.` or `..`".to_string());
+    }
     if let Some(Piece::Argument(name)) = template.pieces().first()
         && filled.starts_with('-')
         && !may_begin_with_dash
@@ -115,6 +120,11 @@ impl CommandLine {
     /// The program's name, for sentences.
     pub fn name(&self) -> String {
         self.program.file_name().unwrap_or(self.program.as_os_str()).to_string_lossy().into_owned()
+    }
+
+    /// What would be run, for a rehearsal; the environment is not told.
+    pub fn describe(&self) -> String {
+        format!("run {} with the arguments {:?}", self.program.display(), self.arguments)
     }
 
     /// What the model gets.
@@ -202,7 +212,13 @@ mod tests {
         let path = r#"command = ["/bin/x", "/srv/{a}.txt"]"#;
         assert_eq!(arguments(path, "notes").unwrap(), ["/srv/notes.txt"]);
         for odd in ["../etc/passwd", "..", "/etc", "a/b"] {
-            assert!(arguments(path, odd).unwrap_err().contains("part of a path"), "{odd}");
+            let said = arguments(path, odd);
+            assert!(odd == ".." || said.as_ref().is_err_and(|why| why.contains("part of a path")), "{odd}: {said:?}");
+        }
+        for element in ["/srv/{a}", "--in=/srv/{a}{a}", "/srv/../x/{a}", "/srv/.{a}/x"] {
+            let command = format!("command = [\"/bin/x\", \"{element}\"]");
+            assert!(arguments(&command, ".").unwrap_err().contains("part of a path"), "{element}");
+            assert!(arguments(&command, "x").is_ok());
         }
     }
 

@@ -148,6 +148,11 @@ impl Request {
         format!("the server {}", self.origin.authority())
     }
 
+    /// What would be asked, for a rehearsal; headers and body are not told.
+    pub fn describe(&self) -> String {
+        format!("send {} {}{}", self.method.word(), self.origin, self.target)
+    }
+
     /// What to say of the request's effect where no answer came.
     pub fn effect(&self) -> &'static str {
         if self.method.is_safe() { "" } else { "; whether it did what was asked is not known" }
@@ -166,11 +171,9 @@ impl Request {
                 "{peer} sends on to another address (status {status}), which this function does not follow"
             ))),
             500..=599 => {
-                let said = complaint(reply);
-                Err(Failure::Unreachable(format!(
-                    "{peer} has a fault of its own (status {status}){said}{}",
-                    self.effect()
-                )))
+                // Without its words: this sentence goes into the log, and a server may repeat what was said to it.
+                let effect = self.effect();
+                Err(Failure::Unreachable(format!("{peer} has a fault of its own (status {status}){effect}")))
             }
             _ => Err(Failure::Refused(format!("{peer} refused it with status {status}{}", complaint(reply)))),
         }

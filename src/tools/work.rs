@@ -52,8 +52,8 @@ impl Work {
     pub fn describe(&self) -> String {
         match self {
             Work::Line(plan) => plan.describe(),
-            Work::Http(request) => format!("{:?} {} of {}", request.method, request.target, request.peer()),
-            Work::Command(line) => format!("run {} {}", line.program.display(), line.arguments.join(" ")),
+            Work::Http(request) => request.describe(),
+            Work::Command(line) => line.describe(),
         }
     }
 
@@ -61,8 +61,9 @@ impl Work {
     pub fn halfway(&self) -> &'static str {
         match self {
             Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
-            Work::Http(_) => "what was asked of the server may have happened",
-            Work::Command(_) => "the program was ended; what it had done stays",
+            Work::Http(request) if request.method.is_safe() => "it only asked, and changed nothing",
+            Work::Http(_) => "whether the server did what was asked is not known",
+            Work::Command(_) => "the program was ended; what it had done by then stays",
         }
     }
 }

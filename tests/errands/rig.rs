@@ -51,9 +51,11 @@ impl hw::Board for Board {
     }
 }
 
-/// A tool without parameters.
+/// A tool without parameters that waits for no other, and may be called ten times a second.
 pub fn tool(name: &str, timeout_ms: u32, action: &str) -> String {
-    format!("[[tools]]\nname = \"{name}\"\ndescription = \"x\"\ntimeout_ms = {timeout_ms}\naction = {{ {action} }}\n")
+    format!(
+        "[[tools]]\nname = \"{name}\"\ndescription = \"x\"\ntimeout_ms = {timeout_ms}\npolicy = {{ order = \"parallel\", per_minute = 600 }}\naction = {{ {action} }}\n"
+    )
 }
 
 /// The thread and what it says.
@@ -106,7 +108,7 @@ impl Rig {
     /// The lengths of the line's pulses so far.
     pub fn pulses(&self) -> Vec<Duration> {
         let moves = self.moves.lock().unwrap();
-        moves.chunks(2).filter(|pair| pair.len() == 2).map(|pair| pair[1].1 - pair[0].1).collect()
+        moves.windows(2).filter(|pair| pair[0].0 && !pair[1].0).map(|pair| pair[1].1 - pair[0].1).collect()
     }
 
     pub fn stop(mut self) {

@@ -194,7 +194,7 @@ fn bad_answers_are_told_apart_by_whose_fault_they_are() {
         (&get, reply(200, "application/json", "{"), true, "is not JSON"),
         (&get, reply(200, "", ""), true, "is not JSON"),
         (&post, long, true, "took the request (status 200), but its answer is longer than 256 KiB"),
-        (&get, reply(503, "text/plain", "busy"), false, "(status 503): busy"),
+        (&get, reply(503, "text/plain", "busy"), false, "has a fault of its own (status 503)"),
         (&post, reply(500, "", ""), false, "whether it did what was asked is not known"),
     ] {
         let failure = request.answer(&reply).unwrap_err();

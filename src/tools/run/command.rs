@@ -24,7 +24,7 @@ use super::secrets::SecretBook;
 use crate::flow::TOOL_ORDERS_MAX;
 use crate::tools::command::{COMPLAINT_BYTES_MAX, CommandLine, Ended};
 use crate::tools::{Failure, fill};
-use group::{Endings, Group};
+use group::{Change, Changes, Group};
 
 /// What a program finds of mynah's own environment. Keys and systemd's credentials are in the rest.
 const PASSED_ON: [&str; 7] = ["PATH", "LANG", "LC_ALL", "HOME", "USER", "LOGNAME", "TZ"];
@@ -42,13 +42,15 @@ struct Job {
     command: Command,
     program: PathBuf,
     started: oneshot::Sender<std::io::Result<Group>>,
+    /// A call that is stopped in this moment waits for what becomes of it.
+    starting: Change,
 }
 
 /// Runs programs.
 #[derive(Default)]
 pub(super) struct Commands {
     starter: Mutex<Option<mpsc::SyncSender<Job>>>,
-    endings: Endings,
+    changes: Changes,
 }
 
 impl Commands {
@@ -64,15 +66,15 @@ impl Commands {
         line.result(&ended)
     }
 
-    /// Waits until no group is being ended any more; about a second at most.
+    /// Waits until no group is being started or ended any more; about a second, two at most.
     pub(super) async fn all_over(&self) {
-        self.endings.all_over().await;
+        self.changes.all_over().await;
     }
 
     async fn start(&self, command: Command, line: &CommandLine) -> Result<Group, Failure> {
         let refused = |why: String| Failure::Refused(format!("`{}` could not be started: {why}", line.name()));
         let (started, is_started) = oneshot::channel();
-        let job = Job { command, program: line.program.clone(), started };
+        let job = Job { command, program: line.program.clone(), started, starting: self.changes.begin() };
         self.starter()
             .map_err(|error| refused(error.to_string()))?
             .try_send(job)
@@ -92,24 +94,25 @@ impl Commands {
             return Ok(starter.clone());
         }
         let (sender, jobs) = mpsc::sync_channel(TOOL_ORDERS_MAX);
-        let (runtime, endings) = (Handle::current(), self.endings.clone());
-        thread::Builder::new().name("programs".to_string()).spawn(move || serve(&runtime, &jobs, &endings))?;
+        let (runtime, changes) = (Handle::current(), self.changes.clone());
+        thread::Builder::new().name("programs".to_string()).spawn(move || serve(&runtime, &jobs, &changes))?;
         *starter = Some(sender.clone());
         Ok(sender)
     }
 }
 
-fn serve(runtime: &Handle, jobs: &mpsc::Receiver<Job>, endings: &Endings) {
+fn serve(runtime: &Handle, jobs: &mpsc::Receiver<Job>, changes: &Changes) {
     let _entered = runtime.enter(); // the runtime learns of the program's end
-    while let Ok(Job { command, program, started }) = jobs.recv() {
+    while let Ok(Job { command, program, started, starting }) = jobs.recv() {
         if started.is_closed() {
             continue; // the call was stopped before it began
         }
-        let group = Group::start(command, endings);
+        let group = Group::start(command, changes);
         if let Err(why) = &group {
             tracing::warn!(program = %program.display(), %why, "a tool's program could not be started");
         }
         let _ = started.send(group); // where nobody waits any more, it is ended by being dropped
+        drop(starting);
     }
 }
 

@@ -174,12 +174,24 @@ fn root(error: &dyn std::error::Error) -> String {
 
 /// Takes a secret that the server sends back out of its answer: the model repeats aloud what it reads.
 fn scrub(body: &mut Vec<u8>, secret: &[u8]) {
-    if secret.len() < SCRUBBED_BYTES_MIN {
+    if secret.len() < SCRUBBED_BYTES_MIN || !body.windows(secret.len()).any(|window| window == secret) {
         return;
     }
-    while let Some(at) = body.windows(secret.len()).position(|window| window == secret) {
-        body.splice(at..at + secret.len(), *b"...");
+    let mut clean = Vec::with_capacity(body.len());
+    let mut rest = body.as_slice();
+    while let Some((first, after)) = rest.split_first() {
+        match rest.strip_prefix(secret) {
+            Some(behind) => {
+                clean.extend_from_slice(b"...");
+                rest = behind;
+            }
+            None => {
+                clean.push(*first);
+                rest = after;
+            }
+        }
     }
+    *body = clean;
 }
 
 #[cfg(test)]
@@ -193,5 +205,8 @@ mod tests {
         assert_eq!(body, b"no user ..., not ...");
         scrub(&mut body, b"no");
         assert_eq!(body, b"no user ..., not ...");
+        let mut dots = b"a....b".to_vec();
+        scrub(&mut dots, b"....");
+        assert_eq!(dots, b"a...b");
     }
 }

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::super::template::Template;
+use super::super::template::{Piece, Template};
 
 /// Characters of an address as it is written.
 pub const ADDRESS_CHARS_MAX: usize = 2048;
@@ -117,6 +117,9 @@ impl Address {
             return Err("has a `.` or `..` between slashes; write the path without them".into());
         }
         let target = Template::parse(&target)?;
+        if target.pieces().iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains(['{', '}']))) {
+            return Err("has a plain brace; write it with percent signs: `%7B` and `%7D`".into());
+        }
         if target.secrets().next().is_some() {
             return Err("has a secret in it, and addresses end up in logs; put it into `headers` or `body`".into());
         }
@@ -245,6 +248,7 @@ mod tests {
             ("https://127.1/", "four numbers"),
             ("https://0x7f000001/", "four numbers"),
             ("https://a.example/{x", "partner"),
+            ("https://a.example/{{x}}", "%7B"),
         ] {
             let said = Address::parse(text).unwrap_err();
             assert!(said.contains(word), "{text}: {said}");

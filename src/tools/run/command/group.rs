@@ -18,25 +18,31 @@ const KILLED_TIMEOUT: Duration = Duration::from_millis(500);
 /// How a program ended: its exit code, or the signal.
 pub(super) type End = (Option<i32>, Option<i32>);
 
-/// How many groups are being ended now.
-#[derive(Clone, Default)]
-pub(super) struct Endings(Arc<watch::Sender<usize>>);
+/// The longest that somebody waits for all of it; only a start that hangs takes longer.
+const ALL_OVER_TIMEOUT: Duration = Duration::from_secs(2);
 
-impl Endings {
+/// How many groups are just being started or ended.
+#[derive(Clone, Default)]
+pub(super) struct Changes(Arc<watch::Sender<usize>>);
+
+impl Changes {
     /// Waits until there is none.
     pub(super) async fn all_over(&self) {
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await; // fails only without the sender, which is here
+        let mut count = self.0.subscribe();
+        let _ = timeout(ALL_OVER_TIMEOUT, count.wait_for(|count| *count == 0)).await; // what hangs is not waited for
     }
 
-    fn begin(&self) -> Ending {
+    /// One more, until the answer is dropped.
+    pub(super) fn begin(&self) -> Change {
         self.0.send_modify(|count| *count += 1);
-        Ending(self.0.clone())
+        Change(self.0.clone())
     }
 }
 
-struct Ending(Arc<watch::Sender<usize>>);
+/// A start or an end that goes on.
+pub(super) struct Change(Arc<watch::Sender<usize>>);
 
-impl Drop for Ending {
+impl Drop for Change {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
@@ -46,7 +52,7 @@ impl Drop for Ending {
 pub(super) struct Group {
     /// None once it has ended.
     program: Option<Program>,
-    endings: Endings,
+    changes: Changes,
 }
 
 /// The program; dropped, its group is killed at once. The group's number is the program's: it leads it.
@@ -58,13 +64,13 @@ struct Program {
 impl Group {
     /// Starts a program in a session and group of its own. Must be called within a runtime, on a thread that
     /// lives on: the kernel kills the program when it ends.
-    pub(super) fn start(mut command: Command, endings: &Endings) -> io::Result<Group> {
+    pub(super) fn start(mut command: Command, changes: &Changes) -> io::Result<Group> {
         let parent = i32::try_from(std::process::id()).unwrap_or_default();
         // SAFETY: between fork and exec it only makes system calls, on numbers and on its own stack.
         unsafe { command.pre_exec(move || stand_alone(parent)) };
         let child = command.spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
-        Ok(Group { program: Some(Program { child, id }), endings: endings.clone() })
+        Ok(Group { program: Some(Program { child, id }), changes: changes.clone() })
     }
 
     /// What it prints and what it complains of; only once.
@@ -87,7 +93,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let Some(program) = self.program.take() else { return };
-        let ending = self.endings.begin();
+        let ending = self.changes.begin();
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(end(program, ending));
         }
@@ -95,7 +101,7 @@ impl Drop for Group {
 }
 
 /// Ends a program: first asked, then forced.
-async fn end(mut program: Program, _ending: Ending) {
+async fn end(mut program: Program, _ending: Change) {
     program.signal(libc::SIGTERM);
     let _ = timeout(GRACE, program.child.wait()).await;
     program.signal(libc::SIGKILL);

@@ -1,5 +1,5 @@
 //! Policies as the errands thread keeps them: order, limits, interlocks, a person's yes, safe states, the audit log.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::hw::journal::Journal;
