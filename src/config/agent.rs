@@ -5,6 +5,7 @@
 pub mod action;
 mod ears;
 pub mod endpoint;
+pub mod mcp;
 pub mod read;
 pub mod schema;
 pub mod secrets;
@@ -74,6 +75,8 @@ pub struct Agent {
     pub secrets: secrets::Secrets,
     /// The tools the model may call.
     pub tools: Vec<Tool>,
+    /// Servers whose tools it may call, too.
+    pub mcp: Vec<mcp::McpServer>,
 }
 
 /// What opens the gate.
@@ -418,4 +421,6 @@ pub enum Action {
         /// Line of the board profile.
         line: String,
     },
+    /// Calls a tool of a server of `[[mcp]]`.
+    Mcp(mcp::McpAction),
 }

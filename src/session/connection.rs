@@ -42,6 +42,11 @@ impl Leave {
         self.handle_awaited_since = Some(now);
     }
 
+    /// It is to be left at the next turn boundary.
+    pub fn want(&mut self) {
+        self.is_wanted = true;
+    }
+
     /// A handle came.
     pub fn handle_came(&mut self) {
         self.handle_awaited_since = None;
@@ -107,6 +112,7 @@ impl Session {
                 self.out.push_back(Output::Link(LinkOrder::Open { attempt, is_same_token }));
             }
             Some(Change::SendSetup) => {
+                self.declare_next();
                 self.history.forget_before(now);
                 let begin = match self.resume.offer(now) {
                     Some(handle) => Begin::Resumed(handle),
@@ -175,7 +181,7 @@ impl Session {
     fn ready(&mut self, setup_ms: u64, now: Time) {
         self.timers.clear(Reason::Offline);
         self.timers.set(Reason::Leave, now + ROTATE_AFTER);
-        self.leave = Leave::default();
+        self.leave = Leave { is_wanted: self.tools_next.is_some(), ..Leave::default() };
         let start = if self.resume.is_offered() {
             Start::Resumed
         } else if self.history.is_announced() {
@@ -259,7 +265,8 @@ impl Session {
     }
 
     fn rotate(&mut self, now: Time) {
-        if self.link.is_left_in_haste(now) {
+        // A connection that is left for other tools is not the service's fault.
+        if self.tools_next.is_none() && self.link.is_left_in_haste(now) {
             let why = "the service closes its connections as soon as they are made";
             let change = self.link.give_up(why, now, &mut self.timers);
             return self.apply(change, now);

@@ -30,6 +30,7 @@ pub mod account;
 mod again;
 pub mod calls;
 mod connection;
+mod declared;
 mod devices;
 pub mod history;
 mod hold;
@@ -98,6 +99,8 @@ pub enum Input {
     Tool(ToolReply),
     /// From a person.
     Control(Control),
+    /// The tools of servers, in place of those that came before.
+    Tools(Vec<Tool>),
     /// The calendar's day, counted from 1970 in local time: told at the start and when it changes.
     Today(u32),
     /// A deadline may have passed.
@@ -149,6 +152,8 @@ pub struct Session {
     volume_percent: Option<u8>,
     timers: Timers,
     out: VecDeque<Output>,
+    /// Tools that the next connection declares.
+    tools_next: Option<Vec<Tool>>,
     kept: Memory,
     user_text: String,
     /// When the newest sign of life of the service came, and since when one is asked for.
@@ -193,6 +198,7 @@ impl Session {
             model,
             timers: Timers::default(),
             out: VecDeque::new(),
+            tools_next: None,
             kept: Memory::default(),
             user_text: String::new(),
             heard_at: Time::ZERO,
@@ -233,6 +239,7 @@ impl Session {
             Input::Mic(fact) => self.handle_mic(fact, now),
             Input::Tool(reply) => self.handle_tool(reply, now),
             Input::Control(control) => self.handle_control(control, now),
+            Input::Tools(tools) => self.handle_tools(tools),
             Input::Today(day) => self.handle_day(day, now),
             Input::Timeout => {}
         }

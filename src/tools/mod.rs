@@ -5,6 +5,7 @@
 
 pub mod breaker;
 pub mod gpio;
+pub mod mcp;
 pub mod run;
 pub mod schema;
 
@@ -30,6 +31,8 @@ pub struct Plan {
 pub enum Work {
     /// A line of the board.
     Line(LinePlan),
+    /// A tool of a server.
+    Mcp(mcp::McpCall),
 }
 
 /// Why a call came to nothing, as a sentence for the model.
@@ -65,7 +68,8 @@ impl Tools {
             });
         };
         schema::check(tool.parameters.as_ref(), args)?;
-        Ok(Plan { work: work(&tool.action, args)?, timeout: Duration::from_millis(tool.timeout_ms.into()) })
+        let timeout = Duration::from_millis(tool.timeout_ms.into());
+        Ok(Plan { work: work(&tool.action, args, timeout)?, timeout })
     }
 
     /// The lines that tools drive.
@@ -86,16 +90,17 @@ impl Tools {
 }
 
 /// What `action` does with `args`, which were checked against the schema before.
-fn work(action: &Action, args: &Map<String, Value>) -> Result<Work, String> {
+fn work(action: &Action, args: &Map<String, Value>, timeout: Duration) -> Result<Work, String> {
     Ok(match action {
         Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
         Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
+        Action::Mcp(action) => Work::Mcp(mcp::call(action, args, timeout)?),
     })
 }
 
 /// What the model or the server wrote, short enough for a sentence.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const SHOWN_CHARS: usize = 60; // longer names are no names
     text.chars().take(SHOWN_CHARS).collect()
 }
@@ -132,7 +137,7 @@ mod tests {
     }
 
     fn line_plan(name: &str, args: Value) -> LinePlan {
-        let Work::Line(plan) = plan(name, args).unwrap().work;
+        let Work::Line(plan) = plan(name, args).unwrap().work else { panic!("no line") };
         plan
     }
 

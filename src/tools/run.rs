@@ -6,6 +6,7 @@
 
 mod backends;
 mod lines;
+pub mod mcp;
 mod secrets;
 
 use std::collections::HashMap;
@@ -20,10 +21,12 @@ use tokio::time::{Instant, timeout_at};
 
 use backends::Backends;
 use lines::Lines;
+use mcp::{Declared, News};
 
 use super::{Plan, Tools};
-use crate::config::agent::Agent;
+use crate::config::agent::{Agent, Tool};
 use crate::flow::{Call, Control, TOOL_ORDERS_MAX, ToolOrder, ToolReply, What};
+use crate::hw::folder::Folder;
 use crate::hw::{Board, Clock};
 use crate::units::CallId;
 
@@ -62,6 +65,12 @@ pub struct Outside {
     pub tell: Arc<Tell>,
     /// Gives the core what a person wants; false where it cannot take it now.
     pub give: Arc<dyn Fn(Control) -> bool + Send + Sync>,
+    /// Gives the core the tools of servers, in place of those it got before; false where it cannot take them now.
+    pub declare: Arc<dyn Fn(Vec<Tool>) -> bool + Send + Sync>,
+    /// Where to keep what outlives the program.
+    pub state: Option<Arc<Folder>>,
+    /// More certificates to trust, PEM.
+    pub extra_ca_pem: Option<Vec<u8>>,
 }
 
 /// Starts the thread. It ends by [`Handle::stop`] or when the sender of `orders` is dropped.
@@ -82,10 +91,19 @@ pub fn spawn(
         .max_blocking_threads(2 * TOOL_ORDERS_MAX) // each call touches one line, and one more may rest it
         .thread_name("line")
         .build()?;
-    let tools = Tools::new(&agent.tools);
+    let declared = Declared::remembered(agent, &outside);
+    let tools = declared.table();
     let lines = Arc::new(Lines::new(&tools, outside.board.clone(), outside.tell.clone()));
-    let backends = Arc::new(Backends::new(agent, lines, &outside));
-    let errands = Errands { tools, backends, running: HashMap::new(), tasks: JoinSet::new(), reply: Box::new(reply) };
+    let (backends, news) = Backends::new(agent, lines, &outside);
+    let errands = Errands {
+        tools,
+        declared,
+        news,
+        backends: Arc::new(backends),
+        running: HashMap::new(),
+        tasks: JoinSet::new(),
+        reply: Box::new(reply),
+    };
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new().name("errands".to_string()).spawn(move || {
         runtime.block_on(errands.serve(orders, stopped));
@@ -110,6 +128,9 @@ struct Done {
 
 struct Errands {
     tools: Tools,
+    /// What of them servers listed.
+    declared: Declared,
+    news: mpsc::Receiver<News>,
     backends: Arc<Backends>,
     /// The calls that run; none in place of the sender where one was cancelled and only cleans up.
     running: HashMap<CallId, Option<oneshot::Sender<Halt>>>,
@@ -120,11 +141,13 @@ struct Errands {
 impl Errands {
     async fn serve(mut self, mut orders: mpsc::Receiver<ToolOrder>, mut stopped: oneshot::Receiver<()>) {
         self.backends.lines.open_inputs();
+        self.backends.mcp.start();
         loop {
             tokio::select! {
                 biased;
                 _ = &mut stopped => break,
                 Some(done) = self.tasks.join_next() => if let Ok(done) = done { self.finish(done) },
+                Some(news) = self.news.recv() => if let Some(tools) = self.declared.take(news) { self.tools = tools },
                 order = orders.recv() => match order {
                     Some(ToolOrder::Run(call)) => self.start(call),
                     Some(ToolOrder::Cancel(id)) => self.cancel(&id),
@@ -192,7 +215,7 @@ impl Errands {
                 self.answer(id, name, result);
             }
         }
-        self.backends.lines.rest_all().await;
+        tokio::join!(self.backends.lines.rest_all(), self.backends.mcp.stop());
     }
 }
 

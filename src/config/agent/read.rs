@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, ears, endpoint,
-    secrets, session, tool,
+    mcp, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -283,7 +283,7 @@ pub const TOP: Sheet = Sheet {
         &KEY_FILE,
         &TOKEN_URL,
     ],
-    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "secrets", "tools"],
+    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "secrets", "tools", "mcp"],
 };
 /// `[listen]`.
 pub const LISTEN: Sheet = Sheet {
@@ -362,6 +362,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let top = reader.open(document, "", 1, &TOP);
     let limits = limits(reader, &top);
     let secrets = secrets::secrets(reader, &top);
+    let tools = tool::tools(reader, &top, limits.tool_timeout_ms, &secrets);
     Agent {
         model: reader.get(&top, &MODEL),
         fallback_model: reader.find(&top, &FALLBACK_MODEL),
@@ -380,7 +381,12 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         speak: speak(reader, &top),
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
-        tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets),
+        mcp: mcp::servers(
+            reader,
+            &top,
+            &mcp::Near { timeout_ms: limits.tool_timeout_ms, secrets: &secrets, tools: &tools },
+        ),
+        tools,
         secrets,
         limits,
     }

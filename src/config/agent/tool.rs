@@ -25,7 +25,7 @@ const DESCRIPTION: Key<Text> = Key {
     need: Need::Required,
     doc: "When to call it and when not, for the model.",
 };
-const BEHAVIOR: Key<Choice<Behavior>> = Key {
+pub(super) const BEHAVIOR: Key<Choice<Behavior>> = Key {
     name: "behavior",
     kind: Choice {
         options: &[("blocking", Behavior::Blocking), ("non_blocking", Behavior::NonBlocking)],
@@ -102,7 +102,7 @@ fn tool(
 }
 
 /// The service's rule for function names (live-protocol.md 2.3).
-fn function_name(name: &str) -> Result<(), String> {
+pub(super) fn function_name(name: &str) -> Result<(), String> {
     let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let goes_on_well = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.:-".contains(letter));
     if starts_well && goes_on_well {

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::MutexGuard;
+use tokio::sync::mpsc::Receiver;
 
 use super::lines::{LINE_TIMEOUT, Lines};
+use super::mcp::{self, News, Servers};
 use super::secrets::SecretBook;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
@@ -24,19 +26,24 @@ pub(super) struct Backends {
     pub(super) lines: Arc<Lines>,
     #[allow(dead_code)]
     pub(super) secrets: SecretBook,
+    pub(super) mcp: Servers,
     breakers: Breakers,
 }
 
 impl Backends {
-    pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> Backends {
+    /// With the end of the queue in which servers tell their tools.
+    pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> (Backends, Receiver<News>) {
         let breakers = Breakers { clock: outside.clock.clone(), tell: outside.tell.clone(), by_name: Mutex::default() };
-        Backends { lines, secrets: SecretBook::new(&agent.secrets), breakers }
+        let secrets = SecretBook::new(&agent.secrets);
+        let (mcp, news) = Servers::new(agent, &secrets, outside);
+        (Backends { lines, secrets, mcp, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
     pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
+            Work::Mcp(_) => None, // a server takes several calls at once
         }
     }
 
@@ -44,6 +51,7 @@ impl Backends {
     pub(super) fn in_use(&self, work: &Work) -> String {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
+            Work::Mcp(call) => format!("the MCP server `{}` was in use", call.server),
         }
     }
 
@@ -51,6 +59,10 @@ impl Backends {
     pub(super) async fn carry_out(&self, work: &Work) -> Result<Value, Failure> {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
+            Work::Mcp(call) => match self.mcp.ready(call).await {
+                Ok(caller) => self.guarded(&mcp::peer(call), self.mcp.call(&caller, call)).await,
+                Err(away) => Err(away),
+            },
         }
         .map(bounded)
     }
@@ -64,7 +76,6 @@ impl Backends {
     }
 
     /// Asks a peer that may be away, unless it was away just now. `peer` names it: "the MQTT broker".
-    #[allow(dead_code)]
     pub(super) async fn guarded(
         &self,
         peer: &str,

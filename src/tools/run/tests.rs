@@ -138,6 +138,9 @@ fn rig() -> Rig {
             }
         }),
         give: Arc::new(|_| false),
+        declare: Arc::new(|_| true),
+        state: None,
+        extra_ca_pem: None,
     };
     let reply = move |reply: ToolReply| drop(replies.send(Seen::Reply(reply.id.to_string(), reply.result)));
     let handle = spawn(&agent::parse(TOOLS, "test").unwrap(), outside, orders_there, reply);
