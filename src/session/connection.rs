@@ -107,6 +107,8 @@ impl Session {
             None => {}
             Some(Change::Open(attempt)) => {
                 self.garbage = 0;
+                // Before the token is chosen: with other tools it is for another conversation.
+                self.declare_next();
                 self.event(What::LinkOpening);
                 let is_same_token = self.link.takes_same_token(self.resume.has_handle(now));
                 self.out.push_back(Output::Link(LinkOrder::Open { attempt, is_same_token }));

@@ -1,3 +1,4 @@
+//! A server with a few tools: what is declared, what is left out, what a call becomes.
 #![allow(clippy::unwrap_used)]
 
 use super::*;

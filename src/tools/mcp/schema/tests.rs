@@ -1,3 +1,4 @@
+//! Schemas of servers, and what the service gets for them.
 #![allow(clippy::unwrap_used)]
 
 use super::super::way_back::restore;

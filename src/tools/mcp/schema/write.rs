@@ -67,11 +67,9 @@ fn options(forms: &Forms, words: Words, notes: &mut Vec<&str>, way_back: &mut Wa
     options.extend(forms.truth.map(|()| Map::from_iter([("type".to_string(), json!("BOOLEAN"))])));
     options.extend(forms.list.as_ref().map(|form| list(form, words, way_back)));
     match &forms.object {
-        // An object whose members nobody tells: the service wants to be told.
+        // An object whose members nobody tells: the service wants to be told. A text will do where there is one.
         Some(form) if form.members.is_empty() && form.required.is_empty() => {
-            if forms.text.is_none() {
-                options.push(json_text(notes, way_back));
-            }
+            options.extend(forms.text.is_none().then(|| json_text(notes, way_back)));
         }
         Some(form) => options.push(members(form, words, way_back)),
         None => {}

@@ -30,8 +30,9 @@ use tokio::time::timeout;
 use super::child::{self, Child};
 use crate::config::agent::mcp::Reach;
 
-/// One message of a server: a long answer has some hundred kilobytes, and a small board has 512 MB in all.
-const MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// One message of a server. A longer one is dropped by the library, and its call is late: it would be read on the
+/// errands thread, where pulses are timed, and of its answer the model gets 16 KiB at most.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Pages of a list of tools.
 const PAGES_MAX: usize = 16;
 /// Tools of a list that are looked at.
