@@ -8,6 +8,8 @@
 
 #[path = "mcp/declared.rs"]
 mod declared;
+#[path = "mcp/hostile.rs"]
+mod hostile;
 #[path = "line/process.rs"]
 #[allow(dead_code, reason = "the line's tests use the rest")]
 mod process;

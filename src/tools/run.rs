@@ -41,7 +41,7 @@ pub struct Handle {
 
 impl Handle {
     /// Stops the calls that run, makes every output that was opened inactive, and waits for the thread:
-    /// at most about two seconds, even if a line hangs.
+    /// at most about two seconds, even if a line hangs, or three where servers of `[[mcp]]` do not end by themselves.
     pub fn stop(self) {
         let _ = self.stop.send(()); // gone already where the orders' sender was dropped
         if self.thread.join().is_err() {
@@ -95,6 +95,7 @@ pub fn spawn(
     let tools = declared.table();
     let lines = Arc::new(Lines::new(&tools, outside.board.clone(), outside.tell.clone()));
     let (backends, news) = Backends::new(agent, lines, &outside);
+    backends.mcp.start()?;
     let errands = Errands {
         tools,
         declared,
@@ -141,7 +142,6 @@ struct Errands {
 impl Errands {
     async fn serve(mut self, mut orders: mpsc::Receiver<ToolOrder>, mut stopped: oneshot::Receiver<()>) {
         self.backends.lines.open_inputs();
-        self.backends.mcp.start();
         loop {
             tokio::select! {
                 biased;

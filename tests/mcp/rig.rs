@@ -160,15 +160,19 @@ pub fn is_alive(id: i32) -> bool {
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }
 
-/// Children of this process by their command line, zombies included.
-pub fn children() -> Vec<String> {
-    let own = std::process::id();
+/// The numbers of this process's children, zombies included.
+pub fn children() -> Vec<i32> {
+    children_of(std::process::id())
+}
+
+/// The numbers of a process's children, zombies included.
+pub fn children_of(parent: u32) -> Vec<i32> {
     let folders = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let found = folders.filter_map(|folder| {
         let status = std::fs::read_to_string(folder.path().join("status")).ok()?;
-        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse::<u32>().ok()?;
-        let name = status.lines().next()?.to_string();
-        (parent == own).then_some(name)
+        let of = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse::<u32>().ok()?;
+        let id = folder.file_name().to_str()?.parse().ok()?;
+        (of == parent).then_some(id)
     });
     found.collect()
 }

@@ -8,7 +8,7 @@ use mynah::flow::What;
 use serde_json::json;
 
 use super::process::Process;
-use super::rig::{Listening, Rig, SOON, children, folder, installed, is_alive, number_in, port, wait_for};
+use super::rig::{Listening, Rig, SOON, children, children_of, folder, installed, is_alive, number_in, port, wait_for};
 
 const EVERYTHING: &str = r#"
     [mcp.allow]
@@ -145,10 +145,10 @@ fn a_python_server_is_spoken_to_over_both_transports() {
         assert_eq!(tools.len(), 10, "{tools:?}");
         let measure = tools.iter().find(|tool| tool.name == "bad_measure").unwrap();
         println!("{:#}", measure.parameters.as_ref().unwrap());
-        assert_eq!(rig.call("bad_add", json!({"a": 2.0})).unwrap()["result"]["result"], 3);
+        assert_eq!(rig.call("bad_add", json!({"a": 2.0})).unwrap()["result"], 3);
         let tree = json!({"size": 3, "left": "{\"size\": 2, \"left\": {\"size\": 1}}"});
         let measured = rig.call("bad_measure", json!({"tree": tree, "unit": "cm", "free": "{\"k\": 1}"})).unwrap();
-        assert_eq!(measured["result"]["result"], "3 branches, 3 cm, ['k']");
+        assert_eq!(measured["result"], "3 branches, 3 cm, ['k']");
         let failed = rig.call("bad_fail", json!({"why": "the moon is full"})).unwrap_err();
         assert!(failed.contains("the moon is full"), "{failed}");
         let flood = rig.call("bad_flood", json!({"count": 300_000})).unwrap();
@@ -176,7 +176,7 @@ fn a_call_that_is_cancelled_is_cancelled_at_the_server() {
         wait_for("the call's arrival", || says("waiting"));
         rig.cancel(&id);
         wait_for("the cancellation at the server", || says("cancelled"));
-        assert_eq!(rig.call("bad_add", json!({"a": 1})).unwrap()["result"]["result"], 2);
+        assert_eq!(rig.call("bad_add", json!({"a": 1})).unwrap()["result"], 2);
         assert!(rig.has_no_reply(), "a cancelled call is not answered");
     }
 }
@@ -229,7 +229,7 @@ fn tools_that_are_learned_later_are_declared_and_remembered() {
     assert!(rig.call("bad_learn", json!({"name": "later"})).is_ok());
     let tools = rig.declared();
     assert!(tools.iter().any(|tool| tool.name == "bad_later"), "{tools:?}");
-    assert_eq!(rig.call("bad_later", json!({"a": 4})).unwrap()["result"]["result"], 5);
+    assert_eq!(rig.call("bad_later", json!({"a": 4})).unwrap()["result"], 5);
     // Not allowed: it changes nothing.
     assert!(rig.call("bad_learn", json!({"name": "secret"})).is_ok());
     wait_for("the list on the disk", || {
@@ -267,7 +267,7 @@ fn a_server_gets_its_own_environment_and_no_more() {
     let mut rig = Rig::new(&format!("[secrets]\nhub = {secret:?}\n{config}"), None);
     rig.declared();
     let names = rig.call("bad_environment", json!({})).unwrap();
-    let names: Vec<&str> = names["result"]["result"].as_array().unwrap().iter().filter_map(|n| n.as_str()).collect();
+    let names: Vec<&str> = names["result"].as_array().unwrap().iter().filter_map(|n| n.as_str()).collect();
     assert!(names.contains(&"TOKEN") && names.contains(&"PATH"), "{names:?}");
     let expected = ["HOME", "LANG", "LC_CTYPE", "PATH", "TMPDIR", "TOKEN", "TZ"];
     assert!(names.iter().all(|name| expected.contains(name)), "{names:?}");
@@ -287,7 +287,7 @@ fn a_server_that_is_not_there_is_told_once_and_delays_nothing() {
     let since = Instant::now();
     let mut rig = Rig::new(&config, None);
     assert_eq!(rig.declared().len(), 10, "others are not waited for");
-    assert_eq!(rig.call("bad_add", json!({"a": 1})).unwrap()["result"]["result"], 2);
+    assert_eq!(rig.call("bad_add", json!({"a": 1})).unwrap()["result"], 2);
     std::thread::sleep(Duration::from_secs(5).saturating_sub(since.elapsed()));
     let told: Vec<What> = rig.told.lock().unwrap().clone();
     assert!(
@@ -303,6 +303,7 @@ fn a_server_that_is_not_there_is_told_once_and_delays_nothing() {
 #[ignore = "needs the MCP project's servers; sh tests/run.sh runs it"]
 fn in_a_conversation_the_model_calls_a_tool_of_a_server() {
     const MYNAH: &str = env!("CARGO_BIN_EXE_mynah");
+    const LIVE_PATH: &str = "ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
     let folder = folder("conversation");
     let script = "turn *\n call bad_add {\"a\": 40, \"b\": 2}\n tone 440Hz 500ms \"It is 42.\"\n";
     std::fs::write(folder.join("script.txt"), script).unwrap();
@@ -314,7 +315,7 @@ fn in_a_conversation_the_model_calls_a_tool_of_a_server() {
         let rest = text.split_once("listening on ws://")?.1;
         rest.split_once([' ', '\n']).map(|(address, _)| address.to_string())
     });
-    let agent = format!("endpoint = \"ws://{address}\"\n{}", bad_days_over_stdio(""));
+    let agent = format!("endpoint = \"ws://{address}/{LIVE_PATH}\"\n{}", bad_days_over_stdio(""));
     std::fs::write(folder.join("agent.toml"), agent).unwrap();
     let mut run = Command::new(MYNAH);
     run.args(["run", "--board", "sim"]).env("GEMINI_API_KEY", "a-key").env("XDG_STATE_HOME", folder.join("home"));
@@ -335,7 +336,14 @@ fn in_a_conversation_the_model_calls_a_tool_of_a_server() {
         second.must_live();
         events().contains("tool_answered").then_some(())
     });
-    println!("{}\n{}\n{}", events(), emulator.text(), second.text());
-    second.signal(libc::SIGTERM);
-    second.end_within(SOON);
+    let said = wait_for("the answer at the service", || {
+        let text = emulator.text();
+        text.contains("bad_add: {").then_some(text)
+    });
+    assert!(said.contains("10 functions") && said.contains("{\"output\":{\"result\":42}}"), "{said}");
+    // Killed, it cannot end its server: the kernel does.
+    let servers = children_of(second.id());
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    second.signal(libc::SIGKILL);
+    wait_for("the server's end", || (!is_alive(servers[0])).then_some(()));
 }

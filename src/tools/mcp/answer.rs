@@ -36,7 +36,7 @@ pub fn outcome(answer: &Value) -> Result<Value, Failure> {
     }
     let mut said = Map::new();
     match answer.get("structuredContent") {
-        Some(structured) if !structured.is_null() => drop(said.insert("result".into(), structured.clone())),
+        Some(structured) if !structured.is_null() => drop(said.insert("result".into(), unwrapped(structured).clone())),
         _ if texts.iter().any(|text| !text.trim().is_empty()) => {
             drop(said.insert("result".into(), words(&texts.join("\n"))))
         }
@@ -63,6 +63,12 @@ fn text(part: &Value) -> Option<&str> {
         "resource" => part["resource"]["text"].as_str(),
         _ => None,
     }
+}
+
+/// The Python SDK puts what is no object into one with the only member `result`.
+fn unwrapped(structured: &Value) -> &Value {
+    let only = structured.as_object().filter(|members| members.len() == 1);
+    only.and_then(|members| members.get("result")).unwrap_or(structured)
 }
 
 /// A text as JSON where it is an object or a list: the model reads it better without the quotes.
@@ -121,6 +127,7 @@ mod tests {
             (json!({"content": [text("{\"a\": 1}")]}), json!({"result": {"a": 1}})),
             (json!({"content": [text("7")]}), json!({"result": "7"})),
             (json!({"content": [text("{\"t\":1}")], "structuredContent": {"t": 2}}), json!({"result": {"t": 2}})),
+            (json!({"content": [text("42")], "structuredContent": {"result": 42}}), json!({"result": 42})),
             (json!({"content": [], "structuredContent": null}), json!({"result": "done, nothing was returned"})),
             (json!({"content": [text("  ")]}), json!({"result": "done, nothing was returned"})),
             (json!({}), json!({"result": "done, nothing was returned"})),

@@ -3,6 +3,9 @@
 //! A server that ends, hangs or breaks is closed, with every process it started, and opened again after a while that
 //! grows. Calls do not wait for that: they hear that it is away. There is never more than one child of a server,
 //! because one task makes, watches and ends them one after the other.
+//!
+//! The tasks have a thread of their own: what a server sends is read there, and one that floods would delay the
+//! pulses that the errands thread times (a program that says `y` without end was seen to, by half a second).
 
 #[cfg(feature = "mcp")]
 mod child;
@@ -16,11 +19,13 @@ mod peer;
 mod tls;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -50,7 +55,11 @@ const STABLE: Duration = Duration::from_secs(60);
 /// A call that comes while its server is being opened waits for it so long.
 const START_PATIENCE: Duration = Duration::from_secs(5);
 /// For all servers together to end; each has half a second to end by itself, and as much after SIGTERM.
+const END_TIMEOUT: Duration = Duration::from_millis(2500);
+/// … and for the thread.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+/// Nicer than the rest of this program, the servers too: one at work is not to be heard in the sound.
+const NICE: libc::c_int = 5;
 /// Lists on their way to the errands: one of each server and some more.
 const NEWS_MAX: usize = 32;
 
@@ -68,7 +77,8 @@ pub(super) struct News {
 pub(super) struct Servers {
     by_name: BTreeMap<String, Arc<Server>>,
     stop: watch::Sender<bool>,
-    tasks: Mutex<JoinSet<()>>,
+    /// Says when the thread has ended; none before it was started.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 struct Server {
@@ -104,23 +114,38 @@ impl Servers {
             doubt: Notify::new(),
         };
         let by_name = agent.mcp.iter().map(|settings| (settings.name.clone(), Arc::new(server(settings)))).collect();
-        (Servers { by_name, stop: watch::Sender::new(false), tasks: Mutex::default() }, listed)
+        (Servers { by_name, stop: watch::Sender::new(false), ended: Mutex::default() }, listed)
     }
 
-    /// Starts all of them, side by side.
-    pub(super) fn start(&self) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        for server in self.by_name.values() {
-            tasks.spawn(server.clone().tend(self.stop.subscribe()));
+    /// Starts all of them, side by side, on a thread of their own.
+    ///
+    /// # Errors
+    /// The system gives no thread or no runtime.
+    pub(super) fn start(&self) -> io::Result<()> {
+        if self.by_name.is_empty() {
+            return Ok(());
         }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_name("mcp").build()?;
+        let (servers, stop) = (self.by_name.values().cloned().collect::<Vec<_>>(), self.stop.subscribe());
+        let (end, ended) = oneshot::channel();
+        thread::Builder::new().name("mcp".into()).spawn(move || {
+            // SAFETY: takes numbers; 0 is the calling thread. A wish, not a condition.
+            unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+            runtime.block_on(tend_all(servers, stop));
+            runtime.shutdown_background();
+            let _ = end.send(()); // nobody waits for it where the errands have gone
+        })?;
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
+        Ok(())
     }
 
     /// Ends all of them, with every process that they started.
     pub(super) async fn stop(&self) {
         self.stop.send_replace(true);
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        // What is late is dropped, and with it killed.
-        let _ = timeout(STOP_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(ended) = ended {
+            let _ = timeout(STOP_TIMEOUT, ended).await;
+        }
     }
 
     /// The way to the server of this call, once it is there.
@@ -167,6 +192,17 @@ impl Servers {
 /// The server of a call, for a sentence and for its breaker.
 pub(super) fn peer(call: &McpCall) -> String {
     format!("the MCP server `{}`", call.server)
+}
+
+/// Keeps all servers running until it is time to stop, and ends them.
+async fn tend_all(servers: Vec<Arc<Server>>, mut stop: watch::Receiver<bool>) {
+    let mut tasks = JoinSet::new();
+    for server in servers {
+        tasks.spawn(server.tend(stop.clone()));
+    }
+    stopped(&mut stop).await;
+    // What is late is dropped, and with it killed.
+    let _ = timeout(END_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
 }
 
 /// Waits until it is time to stop.

@@ -1,7 +1,7 @@
 //! JSON Schema, as a server's tool has it, into the part of OpenAPI's schema that the Live service takes.
 //!
 //! The service closes the connection (1007) on any word or form beyond that part, so nothing is passed through:
-//! [`read`] makes a small [`Node`] of what is understood, and [`write`] makes the schema of the node. What has no
+//! `read.rs` makes a small node of what is understood, and `write.rs` makes the schema of the node. What has no
 //! word there (a pattern, a default) is told in the description where it is short. What cannot be said at all (an
 //! object of any members, a schema that contains itself, one nested too deep) becomes a text that holds JSON, and is
 //! taken apart again before the call. Rules: live-protocol.md 2.3; those of `config/agent/schema.rs` hold too.

@@ -12,8 +12,6 @@ use tokio::time::{Instant, sleep, timeout};
 /// What is passed on of this program's environment: what a program needs to find its files and speak its language.
 /// Never more: the API key and the folder of credentials stand there, too.
 const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
-/// Nicer than this program: a server at work is not to be heard in the sound.
-const NICE: libc::c_int = 5;
 /// From the end of its input to SIGTERM, and from there to SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
 /// How often it is looked whether it has ended meanwhile.
@@ -46,12 +44,11 @@ pub fn start(
     command.envs(environment);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
-    // SAFETY: between fork and exec only two calls of the kernel that take numbers and are safe there.
+    // SAFETY: between fork and exec only one call of the kernel, which takes numbers and is safe there.
     unsafe {
         command.pre_exec(|| {
             // A program that is killed cannot kill: then the kernel does.
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
-            let _ = libc::nice(NICE); // a wish, not a condition
             Ok(())
         });
     }

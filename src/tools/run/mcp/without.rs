@@ -9,9 +9,9 @@ use tokio::sync::Notify;
 
 use crate::config::agent::mcp::Reach;
 
+#[allow(dead_code)]
 pub enum Broken {
     Gone(String),
-    #[allow(dead_code)]
     Refused(String),
 }
 
