@@ -7,6 +7,7 @@ pub mod audit;
 pub mod body;
 mod ears;
 pub mod endpoint;
+pub mod mcp;
 pub mod policy;
 pub mod read;
 pub mod schema;
@@ -81,6 +82,8 @@ pub struct Agent {
     pub hosts: Vec<action::address::Host>,
     /// The tools the model may call.
     pub tools: Vec<Tool>,
+    /// Servers whose tools it may call, too.
+    pub mcp: Vec<mcp::McpServer>,
 }
 
 /// What opens the gate.
@@ -454,4 +457,6 @@ pub enum Action {
     Http(action::http::HttpAction),
     /// Runs a program.
     Command(action::command::CommandAction),
+    /// Calls a tool of a server of `[[mcp]]`.
+    Mcp(mcp::McpAction),
 }

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::MutexGuard;
+use tokio::sync::mpsc::Receiver;
 
 use super::command::Commands;
 use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
+use super::mcp::{self, News, Servers};
 use super::secrets::SecretBook;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
@@ -27,14 +29,18 @@ pub(super) struct Backends {
     pub(super) secrets: SecretBook,
     http: Http,
     commands: Commands,
+    pub(super) mcp: Servers,
     breakers: Breakers,
 }
 
 impl Backends {
-    pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> Backends {
+    /// With the end of the queue in which servers tell their tools.
+    pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> (Backends, Receiver<News>) {
         let breakers = Breakers { clock: outside.clock.clone(), tell: outside.tell.clone(), by_name: Mutex::default() };
+        let secrets = SecretBook::new(&agent.secrets);
+        let (mcp, news) = Servers::new(agent, &secrets, outside);
         let (http, commands) = (Http::new(agent), Commands::default());
-        Backends { lines, secrets: SecretBook::new(&agent.secrets), http, commands, breakers }
+        (Backends { lines, secrets, http, commands, mcp, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
@@ -42,6 +48,7 @@ impl Backends {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
             Work::Http(_) | Work::Command(_) => None,
+            Work::Mcp(_) => None, // a server takes several calls at once
         }
     }
 
@@ -51,6 +58,7 @@ impl Backends {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
             Work::Http(request) => format!("{} was in use", request.peer()),
             Work::Command(line) => format!("`{}` was in use", line.name()),
+            Work::Mcp(call) => format!("the MCP server `{}` was in use", call.server),
         }
     }
 
@@ -60,6 +68,10 @@ impl Backends {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
             Work::Http(request) => self.guarded(&request.peer(), self.http.ask(request, &self.secrets)).await,
             Work::Command(line) => self.commands.run(line, &self.secrets).await,
+            Work::Mcp(call) => match self.mcp.ready(call).await {
+                Ok(caller) => self.guarded(&mcp::peer(call), self.mcp.call(&caller, call)).await,
+                Err(away) => Err(away),
+            },
         }
         .map(bounded)
     }
@@ -69,7 +81,7 @@ impl Backends {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Http(_) => {}
+            Work::Line(_) | Work::Http(_) | Work::Mcp(_) => {}
         }
     }
 
