@@ -37,6 +37,10 @@ pub(crate) struct Declared {
 impl Declared {
     /// What is remembered of the last run; it is declared at once.
     pub(crate) fn remembered(agent: &Agent, outside: &Outside) -> Declared {
+        if agent.token_url.is_some() && !agent.mcp.is_empty() {
+            // The token's maker cannot know what this device's servers list (live-protocol.md 1.3).
+            tracing::warn!("a token that is locked to a setup lets the model see no tools of [[mcp]]");
+        }
         let folder = outside.folder.clone().filter(|_| !agent.mcp.is_empty());
         let lists = folder.as_deref().map(read).unwrap_or_default();
         let (own, servers) = (agent.tools.clone(), agent.mcp.clone());
