@@ -9,9 +9,9 @@ mod light;
 mod sounds;
 mod wake;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -75,6 +75,7 @@ pub struct Daemon {
     bells: Vec<Bell>,
     threads: Vec<JoinHandle<()>>,
     tools: Option<tools::run::Handle>,
+    ear: Arc<OnceLock<tools::run::mqtt::Ear>>,
     keeper: Option<Keeper>,
     controls: Controls,
     core_bell: Bell,
@@ -101,6 +102,7 @@ impl Daemon {
             bells: Vec::new(),
             threads: Vec::new(),
             tools: None,
+            ear: Arc::default(),
             keeper: None,
             controls,
             core_bell,
@@ -115,6 +117,7 @@ impl Daemon {
         // From here on whoever tells something tells it to the light, too. The thread that writes down what is
         // remembered does not: it ends after the light.
         options.watcher = daemon.with_light(&options)?;
+        options.watcher = overheard(options.watcher, daemon.ear.clone());
         let watcher = options.watcher.clone();
         // The link first: its name look-up, TCP and TLS take longest, and go on while the devices are opened.
         let link = live::run::Parts {
@@ -316,6 +319,9 @@ impl Daemon {
             give: Arc::new(move |control| controls.give(control)),
         };
         let handle = tools::run::spawn(&options.agent, outside, orders, answer)?;
+        if let Some(ear) = handle.ear() {
+            let _ = self.ear.set(ear); // the first and only one; nothing has happened yet
+        }
         self.tools = Some(handle);
         Ok(orders_in)
     }
@@ -439,7 +445,7 @@ impl Progress {
 
 /// The names of a configuration that a dump may show: they are the owner's own.
 pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
-    let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds", wake::PART];
+    let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds", "mqtt", wake::PART];
     let parts = parts.map(String::from);
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
     parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
@@ -449,6 +455,16 @@ pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
 fn recording(watcher: Watcher, recorder: Recorder) -> Watcher {
     Arc::new(move |event: &Event| {
         recorder.add(event.at, session::run::record::event(&event.what, &recorder));
+        watcher(event);
+    })
+}
+
+/// The watcher, with what shows the device to a broker hung onto it as soon as there is one.
+fn overheard(watcher: Watcher, ear: Arc<OnceLock<tools::run::mqtt::Ear>>) -> Watcher {
+    Arc::new(move |event: &Event| {
+        if let Some(ear) = ear.get() {
+            ear.hear(event);
+        }
         watcher(event);
     })
 }

@@ -5,6 +5,7 @@
 pub mod action;
 mod ears;
 pub mod endpoint;
+pub mod mqtt;
 pub mod read;
 pub mod schema;
 pub mod secrets;
@@ -70,6 +71,8 @@ pub struct Agent {
     pub limits: Limits,
     /// What tokens cost.
     pub prices: Prices,
+    /// The MQTT broker, where there is one.
+    pub mqtt: Option<mqtt::Mqtt>,
     /// Names of secrets and the files that hold them.
     pub secrets: secrets::Secrets,
     /// The tools the model may call.
@@ -418,4 +421,6 @@ pub enum Action {
         /// Line of the board profile.
         line: String,
     },
+    /// Topics of the broker.
+    Mqtt(action::mqtt::MqttAction),
 }

@@ -48,6 +48,7 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
     let drives = driven_line(action).is_some();
     let name = match action {
         Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } | Action::GpioRead { line } => line,
+        Action::Mqtt(_) => return None,
     };
     let Some(line) = board.lines.get(name) else {
         let known: Vec<&str> = board.lines.keys().map(String::as_str).collect();

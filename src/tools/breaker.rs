@@ -70,7 +70,7 @@ mod tests {
         for _ in 0..6 {
             let Err(rest) = breaker.may_ask(now) else { panic!("it is asked all the same") };
             rests.push(rest.as_secs());
-            now = now + rest;
+            now += rest;
             assert_eq!(breaker.may_ask(now), Ok(()));
             assert_eq!(breaker.failed(now), None, "told once");
         }

@@ -5,6 +5,7 @@
 
 pub mod breaker;
 pub mod gpio;
+pub mod mqtt;
 pub mod run;
 pub mod schema;
 
@@ -30,6 +31,8 @@ pub struct Plan {
 pub enum Work {
     /// A line of the board.
     Line(LinePlan),
+    /// Topics of the broker.
+    Mqtt(mqtt::Request),
 }
 
 /// Why a call came to nothing, as a sentence for the model.
@@ -91,6 +94,7 @@ fn work(action: &Action, args: &Map<String, Value>) -> Result<Work, String> {
         Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
         Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
+        Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
     })
 }
 
@@ -132,7 +136,7 @@ mod tests {
     }
 
     fn line_plan(name: &str, args: Value) -> LinePlan {
-        let Work::Line(plan) = plan(name, args).unwrap().work;
+        let Work::Line(plan) = plan(name, args).unwrap().work else { panic!("no line") };
         plan
     }
 

@@ -6,6 +6,7 @@
 
 mod backends;
 mod lines;
+pub mod mqtt;
 mod secrets;
 
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ const STOPPING: &str = "the device is being switched off; nothing more is done";
 pub struct Handle {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
+    ear: Option<mqtt::Ear>,
 }
 
 impl Handle {
@@ -44,6 +46,11 @@ impl Handle {
         if self.thread.join().is_err() {
             tracing::error!("the errands thread died");
         }
+    }
+
+    /// What hears events for those who watch the device from outside; none where nobody does.
+    pub fn ear(&self) -> Option<mqtt::Ear> {
+        self.ear.clone()
     }
 }
 
@@ -85,13 +92,14 @@ pub fn spawn(
     let tools = Tools::new(&agent.tools);
     let lines = Arc::new(Lines::new(&tools, outside.board.clone(), outside.tell.clone()));
     let backends = Arc::new(Backends::new(agent, lines, &outside));
+    let ear = backends.mqtt.as_ref().and_then(mqtt::Broker::ear);
     let errands = Errands { tools, backends, running: HashMap::new(), tasks: JoinSet::new(), reply: Box::new(reply) };
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new().name("errands".to_string()).spawn(move || {
         runtime.block_on(errands.serve(orders, stopped));
         runtime.shutdown_background(); // a line that hangs is not waited for
     })?;
-    Ok(Handle { stop, thread })
+    Ok(Handle { stop, thread, ear })
 }
 
 /// Why a call ends early.
@@ -120,6 +128,9 @@ struct Errands {
 impl Errands {
     async fn serve(mut self, mut orders: mpsc::Receiver<ToolOrder>, mut stopped: oneshot::Receiver<()>) {
         self.backends.lines.open_inputs();
+        if let Some(mqtt) = &self.backends.mqtt {
+            mqtt.start();
+        }
         loop {
             tokio::select! {
                 biased;
@@ -193,6 +204,9 @@ impl Errands {
             }
         }
         self.backends.lines.rest_all().await;
+        if let Some(mqtt) = &self.backends.mqtt {
+            mqtt.stop().await;
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, ears, endpoint,
-    secrets, session, tool,
+    mqtt, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -283,7 +283,7 @@ pub const TOP: Sheet = Sheet {
         &KEY_FILE,
         &TOKEN_URL,
     ],
-    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "secrets", "tools"],
+    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "mqtt", "secrets", "tools"],
 };
 /// `[listen]`.
 pub const LISTEN: Sheet = Sheet {
@@ -337,6 +337,7 @@ pub const SHEETS: &[&Sheet] = &[
     &session::SESSION,
     &LIMITS,
     &session::PRICES,
+    &mqtt::MQTT,
     &tool::TOOL,
 ];
 
@@ -380,6 +381,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         speak: speak(reader, &top),
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
+        mqtt: mqtt::mqtt(reader, &top, &secrets),
         tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets),
         secrets,
         limits,

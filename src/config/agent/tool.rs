@@ -56,9 +56,10 @@ pub(super) fn tools(reader: &mut Reader<'_>, top: &Section<'_>, timeout_ms: u32,
         reader.note_at(value, "tools".into(), format!("has {} tools; at most {TOOLS_MAX} are taken", list.len()));
         return Vec::new();
     }
+    let has_mqtt = top.value("mqtt").is_some();
     let mut tools: Vec<Tool> = Vec::new();
     for (index, item) in list.iter().enumerate() {
-        let Some(tool) = tool(reader, item, index, timeout_ms, secrets) else { continue };
+        let Some(tool) = tool(reader, item, index, timeout_ms, (secrets, has_mqtt)) else { continue };
         if tools.iter().any(|other| other.name == tool.name) {
             let message =
                 format!("is \"{}\", as that of an earlier tool; every tool needs a name of its own", tool.name);
@@ -79,7 +80,7 @@ fn tool(
     item: &Spanned<DeValue<'_>>,
     index: usize,
     limit_ms: u32,
-    secrets: &Secrets,
+    (secrets, has_mqtt): (&Secrets, bool),
 ) -> Option<Tool> {
     let path = format!("tools[{index}]");
     let line = reader.line_of(item);
@@ -90,7 +91,7 @@ fn tool(
     let section = reader.open(table, &path, line, &TOOL);
     let timeout_ms = reader.find(&section, &TIMEOUT_MS).unwrap_or(limit_ms);
     let parameters = schema::parameters(reader, &section);
-    let around = Around { parameters: &parameters, timeout_ms, secrets };
+    let around = Around { parameters: &parameters, timeout_ms, secrets, has_mqtt };
     Some(Tool {
         name: reader.get(&section, &NAME),
         description: reader.get(&section, &DESCRIPTION),

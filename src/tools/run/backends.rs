@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::MutexGuard;
 
 use super::lines::{LINE_TIMEOUT, Lines};
+use super::mqtt::Broker;
 use super::secrets::SecretBook;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
@@ -24,19 +25,22 @@ pub(super) struct Backends {
     pub(super) lines: Arc<Lines>,
     #[allow(dead_code)]
     pub(super) secrets: SecretBook,
+    /// The MQTT broker, where the configuration names one.
+    pub(super) mqtt: Option<Broker>,
     breakers: Breakers,
 }
 
 impl Backends {
     pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> Backends {
         let breakers = Breakers { clock: outside.clock.clone(), tell: outside.tell.clone(), by_name: Mutex::default() };
-        Backends { lines, secrets: SecretBook::new(&agent.secrets), breakers }
+        Backends { lines, secrets: SecretBook::new(&agent.secrets), mqtt: Broker::new(agent, outside), breakers }
     }
 
     /// Waits for what only one call at a time may have.
     pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
+            Work::Mqtt(_) => None,
         }
     }
 
@@ -44,6 +48,7 @@ impl Backends {
     pub(super) fn in_use(&self, work: &Work) -> String {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
+            Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
         }
     }
 
@@ -51,6 +56,11 @@ impl Backends {
     pub(super) async fn carry_out(&self, work: &Work) -> Result<Value, Failure> {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
+            // It knows by itself when it is away, and fails at once then: it needs no breaker.
+            Work::Mqtt(request) => match &self.mqtt {
+                Some(broker) => broker.carry_out(request).await,
+                None => Err(Failure::Refused("the configuration names no MQTT broker".to_string())),
+            },
         }
         .map(bounded)
     }

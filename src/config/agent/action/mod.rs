@@ -1,6 +1,7 @@
 //! `action = { … }`: what a tool does. One file a kind; the kind is the key that the table has.
 
 pub mod gpio;
+pub mod mqtt;
 
 use serde_json::Value;
 use toml::Spanned;
@@ -16,7 +17,6 @@ use super::template::Template;
 const FORM: &str = "a table such as { gpio = \"set\", line = \"lamp\", argument = \"on\" }";
 
 /// What an action must fit to.
-#[allow(dead_code)]
 pub(super) struct Around<'a> {
     /// The tool's `parameters`.
     pub(super) parameters: &'a Result<Option<Value>, Noted>,
@@ -24,6 +24,8 @@ pub(super) struct Around<'a> {
     pub(super) timeout_ms: u32,
     /// The secrets that there are.
     pub(super) secrets: &'a Secrets,
+    /// Whether there is a broker.
+    pub(super) has_mqtt: bool,
 }
 
 impl Around<'_> {
@@ -35,7 +37,6 @@ impl Around<'_> {
         Some((schema["properties"].get(name)?, required.iter().any(|known| known == name)))
     }
 
-    #[allow(dead_code)]
     /// Notes places of a template at `key` for which there is no required parameter or no secret.
     pub(super) fn check_places(&self, reader: &mut Reader<'_>, at: &Section<'_>, key: &str, template: &Template) {
         for name in template.arguments().filter(|_| self.parameters.is_ok()) {
@@ -56,7 +57,7 @@ impl Around<'_> {
 type Read = fn(&mut Reader<'_>, &Section<'_>, &Around<'_>) -> Option<Action>;
 
 /// The kinds by the key that names them.
-const KINDS: [(&str, Read); 1] = [("gpio", gpio::read)];
+const KINDS: [(&str, Read); 2] = [("gpio", gpio::read), ("mqtt", mqtt::read)];
 
 /// The tool's action; none where it is wrong, which was noted.
 pub(super) fn action(reader: &mut Reader<'_>, tool: &Section<'_>, around: &Around<'_>) -> Option<Action> {
