@@ -153,7 +153,8 @@ impl Broker {
     pub(super) async fn carry_out(&self, request: &Request) -> Result<Value, Failure> {
         match request {
             Request::Read(at) => {
-                self.client.states().read(at, self.client.clock.now()).map_err(|why| self.unknown(why))
+                let read = self.client.states().read(at, self.client.clock.now());
+                self.as_far_as_known(read)
             }
             Request::Publish { message, wait, within } => {
                 let until = Instant::now() + *within;
@@ -167,11 +168,15 @@ impl Broker {
         }
     }
 
-    /// A state that is not known may be so because nothing can be heard.
-    fn unknown(&self, why: String) -> Failure {
-        match self.client.away.borrow().as_ref() {
-            Some(away) => unreached(away),
-            None => Failure::Refused(why),
+    /// While the broker is away a state is what it was then, and one that is not known may be so for that reason.
+    fn as_far_as_known(&self, read: Result<Value, String>) -> Result<Value, Failure> {
+        match (read, self.client.away.borrow().as_ref()) {
+            (Ok(mut state), Some(_)) => {
+                state["broker_is_away"] = Value::Bool(true);
+                Ok(state)
+            }
+            (Err(_), Some(away)) => Err(unreached(away)),
+            (read, None) => read.map_err(Failure::Refused),
         }
     }
 
