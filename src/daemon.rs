@@ -317,6 +317,9 @@ impl Daemon {
             clock: options.clock.clone(),
             tell: Arc::new(move |what| watcher(&Event { at: clock.now(), what })),
             give: Arc::new(move |control| controls.give(control)),
+            folder: options.state.clone(),
+            active_when_safe: options.profile.active_when_safe(),
+            has_confirm_line: options.profile.lines.contains_key(board::CONFIRM),
         };
         let handle = tools::run::spawn(&options.agent, outside, orders, answer)?;
         if let Some(ear) = handle.ear() {

@@ -26,7 +26,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::audio::{Chunk, Speech};
-use crate::units::{CallId, Epoch};
+use crate::units::{CallId, Epoch, Time};
 
 /// Hops between mic and gate: 500 ms, enough for a gate that was not scheduled while the other core compiled.
 pub const MIC_RING_HOPS: usize = 50;
@@ -126,6 +126,10 @@ pub enum Control {
     End,
     /// Open the microphone for what is said next, as the wake word does.
     Listen,
+    /// A tap of the talk button within this time says yes to what a tool asked.
+    AskTap(Duration),
+    /// Somebody said yes by a button of its own.
+    Confirm,
     /// Tell the model this when nobody speaks and nothing is said; it says aloud what comes of it.
     Tell(Arc<str>),
 }
@@ -374,6 +378,17 @@ pub enum ToolOrder {
     Run(Call),
     /// Stop the call and undo what can be undone; no answer is wanted.
     Cancel(CallId),
+    /// A person said yes by the button.
+    Tapped,
+    /// What a person has said in this turn so far, where a tool asks for a spoken yes.
+    Heard {
+        /// All of the turn that is understood yet.
+        text: String,
+        /// When the turn began.
+        began_at: Time,
+    },
+    /// The connection to the service was lost.
+    Offline,
 }
 
 /// The result of a call. *Kept*: delivered once or cancelled once.

@@ -94,6 +94,7 @@ fn the_broker_goes_and_comes_back_and_nothing_of_the_meantime_is_sent() {
         device.call_until("lamp", &json!({"room": "hall"}), lamp_is("UNKNOWN"));
         device.call("ring", json!({"times": 1})).unwrap();
         broker.down();
+        device.complains("cannot be used");
         for _ in 0..4 {
             let began = Instant::now();
             let failed = device.call("ring", json!({"times": 99})).unwrap_err();
@@ -237,6 +238,54 @@ fn a_device_that_is_killed_is_offline_by_its_last_will() {
         let kept = Listener::new(&broker, "mynah/test/availability").hears("availability");
         assert_eq!(kept, "1 mynah/test/availability offline", "who asks later learns it too");
     }
+}
+
+#[test]
+#[ignore = "needs Mosquitto and its clients (tests/run.sh installs them)"]
+fn others_at_the_broker_call_the_tools_that_they_may() {
+    const THEIRS: &str = r#"
+        [[tools]]
+        name = "bell"
+        description = "For everybody."
+        timeout_ms = 2000
+        parameters = { type = "OBJECT", properties = { times = { type = "INTEGER" } }, required = ["times"] }
+        action = { mqtt = "publish", topic = "home/bell/set", payload = "{times}" }
+        policy = { callers = ["model", "mqtt"], per_minute = 3 }
+    "#;
+    let broker = Broker::open("calls");
+    // What was kept is no call of now.
+    broker.publish(&["-r", "-t", "mynah/test/tools/bell/call", "-m", r#"{"times": 99}"#]);
+    let device = Device::start(&(agent(broker.port, "") + THEIRS));
+    let (ears, bell) = (Listener::new(&broker, "mynah/test/#"), Listener::new(&broker, "home/bell/#"));
+    ears.hears("availability online");
+    let call = |name: &str, args: &str| {
+        broker.publish(&["-t", &format!("mynah/test/tools/{name}/call"), "-m", args]);
+        let line = ears.hears(&format!("0 mynah/test/tools/{name}/result"));
+        serde_json::from_str::<Value>(&line[line.find('{').unwrap()..]).unwrap()
+    };
+    assert_eq!(call("bell", r#"{"times": 2}"#)["result"]["confirmed_by_broker"], true);
+    assert_eq!(bell.hears("home/bell"), "0 home/bell/set 2");
+    for (name, args, why) in [
+        ("bell", "twice", "must be a JSON object"),
+        ("bell", r#"{"times": "two"}"#, "must be INTEGER"),
+        ("ring", r#"{"times": 2}"#, "may not be called by"),
+        ("open_sesame", "{}", "there is no function"),
+    ] {
+        let refused = call(name, args);
+        assert!(refused["ok"] == false && refused["error"].as_str().unwrap().contains(why), "{name}: {refused}");
+    }
+    let oks = [(); 3].map(|()| call("bell", r#"{"times": 3}"#)["ok"] == true);
+    assert_eq!(oks, [true, true, false], "the policy's rate holds for them");
+    device.stop();
+    assert_eq!(bell.all_within(Duration::from_secs(1)), ["0 home/bell/set 3", "0 home/bell/set 3"]);
+
+    // Where no tool may be called so, nobody listens.
+    let device = Device::start(&agent(broker.port, ""));
+    let ears = Listener::new(&broker, "mynah/test/#");
+    ears.hears("availability online");
+    broker.publish(&["-t", "mynah/test/tools/ring/call", "-m", r#"{"times": 2}"#]);
+    assert!(!ears.all_within(Duration::from_secs(1)).iter().any(|line| line.contains("result")));
+    device.stop();
 }
 
 /// Runs in a process of its own, for the test above.

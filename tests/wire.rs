@@ -89,6 +89,7 @@ fn lamp() -> Tool {
         behavior: Behavior::Blocking,
         timeout_ms: 2_000,
         action: Action::GpioSet { line: "lamp".into(), argument: "on".into() },
+        policy: Default::default(),
     }
 }
 
@@ -100,6 +101,7 @@ fn bell(behavior: Behavior) -> Tool {
         behavior,
         timeout_ms: 2_000,
         action: Action::GpioPulse { line: "bell".into(), pulse_ms: 100 },
+        policy: Default::default(),
     }
 }
 

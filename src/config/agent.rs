@@ -3,9 +3,11 @@
 //! The types are here; `read.rs` holds the keys with their ranges and defaults, `tool.rs` those of `[[tools]]`.
 
 pub mod action;
+pub mod audit;
 mod ears;
 pub mod endpoint;
 pub mod mqtt;
+pub mod policy;
 pub mod read;
 pub mod schema;
 pub mod secrets;
@@ -73,6 +75,8 @@ pub struct Agent {
     pub prices: Prices,
     /// The MQTT broker, where there is one.
     pub mqtt: Option<mqtt::Mqtt>,
+    /// What of tool calls is written down.
+    pub audit: audit::Audit,
     /// Names of secrets and the files that hold them.
     pub secrets: secrets::Secrets,
     /// The tools the model may call.
@@ -383,6 +387,8 @@ pub struct Tool {
     pub timeout_ms: u32,
     /// What it does.
     pub action: Action,
+    /// What must hold before it does it.
+    pub policy: policy::Policy,
 }
 
 impl Tool {
@@ -395,6 +401,30 @@ impl Tool {
             behavior: Behavior::Blocking,
             timeout_ms: 10_000,
             action,
+            policy: policy::Policy::default(),
+        }
+    }
+}
+
+impl Tool {
+    /// Whether lines say when it may be on.
+    pub fn is_interlocked(&self) -> bool {
+        !self.policy.not_while.is_empty() || !self.policy.only_while.is_empty()
+    }
+
+    /// Whether what it switches goes to rest when the connection is lost.
+    pub fn rests_offline(&self) -> bool {
+        self.policy.when_offline == policy::WhenOffline::Rest
+    }
+}
+
+impl Action {
+    /// The parameter that says on or off, where the action itself knows it.
+    pub fn on_argument(&self) -> Option<&str> {
+        match self {
+            Action::GpioSet { argument, .. } => Some(argument),
+            Action::Mqtt(action) => action.on_argument(),
+            _ => None,
         }
     }
 }

@@ -7,7 +7,7 @@ pub mod light;
 mod pcm;
 pub mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use light::{ColourOrder, Light, PixelChip, PixelLight, PwmLight};
@@ -22,6 +22,8 @@ pub const VOLUME_UP: &str = "volume_up";
 pub const VOLUME_DOWN: &str = "volume_down";
 /// The light that says what the device does, where it is a plain lamp: an output that mynah drives itself.
 pub const LED: &str = "led";
+/// The button that says yes to what a tool asks: an input. Where there is none, a tap of [`TALK`] does.
+pub const CONFIRM: &str = "confirm";
 /// The hardware's own switch for the microphone: an input. While it is active nothing that was heard is used.
 pub const MUTE: &str = "mute";
 
@@ -88,6 +90,14 @@ pub struct Board {
     pub light: Option<Light>,
     /// The camera, as a fact about the board.
     pub camera: Option<Camera>,
+}
+
+impl Board {
+    /// The outputs whose safe state is active.
+    pub fn active_when_safe(&self) -> BTreeSet<String> {
+        let is_meant = |line: &Line| line.direction == Direction::Output && line.safe == Safe::Active;
+        self.lines.iter().filter(|(_, line)| is_meant(line)).map(|(name, _)| name.clone()).collect()
+    }
 }
 
 /// Which PCM is meant.
@@ -196,6 +206,17 @@ pub struct Line {
     pub bias: Bias,
     /// How long a level must hold before an edge counts, ms (inputs).
     pub debounce_ms: u32,
+    /// What an output is when nobody is there to look after it.
+    pub safe: Safe,
+}
+
+/// The safe state of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Safe {
+    /// Inactive.
+    Inactive,
+    /// Active: a lock that must not open by itself, a pump that must not stop.
+    Active,
 }
 
 /// Direction of a line.

@@ -8,11 +8,12 @@ use super::board::{self, Board, Direction};
 use super::problem::{LineIndex, Problem, nearest};
 
 /// The lines that mynah itself uses, and which way each goes.
-const OWN_LINES: [(&str, Direction); 5] = [
+const OWN_LINES: [(&str, Direction); 6] = [
     (board::TALK, Direction::Input),
     (board::VOLUME_UP, Direction::Input),
     (board::VOLUME_DOWN, Direction::Input),
     (board::MUTE, Direction::Input),
+    (board::CONFIRM, Direction::Input),
     (board::LED, Direction::Output),
 ];
 
@@ -39,6 +40,11 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
         if let Some(message) = misfit(&tool.action, board, is_driven) {
             problems.push(unplaced(&format!("tools[{index}].action.line"), message));
         }
+        for (key, lines) in [("not_while", &tool.policy.not_while), ("only_while", &tool.policy.only_while)] {
+            for message in lines.iter().filter_map(|line| misread(line, board)) {
+                problems.push(unplaced(&format!("tools[{index}].policy.{key}"), message));
+            }
+        }
     }
     problems
 }
@@ -51,13 +57,7 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
         Action::Mqtt(_) => return None,
     };
     let Some(line) = board.lines.get(name) else {
-        let known: Vec<&str> = board.lines.keys().map(String::as_str).collect();
-        let guess = nearest(name, known.iter().copied()).map(|guess| format!("; did you mean `{guess}`?"));
-        let rest = guess.unwrap_or_else(|| match known.as_slice() {
-            [] => ", which has none".to_string(),
-            known => format!(", which has {}", known.join(", ")),
-        });
-        return Some(format!("is \"{name}\", which is not a line of board `{}`{rest}", board.name));
+        return Some(format!("is \"{name}\", which is not {}", lines_of(board, name)));
     };
     // They are held by mynah's own threads; a second holder finds them busy.
     if OWN_LINES.iter().any(|(own, _)| own == name) {
@@ -70,6 +70,28 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
         return Some(format!("is \"{name}\", an output of board `{}` that no tool drives: it is never on", board.name));
     }
     None
+}
+
+/// What is wrong with a line that a policy looks at, if anything.
+fn misread(name: &str, board: &Board) -> Option<String> {
+    match board.lines.get(name) {
+        None => Some(format!("has \"{name}\", which is not {}", lines_of(board, name))),
+        Some(_) if OWN_LINES.iter().any(|(own, _)| *own == name) => {
+            Some(format!("has \"{name}\", which mynah itself uses; an interlock needs another line"))
+        }
+        Some(_) => None,
+    }
+}
+
+/// "a line of board `sim`, which has …", with a guess where a name is near.
+fn lines_of(board: &Board, name: &str) -> String {
+    let known: Vec<&str> = board.lines.keys().map(String::as_str).collect();
+    let guess = nearest(name, known.iter().copied()).map(|guess| format!("; did you mean `{guess}`?"));
+    let rest = guess.unwrap_or_else(|| match known.as_slice() {
+        [] => ", which has none".to_string(),
+        known => format!(", which has {}", known.join(", ")),
+    });
+    format!("a line of board `{}`{rest}", board.name)
 }
 
 fn driven_line(action: &Action) -> Option<&str> {

@@ -37,11 +37,30 @@ impl Clock for RealClock {
     fn today(&self) -> u32 {
         day_of(unix_s())
     }
+
+    fn unix_ms(&self) -> i64 {
+        unix_ms()
+    }
 }
 
 /// Seconds since 1970 by the machine's wall clock, which may be wrong and may jump; 0 before 1970.
 pub fn unix_s() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Milliseconds since 1970 by the same clock.
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// No clock that is set shows a time before this (2025-01-01, seconds since 1970): this program is younger.
+pub const CLOCK_SET_S: i64 = 1_735_689_600;
+
+/// The local minute of the day, 0–1439; none where the clock was not set yet.
+pub fn minute_of_day(unix_s: i64) -> Option<u16> {
+    let at = local(unix_s).filter(|_| unix_s >= CLOCK_SET_S)?;
+    u16::try_from(at.tm_hour * 60 + at.tm_min).ok()
 }
 
 /// The local calendar at a moment, from seconds since 1970; none where the system's tables cannot tell.

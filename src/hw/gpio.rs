@@ -21,7 +21,7 @@ use gpiocdev::{Chip, Error, chip};
 
 use super::poll::wait_readable;
 use super::{Button, Clock, Edge, Input, LineTrouble, Output};
-use crate::config::board::{Bias, Line, Polarity, chip_and_offset};
+use crate::config::board::{Bias, Line, Polarity, Safe, chip_and_offset};
 use crate::flow::EDGES_MAX;
 
 /// The name under which the kernel shows who holds a line.
@@ -53,7 +53,7 @@ pub fn open_input(line: &Line, name: &str) -> Result<Box<dyn Input>, LineTrouble
 pub fn open_output(line: &Line, name: &str) -> Result<Box<dyn Output>, LineTrouble> {
     let mut builder = Request::builder();
     polarity(&mut builder, line);
-    builder.as_output(Value::Inactive);
+    builder.as_output(if line.safe == Safe::Active { Value::Active } else { Value::Inactive });
     Ok(Box::new(Lone::request(builder, line, name)?))
 }
 
@@ -257,6 +257,7 @@ mod tests {
             polarity: Polarity::ActiveLow,
             bias: Bias::PullUp,
             debounce_ms: 2,
+            safe: Safe::Inactive,
         }
     }
 

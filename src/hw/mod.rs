@@ -10,6 +10,7 @@ pub mod fault;
 pub mod files;
 pub mod folder;
 pub mod gpio;
+pub mod journal;
 pub mod key;
 pub mod open;
 pub mod pixels;
@@ -255,6 +256,11 @@ pub trait Clock: Send + Sync {
 
     /// The calendar's day in local time, counted from 1970; 0 where there is no calendar.
     fn today(&self) -> u32 {
+        0
+    }
+
+    /// The wall clock in milliseconds since 1970; it may be wrong and may jump. 0 where there is none.
+    fn unix_ms(&self) -> i64 {
         0
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::CLOCK_SET_S;
 use super::folder::{FileTrouble, Folder, FolderTrouble};
 use crate::config::agent::Keep;
 use crate::config::agent::endpoint::Endpoint;
@@ -17,8 +18,6 @@ use crate::session::memory::Memory;
 const VERSION: u32 = 1;
 /// A handle is some hundred bytes, fifty turns of text some ten thousand.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
-/// No clock that is set shows a time before this (2025-01-01, seconds since 1970): this program is younger.
-const CLOCK_SET_S: i64 = 1_735_689_600;
 
 /// The file's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

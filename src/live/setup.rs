@@ -127,6 +127,7 @@ mod tests {
             behavior,
             timeout_ms: 1000,
             action: Action::GpioRead { line: "lamp".into() },
+            policy: Default::default(),
         };
         Agent {
             model: model.into(),

@@ -12,9 +12,13 @@ use crate::units::{CallId, Time};
 /// Calls that may be open at once; a model that opens more is answered with an error.
 pub const CALLS_OPEN_MAX: usize = 16;
 
+/// Calls whose results are remembered, to answer one that is repeated: a server that resumes a conversation repeats the
+/// last few.
+pub const CALLS_TOLD_MAX: usize = 64;
+
 #[derive(Debug)]
 struct Open {
-    name: String,
+    call: Call,
     called_at: Time,
     deadline: Time,
     owner: Owner,
@@ -40,6 +44,8 @@ pub enum Admission {
     Known,
     /// Answer it with this error.
     Refuse(ToolReply),
+    /// It was done before: answer it with what came of it.
+    Done(ToolReply),
 }
 
 /// An answer that goes to the server.
@@ -87,6 +93,8 @@ const TURNS_TO_BE_SURE: u8 = 2;
 pub struct Calls {
     open: BTreeMap<CallId, Open>,
     answered: VecDeque<Answered>,
+    /// Calls of this conversation with their results, the newest last.
+    told: VecDeque<(Call, Result<Value, String>)>,
     /// What the tool's own limit gets on top: the tool answers first, the ledger only if it does not.
     grace: Duration,
     tools: BTreeMap<String, Terms>,
@@ -105,7 +113,13 @@ impl Calls {
     /// A ledger for these tools; a name that is not among them gets no time to speak of, because the tools
     /// answer it with an error at once.
     pub fn new(tools: BTreeMap<String, Terms>) -> Calls {
-        Calls { open: BTreeMap::new(), answered: VecDeque::new(), grace: Duration::from_millis(500), tools }
+        Calls {
+            open: BTreeMap::new(),
+            answered: VecDeque::new(),
+            told: VecDeque::new(),
+            grace: Duration::from_millis(500),
+            tools,
+        }
     }
 
     /// Whether the model waits for the tool of this name.
@@ -122,13 +136,16 @@ impl Calls {
                 _ => Admission::Refuse(ToolReply { id: call.id, name: call.name, result: Err(why) }),
             };
         }
+        // An id that comes with something else to do is not the same call.
+        if let Some((_, result)) = self.told.iter().rev().find(|(told, _)| *told == call) {
+            return Admission::Done(ToolReply { id: call.id, name: call.name, result: result.clone() });
+        }
         if self.open.len() >= CALLS_OPEN_MAX {
             let why = format!("busy: {CALLS_OPEN_MAX} calls are open already; wait for their results and call again");
             return Admission::Refuse(ToolReply { id: call.id, name: call.name, result: Err(why) });
         }
         let limit = self.tools.get(&call.name).map_or(Duration::from_secs(1), |tool| tool.limit);
-        let open =
-            Open { name: call.name.clone(), called_at: now, deadline: now + limit + self.grace, owner: Owner::Model };
+        let open = Open { call: call.clone(), called_at: now, deadline: now + limit + self.grace, owner: Owner::Model };
         self.open.insert(call.id.clone(), open);
         self.arm(timers);
         Admission::Run(call)
@@ -138,13 +155,16 @@ impl Calls {
     pub fn replied(&mut self, reply: ToolReply, now: Time, timers: &mut Timers) -> Option<Answer> {
         let open = self.open.get_mut(&reply.id)?;
         if let Owner::Lost(result) = &mut open.owner {
-            result.get_or_insert(reply.result);
+            result.get_or_insert(reply.result.clone());
+            let call = open.call.clone();
+            self.remember(call, reply.result);
             self.arm(timers);
             return None;
         }
         let open = self.open.remove(&reply.id)?;
         self.arm(timers);
         let took_ms = now.since(open.called_at).as_millis() as u64;
+        self.remember(open.call, reply.result.clone());
         matches!(open.owner, Owner::Model).then_some(Answer { reply, took_ms })
     }
 
@@ -159,13 +179,14 @@ impl Calls {
     /// error to answer with.
     pub fn late(&mut self, now: Time, timers: &mut Timers) -> Vec<Late> {
         let is_due = |open: &&mut Open| open.deadline <= now && !matches!(open.owner, Owner::Lost(Some(_)));
-        let mut late = Vec::new();
+        let (mut late, mut told) = (Vec::new(), Vec::new());
         for (id, open) in self.open.iter_mut().filter(|(_, open)| is_due(open)) {
             let took_ms = now.since(open.called_at).as_millis() as u64;
             let why = format!("no result after {took_ms} ms; the action was stopped and may or may not have happened");
             let answer = match &mut open.owner {
                 Owner::Model => {
-                    let reply = ToolReply { id: id.clone(), name: open.name.clone(), result: Err(why) };
+                    told.push((open.call.clone(), Err(why.clone())));
+                    let reply = ToolReply { id: id.clone(), name: open.call.name.clone(), result: Err(why) };
                     open.owner = Owner::Nobody;
                     Some(Answer { reply, took_ms })
                 }
@@ -178,8 +199,21 @@ impl Calls {
             late.push(Late { id: id.clone(), answer });
         }
         self.open.retain(|_, open| open.deadline > now || matches!(open.owner, Owner::Lost(_)));
+        told.into_iter().for_each(|(call, result)| self.remember(call, result));
         self.arm(timers);
         late
+    }
+
+    fn remember(&mut self, call: Call, result: Result<Value, String>) {
+        self.told.push_back((call, result));
+        if self.told.len() > CALLS_TOLD_MAX {
+            self.told.pop_front();
+        }
+    }
+
+    /// Another conversation begins: its ids may be those of older ones.
+    pub fn forget_told(&mut self) {
+        self.told.clear();
     }
 
     /// This answer went out.
@@ -222,7 +256,7 @@ impl Calls {
         let mut lost = Vec::new();
         for (id, open) in &mut self.open {
             if let Owner::Lost(result) = &mut open.owner {
-                lost.push(Lost { id: id.clone(), name: open.name.clone(), result: result.take() });
+                lost.push(Lost { id: id.clone(), name: open.call.name.clone(), result: result.take() });
                 open.owner = Owner::Nobody;
             }
         }
@@ -234,7 +268,7 @@ impl Calls {
 
     /// Whether the model waits for a tool that it must wait for.
     pub fn is_blocking_open(&self) -> bool {
-        self.open.values().any(|open| matches!(open.owner, Owner::Model) && self.is_blocking(&open.name))
+        self.open.values().any(|open| matches!(open.owner, Owner::Model) && self.is_blocking(&open.call.name))
     }
 
     /// Whether the model waits for this call.
@@ -326,9 +360,30 @@ mod tests {
         assert_eq!(told, [("done", Some(true)), ("late", Some(false)), ("slow", None)]);
         assert!(calls.take_lost(&mut timers).is_empty());
         assert!(matches!(calls.called(call("slow", "search"), Time::ZERO, &mut timers), Admission::Refuse(_)));
+        assert!(matches!(calls.called(call("done", "lamp"), Time::ZERO, &mut timers), Admission::Done(_)));
+        calls.forget_told();
         assert!(matches!(calls.called(call("done", "lamp"), Time::ZERO, &mut timers), Admission::Run(_)));
         assert_eq!(calls.replied(reply("slow"), Time::from_ms(3_000), &mut timers), None);
-        assert!(matches!(calls.called(call("slow", "search"), Time::ZERO, &mut timers), Admission::Run(_)));
+        assert!(matches!(calls.called(call("slow", "search"), Time::ZERO, &mut timers), Admission::Done(_)));
+    }
+
+    #[test]
+    fn a_call_that_is_repeated_is_answered_from_the_ledger_and_another_with_its_id_is_run() {
+        let (mut calls, mut timers) = (ledger(), Timers::default());
+        calls.called(call("a", "lamp"), Time::ZERO, &mut timers);
+        calls.replied(reply("a"), Time::ZERO, &mut timers).unwrap();
+        let Admission::Done(again) = calls.called(call("a", "lamp"), Time::ZERO, &mut timers) else { panic!() };
+        assert_eq!(again, reply("a"));
+        assert!(!calls.is_any_open());
+        let other = Call { args: [("on".to_string(), Value::Bool(true))].into_iter().collect(), ..call("a", "lamp") };
+        assert!(matches!(calls.called(other, Time::ZERO, &mut timers), Admission::Run(_)));
+        calls.cancelled(&CallId::from("a"), &mut timers);
+        for n in 0..CALLS_TOLD_MAX {
+            let id = format!("b{n}");
+            calls.called(call(&id, "lamp"), Time::ZERO, &mut timers);
+            calls.replied(reply(&id), Time::ZERO, &mut timers).unwrap();
+        }
+        assert!(matches!(calls.called(call("a", "lamp"), Time::ZERO, &mut timers), Admission::Run(_)), "long ago");
     }
 
     #[test]

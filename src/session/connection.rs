@@ -127,6 +127,7 @@ impl Session {
                 }
                 self.event(What::LinkDown { why: why.clone() });
                 self.connection_ended(&why, was_setup_refused, now);
+                self.tell_tools_offline();
                 self.go_without(without, &why);
                 if !self.needs_link() {
                     self.timers.clear(Reason::Reconnect);
@@ -141,6 +142,7 @@ impl Session {
         let why = refusal.to_string();
         self.event(What::LinkDown { why: why.clone() });
         self.connection_ended(&why, true, now);
+        self.tell_tools_offline();
         let fallback = self.agent.fallback_model.clone().filter(|_| !self.variant.is_fallback);
         if let (Refusal::Model(_), Some(id)) = (&refusal, fallback) {
             self.variant.is_fallback = true;
@@ -189,6 +191,9 @@ impl Session {
         };
         self.event(What::LinkReady { setup_ms, start });
         self.resume.taken();
+        if start != Start::Resumed {
+            self.calls.forget_told();
+        }
         self.is_resume_unproved = start == Start::Resumed;
         match start {
             Start::Resumed => {}

@@ -17,6 +17,7 @@
 //! | mute | [`mute`] | who holds the microphone closed |
 //! | hold | `hold` | a reply that came under a press |
 //! | notice | [`notice`] | what the device itself has to tell |
+//! | consent | `consent` | a person's yes on its way to a tool |
 //! | replay | [`replay`] | the last reply's sound, to be said once more |
 //! | steps | [`steps`] | the sounds of a conversation's steps, ducking, follow-up |
 //! | timers | [`timers`] | every deadline, with its reason |
@@ -31,6 +32,7 @@ pub mod account;
 mod again;
 pub mod calls;
 mod connection;
+mod consent;
 mod devices;
 pub mod history;
 mod hold;
@@ -58,6 +60,7 @@ use account::Account;
 use again::Again;
 use calls::Calls;
 use connection::Leave;
+use consent::Consent;
 use history::History;
 use hold::Hold;
 use link::Link;
@@ -145,6 +148,7 @@ pub struct Session {
     again: Again,
     history: History,
     notices: Notices,
+    consent: Consent,
     account: Account,
     mute: Mute,
     replay: Replay,
@@ -190,6 +194,7 @@ impl Session {
             again: Again::default(),
             history: History::new(agent.session.history_turns),
             notices: Notices::default(),
+            consent: Consent::new(agent),
             account: Account::new(&agent.prices, &agent.limits),
             mute: Mute::default(),
             replay: Replay::default(),

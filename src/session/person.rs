@@ -25,6 +25,8 @@ impl Session {
             Control::End => self.is_end_wanted = true,
             Control::Listen if !self.mute.is_on() => self.out.push_back(Output::Gate(GateNote::Listen)),
             Control::Listen => self.cue(Cue::Muted),
+            Control::AskTap(within) => self.ask_tap(within, now),
+            Control::Confirm => self.confirmed(),
             Control::Tell(text) => self.notice(text, now),
         }
     }

@@ -134,7 +134,7 @@ struct Today {
 /// Orders that found their queue full and must not be lost.
 #[derive(Default)]
 struct Late {
-    /// At most as many as calls can be open.
+    /// At most as many as calls can be open, a tap and the link's loss beside.
     cancels: VecDeque<ToolOrder>,
     notes: Newest<GateNote>,
     speaker: Newest<SpeakerOrder>,
@@ -288,7 +288,9 @@ impl Core {
                 let result = Err("busy: too many actions at once; call again in a moment".to_string());
                 self.give(Input::Tool(ToolReply { id: call.id, name: call.name, result }), now);
             }
-            Err(TrySendError::Full(cancel @ ToolOrder::Cancel(_))) => self.late.cancels.push_back(cancel),
+            // The next one of a transcript says all that this says, and more.
+            Err(TrySendError::Full(ToolOrder::Heard { .. })) => {}
+            Err(TrySendError::Full(order)) => self.late.cancels.push_back(order),
             Ok(()) | Err(TrySendError::Closed(_)) => {}
         }
     }

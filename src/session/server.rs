@@ -119,6 +119,7 @@ impl Session {
             self.user_text.push_str(text);
             let text = self.user_text.clone();
             self.history.user_said(&text);
+            self.tell_tools_heard(&text);
             self.event(What::UserText { text });
         }
     }
@@ -200,7 +201,7 @@ impl Session {
                 self.out.push_back(super::Output::Tool(ToolOrder::Run(call)));
             }
             Admission::Known => {}
-            Admission::Refuse(reply) => self.respond(reply.id, reply.name, &reply.result),
+            Admission::Refuse(reply) | Admission::Done(reply) => self.respond(reply.id, reply.name, &reply.result),
         }
     }
 

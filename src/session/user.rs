@@ -21,13 +21,17 @@ impl Session {
             GateEvent::Pressed => {
                 self.event(What::Pressed);
                 self.mute.pressed();
+                self.consent.pressed(now);
                 self.cut();
                 self.hold_replies(now);
                 self.reply_is_past();
                 self.greet_press(now);
                 self.expect_speech(now);
             }
-            GateEvent::Released => self.event(What::Released),
+            GateEvent::Released => {
+                self.event(What::Released);
+                self.released(now);
+            }
             GateEvent::Opened(cause) => self.handle_opened(cause, now),
             GateEvent::Speech(speech) => self.handle_speech(&speech, now),
             GateEvent::Closed(cause) => {
@@ -188,6 +192,7 @@ impl Session {
         if !is_again {
             self.again.forget();
             self.history.turn_over(now);
+            self.consent.turn_began(now);
         }
         self.user_text.clear();
         self.turn.window_started(&mut self.timers);

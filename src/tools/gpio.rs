@@ -49,6 +49,15 @@ pub struct LinePlan {
 }
 
 impl LinePlan {
+    /// What it does, in words.
+    pub fn describe(&self) -> String {
+        match self.answer {
+            Answer::Set { active } => format!("switch line `{}` {}", self.line, if active { "on" } else { "off" }),
+            Answer::Pulsed { pulse_ms } => format!("switch line `{}` on for {pulse_ms} ms", self.line),
+            Answer::Sensed => format!("look at line `{}`", self.line),
+        }
+    }
+
     /// The answer as JSON; `sensed` is what [`Step::Sense`] saw. None where it was needed and is missing.
     pub fn output(&self, sensed: Option<bool>) -> Option<Value> {
         let line = &self.line;

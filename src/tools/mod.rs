@@ -3,9 +3,13 @@
 //! Pure: a call goes in, a [`Plan`] or a sentence for the model comes out, and nothing moves before the
 //! arguments are right. `run.rs` carries plans out.
 
+pub mod audit;
 pub mod breaker;
+pub mod consent;
 pub mod gpio;
 pub mod mqtt;
+pub mod on_time;
+pub mod policy;
 pub mod run;
 pub mod schema;
 
@@ -33,6 +37,44 @@ pub enum Work {
     Line(LinePlan),
     /// Topics of the broker.
     Mqtt(mqtt::Request),
+}
+
+impl Work {
+    /// What it switches, for those who watch how long it is on: a line, or a tool with its other arguments. None where
+    /// nothing stays on.
+    pub fn output(&self, tool: &Tool, args: &Map<String, Value>) -> Option<String> {
+        let argument = tool.policy.on_argument.as_ref()?;
+        Some(match self {
+            Work::Line(plan) => format!("line {}", plan.line),
+            #[allow(unreachable_patterns)]
+            _ => {
+                let others: Map<String, Value> =
+                    args.iter().filter(|(name, _)| *name != argument).map(|(n, v)| (n.clone(), v.clone())).collect();
+                format!("{} {}", tool.name, Value::Object(others))
+            }
+        })
+    }
+
+    /// Whether what it switches belongs to this board, and so goes to rest with the program.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Work::Line(_))
+    }
+
+    /// What would be done, for a rehearsal.
+    pub fn describe(&self) -> String {
+        match self {
+            Work::Line(plan) => plan.describe(),
+            Work::Mqtt(request) => request.describe(),
+        }
+    }
+
+    /// What may be left of it where it is stopped halfway, for a sentence.
+    pub fn halfway(&self) -> &'static str {
+        match self {
+            Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
+            Work::Mqtt(_) => "the message may or may not have been passed on; it will not be sent any more",
+        }
+    }
 }
 
 /// Why a call came to nothing, as a sentence for the model.
@@ -71,12 +113,40 @@ impl Tools {
         Ok(Plan { work: work(&tool.action, args)?, timeout: Duration::from_millis(tool.timeout_ms.into()) })
     }
 
+    /// The tool of this name.
+    pub fn get(&self, name: &str) -> Option<&Tool> {
+        self.0.get(name)
+    }
+
+    /// Whether any tool has an interlock.
+    pub fn has_interlocks(&self) -> bool {
+        self.0.values().any(Tool::is_interlocked)
+    }
+
+    /// How long `output` may be on: the shortest of the limits of all tools that switch it, where `tool` is one.
+    pub fn longest_on(&self, output: &str, tool: &Tool) -> Option<Duration> {
+        let line = output.strip_prefix("line ");
+        let switches = |other: &&Tool| match (&other.action, line) {
+            (Action::GpioSet { line: of, .. }, Some(line)) => of == line,
+            _ => other.name == tool.name,
+        };
+        let limits = self.0.values().filter(switches).filter_map(|other| other.policy.max_on_s);
+        limits.min().map(|limit_s| Duration::from_secs(limit_s.into()))
+    }
+
     /// The lines that tools drive.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter_map(|tool| match &tool.action {
             Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => Some(line.as_str()),
             _ => None,
         })
+    }
+
+    /// The lines that say when tools may be on.
+    pub fn interlocks(&self) -> impl Iterator<Item = &str> {
+        let lines = |tool: &'_ Tool| tool.policy.not_while.len() + tool.policy.only_while.len();
+        let tools = self.0.values().filter(move |tool| lines(tool) > 0);
+        tools.flat_map(|tool| tool.policy.not_while.iter().chain(&tool.policy.only_while)).map(String::as_str)
     }
 
     /// The lines that tools read.

@@ -34,6 +34,20 @@ pub enum Request {
     Read(StateAt),
 }
 
+impl Request {
+    /// What would be done, for a rehearsal.
+    pub fn describe(&self) -> String {
+        match self {
+            Request::Read(at) => format!("tell the last state of MQTT topic `{}`", at.topic),
+            Request::Publish { message, wait, .. } => {
+                let wait = wait.as_ref().map(|wait| format!(" and wait for what `{}` says", wait.at.topic));
+                let says = String::from_utf8_lossy(&message.payload).chars().take(80).collect::<String>();
+                format!("publish `{says}` on MQTT topic `{}`{}", message.topic, wait.unwrap_or_default())
+            }
+        }
+    }
+}
+
 /// A message to the broker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {

@@ -5,26 +5,34 @@
 //! Calls of the same line take turns in the order they came: a lamp asked off and on ends on.
 
 mod backends;
+mod clerk;
+mod house;
+mod kept;
 mod lines;
 pub mod mqtt;
 mod secrets;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use backends::Backends;
+use clerk::Clerk;
+use house::{Done, House, Request};
 use lines::Lines;
 
-use super::{Plan, Tools};
+use super::Tools;
 use crate::config::agent::Agent;
+use crate::config::agent::policy::Caller;
 use crate::flow::{Call, Control, TOOL_ORDERS_MAX, ToolOrder, ToolReply, What};
+use crate::hw::folder::Folder;
 use crate::hw::{Board, Clock};
 use crate::units::CallId;
 
@@ -69,7 +77,16 @@ pub struct Outside {
     pub tell: Arc<Tell>,
     /// Gives the core what a person wants; false where it cannot take it now.
     pub give: Arc<dyn Fn(Control) -> bool + Send + Sync>,
+    /// Where to keep what outlives the program; nothing does where there is none.
+    pub folder: Option<Arc<Folder>>,
+    /// Output lines whose safe state is active, by the board profile's names; that of the others is inactive.
+    pub active_when_safe: BTreeSet<String>,
+    /// Whether the board has a button of its own for a yes.
+    pub has_confirm_line: bool,
 }
+
+/// Whether an interlock still holds is looked at so often while something is on: a door is open before a hand is in it.
+const INTERLOCKS_EVERY: Duration = Duration::from_millis(100);
 
 /// Starts the thread. It ends by [`Handle::stop`] or when the sender of `orders` is dropped.
 ///
@@ -86,14 +103,25 @@ pub fn spawn(
 ) -> io::Result<Handle> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(2 * TOOL_ORDERS_MAX) // each call touches one line, and one more may rest it
+        // Each call touches one line, and one more may rest it; the disk and the interlocks beside.
+        .max_blocking_threads(2 * TOOL_ORDERS_MAX + 4)
         .thread_name("line")
         .build()?;
     let tools = Tools::new(&agent.tools);
-    let lines = Arc::new(Lines::new(&tools, outside.board.clone(), outside.tell.clone()));
-    let backends = Arc::new(Backends::new(agent, lines, &outside));
+    let lines = Lines::new(&tools, outside.board.clone(), outside.tell.clone(), outside.active_when_safe.clone());
+    let clerk = Clerk::new(agent.audit, outside.folder.clone(), outside.clock.clone(), outside.tell.clone())?;
+    let backends = Backends::new(agent, Arc::new(lines), &outside);
     let ear = backends.mqtt.as_ref().and_then(mqtt::Broker::ear);
-    let errands = Errands { tools, backends, running: HashMap::new(), tasks: JoinSet::new(), reply: Box::new(reply) };
+    let from_mqtt = backends.mqtt.as_ref().and_then(mqtt::Broker::calls);
+    let house = Arc::new(House::new(tools, backends, outside, clerk));
+    let errands = Errands {
+        house,
+        running: HashMap::new(),
+        strangers: Vec::new(),
+        from_mqtt,
+        tasks: JoinSet::new(),
+        reply: Box::new(reply),
+    };
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new().name("errands".to_string()).spawn(move || {
         runtime.block_on(errands.serve(orders, stopped));
@@ -109,38 +137,51 @@ enum Halt {
     Stopping,
 }
 
-struct Done {
-    id: CallId,
-    name: String,
-    /// None where the call was cancelled.
-    result: Option<Result<Value, String>>,
+/// What a task was about.
+enum Ended {
+    /// A call of the model.
+    Call { id: CallId, name: String, done: Done },
+    /// Anything else: it has told whom it concerns.
+    Other,
 }
 
 struct Errands {
-    tools: Tools,
-    backends: Arc<Backends>,
+    house: Arc<House>,
     /// The calls that run; none in place of the sender where one was cancelled and only cleans up.
     running: HashMap<CallId, Option<oneshot::Sender<Halt>>>,
-    tasks: JoinSet<Done>,
+    /// Calls of others than the model that run, to be stopped.
+    strangers: Vec<oneshot::Sender<Halt>>,
+    from_mqtt: Option<mpsc::Receiver<mqtt::ToolCall>>,
+    tasks: JoinSet<Ended>,
     reply: Box<dyn Fn(ToolReply) + Send>,
 }
 
 impl Errands {
     async fn serve(mut self, mut orders: mpsc::Receiver<ToolOrder>, mut stopped: oneshot::Receiver<()>) {
-        self.backends.lines.open_inputs();
-        if let Some(mqtt) = &self.backends.mqtt {
+        self.house.backends.lines.open_all();
+        self.house.remember().await;
+        if let Some(mqtt) = &self.house.backends.mqtt {
             mqtt.start();
         }
+        let house = self.house.clone();
+        let mut interlocks = interval(INTERLOCKS_EVERY);
+        interlocks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let next_off = house.next_off();
             tokio::select! {
                 biased;
                 _ = &mut stopped => break,
-                Some(done) = self.tasks.join_next() => if let Ok(done) = done { self.finish(done) },
+                Some(ended) = self.tasks.join_next() => if let Ok(ended) = ended { self.finish(ended) },
+                () = sleep_until(next_off.unwrap_or_else(Instant::now)), if next_off.is_some() => self.switch_off(),
                 order = orders.recv() => match order {
-                    Some(ToolOrder::Run(call)) => self.start(call),
-                    Some(ToolOrder::Cancel(id)) => self.cancel(&id),
+                    Some(order) => self.obey(order),
                     None => break,
                 },
+                Some(call) = next(&mut self.from_mqtt) => self.start_from_mqtt(call),
+                () = house.on_changed.notified() => {}
+                _ = interlocks.tick(), if next_off.is_some() && house.tools.has_interlocks() => {
+                    house.watch_interlocks().await;
+                }
             }
         }
         orders.close();
@@ -150,6 +191,16 @@ impl Errands {
             }
         }
         self.shut().await;
+    }
+
+    fn obey(&mut self, order: ToolOrder) {
+        match order {
+            ToolOrder::Run(call) => self.start(call),
+            ToolOrder::Cancel(id) => self.cancel(&id),
+            ToolOrder::Heard { text, began_at } => self.house.heard(&text, began_at),
+            ToolOrder::Tapped => self.start_confirmed(),
+            ToolOrder::Offline => self.house.offline(),
+        }
     }
 
     fn answer(&self, id: CallId, name: String, result: Result<Value, String>) {
@@ -165,17 +216,54 @@ impl Errands {
             let busy = format!("the device is busy with {TOOL_ORDERS_MAX} other calls; call again when they are done");
             return self.answer(id, name, Err(busy));
         }
-        match self.tools.plan(&name, &args) {
-            Err(sentence) => self.answer(id, name, Err(sentence)),
-            Ok(plan) => {
-                let (halt, halted) = oneshot::channel();
-                self.running.insert(id.clone(), Some(halt));
-                let backends = self.backends.clone();
-                self.tasks.spawn(async move {
-                    let result = errand(&plan, &name, &backends, halted).await;
-                    Done { id, name, result }
-                });
-            }
+        let (halt, halted) = oneshot::channel();
+        self.running.insert(id.clone(), Some(halt));
+        let house = self.house.clone();
+        let request = Request { id: Some(id.to_string()), name: name.clone(), args, caller: Caller::Model };
+        self.tasks.spawn(async move {
+            let done = house.serve(request, halted).await;
+            Ended::Call { id, name, done }
+        });
+    }
+
+    /// Somebody at the broker calls; whether they may the policy says.
+    fn start_from_mqtt(&mut self, call: mqtt::ToolCall) {
+        let mqtt::ToolCall { name, args, answer } = call;
+        self.strangers.retain(|stranger| !stranger.is_closed());
+        if self.strangers.len() >= TOOL_ORDERS_MAX {
+            let _ = answer.send(Err("the device is busy with other calls; call again when they are done".to_string()));
+            return;
+        }
+        let (halt, halted) = oneshot::channel();
+        self.strangers.push(halt);
+        let house = self.house.clone();
+        self.tasks.spawn(async move {
+            let request = Request { id: None, name, args, caller: Caller::Mqtt };
+            let _ = answer.send(house.serve(request, halted).await.result);
+            Ended::Other
+        });
+    }
+
+    /// What was asked by the button is done now; the call that asked was answered long ago.
+    fn start_confirmed(&mut self) {
+        let Some(request) = self.house.tapped() else { return };
+        let house = self.house.clone();
+        self.tasks.spawn(async move {
+            let name = request.name.clone();
+            let (_never, halted) = oneshot::channel();
+            let done = house.serve(request, halted).await;
+            house.tell_confirmed(&name, &done.result);
+            Ended::Other
+        });
+    }
+
+    fn switch_off(&mut self) {
+        for (output, off) in self.house.due() {
+            let house = self.house.clone();
+            self.tasks.spawn(async move {
+                house.switch_off(output, off).await;
+                Ended::Other
+            });
         }
     }
 
@@ -185,11 +273,12 @@ impl Errands {
         }
     }
 
-    fn finish(&mut self, done: Done) {
+    fn finish(&mut self, ended: Ended) {
+        let Ended::Call { id, name, done } = ended else { return };
         // No sender left: it was cancelled, perhaps in the moment it ended, and nobody wants its answer.
-        let was_cancelled = self.running.remove(&done.id).is_none_or(|halt| halt.is_none());
-        if let Some(result) = done.result.filter(|_| !was_cancelled) {
-            self.answer(done.id, done.name, result);
+        let was_cancelled = self.running.remove(&id).is_none_or(|halt| halt.is_none());
+        if !was_cancelled && !done.is_cancelled {
+            self.answer(id, name, done.result);
         }
     }
 
@@ -197,52 +286,30 @@ impl Errands {
         for halt in self.running.values_mut().filter_map(Option::take) {
             let _ = halt.send(Halt::Stopping);
         }
-        // A call that was cancelled earlier is among them and has no result.
-        while let Some(done) = self.tasks.join_next().await {
-            if let Ok(Done { id, name, result: Some(result) }) = done {
-                self.answer(id, name, result);
+        for halt in self.strangers.drain(..) {
+            let _ = halt.send(Halt::Stopping);
+        }
+        // A call that was cancelled earlier is among them and wants no answer.
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok(Ended::Call { id, name, done }) = ended
+                && !done.is_cancelled
+            {
+                self.answer(id, name, done.result);
             }
         }
-        self.backends.lines.rest_all().await;
-        if let Some(mqtt) = &self.backends.mqtt {
+        self.house.backends.lines.rest_all().await;
+        if let Some(mqtt) = &self.house.backends.mqtt {
             mqtt.stop().await;
         }
+        self.house.close();
     }
 }
 
-/// Carries one call out. None where it was cancelled.
-async fn errand(
-    plan: &Plan,
-    name: &str,
-    backends: &Backends,
-    mut halted: oneshot::Receiver<Halt>,
-) -> Option<Result<Value, String>> {
-    let deadline = Instant::now() + plan.timeout;
-    let late = format!("`{name}` was not done within {} ms and was stopped", plan.timeout.as_millis());
-    let turn = tokio::select! {
-        biased;
-        halt = &mut halted => return after(halt),
-        turn = timeout_at(deadline, backends.turn(&plan.work)) => turn,
-    };
-    let Ok(_turn) = turn else { return Some(Err(format!("{late}: {}", backends.in_use(&plan.work)))) };
-    let result = tokio::select! {
-        biased;
-        halt = &mut halted => after(halt),
-        result = timeout_at(deadline, backends.carry_out(&plan.work)) => Some(match result {
-            Ok(result) => result.map_err(|failure| failure.to_string()),
-            Err(_) => Err(late),
-        }),
-    };
-    if !matches!(result, Some(Ok(_))) {
-        backends.undo(&plan.work).await;
-    }
-    result
-}
-
-fn after(halt: Result<Halt, oneshot::error::RecvError>) -> Option<Result<Value, String>> {
-    match halt {
-        Ok(Halt::Cancelled) => None,
-        Ok(Halt::Stopping) | Err(_) => Some(Err(STOPPING.to_string())),
+/// The next of what may never come.
+async fn next<T>(queue: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+    match queue {
+        Some(queue) => queue.recv().await,
+        None => std::future::pending().await,
     }
 }
 

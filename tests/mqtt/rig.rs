@@ -212,6 +212,9 @@ impl Device {
             clock: Arc::new(RealClock::new()),
             tell: Arc::new(move |what| teller.lock().unwrap().push(what)),
             give: Arc::new(move |control| give.lock().unwrap().send(control).is_ok()),
+            folder: None,
+            active_when_safe: Default::default(),
+            has_confirm_line: false,
         };
         let handle = spawn(&agent, outside, orders_there, move |reply| drop(answer.send(reply))).unwrap();
         Device { handle: Some(handle), orders, replies, told, given, calls: 0 }

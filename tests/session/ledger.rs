@@ -125,6 +125,9 @@ impl Game {
             }
             Admission::Known if was_open => Ok(()),
             Admission::Known => Err(format!("{id} is said to be known, but is not open")),
+            Admission::Done(_) if was_waited_for => Err(format!("{id} is answered from the ledger before its end")),
+            Admission::Done(_) if !self.counts.contains_key(&id) => Err(format!("{id} was never run")),
+            Admission::Done(_) => Ok(()),
             Admission::Refuse(_) if was_open => Err(format!("{id} is refused although it is open")),
             Admission::Refuse(_) => Ok(()),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mynah::audio::{DOWNLINK_RATE, HOP_FRAMES, HOP_MS, Hop, Speech, UPLINK_RATE};
+use mynah::config::agent::policy::{Confirm, WhenOffline};
 use mynah::config::agent::{
     Action, Agent, Behavior, ButtonStyle, Connection, Cues, Keep, Keeping, Limits, Listen, ListenMode, Speak, Tool,
     VoiceBargeIn,
@@ -112,6 +113,7 @@ pub fn tool(name: &str, behavior: Behavior, timeout_ms: u32) -> Tool {
         behavior,
         timeout_ms,
         action: Action::GpioRead { line: "lamp".into() },
+        policy: Default::default(),
     }
 }
 
@@ -134,6 +136,9 @@ pub fn given(agent: &mut Agent, words: &str) -> Read<()> {
         Some(("mode", "hands_free")) => agent.listen.mode = ListenMode::HandsFree,
         Some(("mode", "wake_word")) => agent.listen.mode = ListenMode::WakeWord,
         Some(("barge_in", "auto")) => agent.listen.voice_barge_in = VoiceBargeIn::Auto,
+        Some(("confirm", "voice")) => agent.tools[0].policy.confirm = Confirm::Voice,
+        Some(("confirm", "button")) => agent.tools[0].policy.confirm = Confirm::Button,
+        Some(("offline", "rest")) => agent.tools[0].policy.when_offline = WhenOffline::Rest,
         Some(("follow_up", length)) => agent.listen.follow_up_s = (ms_of(length)? / 1000) as u32,
         Some(("keep", "nothing")) => agent.session.keep = Keep::Nothing,
         Some(("keep", "handle")) => agent.session.keep = Keep::Handle,
@@ -245,6 +250,8 @@ pub fn person(words: &str) -> Read<Control> {
         ("reset", "") => Control::Reset,
         ("end", "") => Control::End,
         ("listen", "") => Control::Listen,
+        ("confirm", "") => Control::Confirm,
+        ("ask_tap", length) => Control::AskTap(Duration::from_millis(ms_of(length)?)),
         ("tell", text) => Control::Tell(text.into()),
         _ => return Err(not("something a person wants", words)),
     })
@@ -390,6 +397,9 @@ pub fn line(output: &Output) -> Option<String> {
             format!("tool run {} {} {}", call.id, call.name, Value::Object(call.args.clone()))
         }
         Output::Tool(ToolOrder::Cancel(id)) => format!("tool cancel {id}"),
+        Output::Tool(ToolOrder::Tapped) => "tool tapped".into(),
+        Output::Tool(ToolOrder::Heard { text, .. }) => format!("tool heard {text}"),
+        Output::Tool(ToolOrder::Offline) => "tool offline".into(),
         Output::Gate(GateNote::SpeakerAudible(true)) => "gate audible".into(),
         Output::Gate(GateNote::SpeakerAudible(false)) => "gate silent".into(),
         Output::Speaker(SpeakerOrder::Wake) => "speaker wake".into(),

@@ -347,6 +347,7 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
         behavior,
         timeout_ms,
         action: Action::GpioSet { line: "lamp".into(), argument: "on".into() },
+        policy: Default::default(),
     };
     Agent {
         model: if thinking { "gemini-3.8-live-extended-thinking" } else { "gemini-3.8-live" }.into(),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::config::agent::{Action, Agent, Behavior, ButtonStyle, ListenMode, Tool, VoiceBargeIn};
+use crate::config::agent::{Action, Agent, ButtonStyle, ListenMode, Tool, VoiceBargeIn};
 
 /// Silence that ends a turn in the demo, ms: longer than the pause after "Hello!", shorter than one gets impatient.
 const HANGOVER_MS: u32 = 700;
@@ -21,15 +21,13 @@ pub fn tuned(base: Agent, mode: ListenMode, has_lamp: bool, has_echo: bool) -> A
 
 fn set_lamp() -> Tool {
     Tool {
-        name: "set_lamp".into(),
         description: "Switches the lamp on or off.".into(),
         parameters: Some(json!({
             "type": "OBJECT",
             "properties": {"on": {"type": "BOOLEAN", "description": "true switches it on"}},
             "required": ["on"]
         })),
-        behavior: Behavior::Blocking,
         timeout_ms: 2000,
-        action: Action::GpioSet { line: "lamp".into(), argument: "on".into() },
+        ..Tool::new("set_lamp", Action::GpioSet { line: "lamp".into(), argument: "on".into() })
     }
 }

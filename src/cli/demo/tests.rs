@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::cli::sounds;
 use crate::config::agent::{Agent, Cues, Limits, Listen, ListenMode, Speak};
-use crate::config::board::{Bias, Line, Pcm, Pick, Polarity};
+use crate::config::board::{Bias, Line, Pcm, Pick, Polarity, Safe};
 use crate::flow::{CloseCause, OpenCause, Start, What};
 use crate::hw::Playback;
 use crate::units::{CallId, Epoch};
@@ -63,6 +63,7 @@ impl House for TestHouse {
             polarity: Polarity::ActiveHigh,
             bias: Bias::AsIs,
             debounce_ms: 5,
+            safe: Safe::Inactive,
         };
         Ok(Profile {
             name: name.into(),

@@ -6,8 +6,8 @@ use super::super::key::{AnyKey, Choice, Key, Need, Number, Path, Text, Whole, an
 use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
-    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, ears, endpoint,
-    mqtt, secrets, session, tool,
+    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, audit, ears,
+    endpoint, mqtt, policy, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -283,7 +283,10 @@ pub const TOP: Sheet = Sheet {
         &KEY_FILE,
         &TOKEN_URL,
     ],
-    tables: &["listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "mqtt", "secrets", "tools"],
+    tables: &[
+        "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "mqtt", "secrets",
+        "tools",
+    ],
 };
 /// `[listen]`.
 pub const LISTEN: Sheet = Sheet {
@@ -338,7 +341,9 @@ pub const SHEETS: &[&Sheet] = &[
     &LIMITS,
     &session::PRICES,
     &mqtt::MQTT,
+    &audit::AUDIT,
     &tool::TOOL,
+    &policy::POLICY,
 ];
 
 /// All keys with their sections, for those who print the table.
@@ -383,6 +388,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         prices: session::prices(reader, &top),
         mqtt: mqtt::mqtt(reader, &top, &secrets),
         tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets),
+        audit: audit::audit(reader, &top),
         secrets,
         limits,
     }

@@ -6,9 +6,9 @@ use toml::de::DeValue;
 use super::super::key::{Choice, Key, Need, Text, Whole, any_text, wrong_type};
 use super::super::read::{Reader, Section, Sheet};
 use super::action::{self, Around};
-use super::schema;
 use super::secrets::Secrets;
 use super::{Behavior, Tool};
+use super::{policy, schema};
 
 /// The service takes 512 declarations (live-protocol.md 2.3); few tools work better, and more are a mistake.
 pub const TOOLS_MAX: usize = 128;
@@ -42,8 +42,11 @@ const TIMEOUT_MS: Key<Whole> = Key {
 };
 
 /// One of `[[tools]]`.
-pub const TOOL: Sheet =
-    Sheet { name: "tools", keys: &[&NAME, &DESCRIPTION, &BEHAVIOR, &TIMEOUT_MS], tables: &["parameters", "action"] };
+pub const TOOL: Sheet = Sheet {
+    name: "tools",
+    keys: &[&NAME, &DESCRIPTION, &BEHAVIOR, &TIMEOUT_MS],
+    tables: &["parameters", "action", "policy"],
+};
 
 /// The tools of the file; those with problems are left out (the problems are noted).
 pub(super) fn tools(reader: &mut Reader<'_>, top: &Section<'_>, timeout_ms: u32, secrets: &Secrets) -> Vec<Tool> {
@@ -92,14 +95,12 @@ fn tool(
     let timeout_ms = reader.find(&section, &TIMEOUT_MS).unwrap_or(limit_ms);
     let parameters = schema::parameters(reader, &section);
     let around = Around { parameters: &parameters, timeout_ms, secrets, has_mqtt };
-    Some(Tool {
-        name: reader.get(&section, &NAME),
-        description: reader.get(&section, &DESCRIPTION),
-        behavior: reader.get(&section, &BEHAVIOR),
-        timeout_ms,
-        action: action::action(reader, &section, &around)?,
-        parameters: parameters.ok().flatten(),
-    })
+    // All of it is looked at, whatever is wrong with the action.
+    let (name, description) = (reader.get(&section, &NAME), reader.get(&section, &DESCRIPTION));
+    let behavior = reader.get(&section, &BEHAVIOR);
+    let action = action::action(reader, &section, &around)?;
+    let policy = policy::policy(reader, &section, &action, &around);
+    Some(Tool { name, description, behavior, timeout_ms, action, policy, parameters: parameters.ok().flatten() })
 }
 
 /// The service's rule for function names (live-protocol.md 2.3).

@@ -7,7 +7,7 @@ use super::super::problem::{Problem, shown};
 use super::super::read::{Reader, Section, Sheet};
 use super::light::{LIGHT, light};
 use super::pcm::{pcm, wake_ms};
-use super::{Bias, Board, Camera, Direction, Line, LineDriver, Polarity, line_name};
+use super::{Bias, Board, Camera, Direction, Line, LineDriver, Polarity, Safe, line_name};
 
 pub use super::pcm::{CAPTURE, PLAYBACK};
 
@@ -91,6 +91,12 @@ const DEBOUNCE_MS: Key<Whole> = Key {
     need: Need::Defaults,
     doc: "Inputs: how long a level must hold before it counts.",
 };
+const SAFE: Key<Choice<Safe>> = Key {
+    name: "safe",
+    kind: Choice { options: &[("inactive", Safe::Inactive), ("active", Safe::Active)], default: Safe::Inactive },
+    need: Need::Defaults,
+    doc: "Outputs: what the line is at the start, at the end and after a crash.",
+};
 
 const SOURCE: Key<Text> = Key {
     name: "source",
@@ -112,7 +118,7 @@ pub const TOP: Sheet = Sheet {
 };
 /// `[lines.NAME]`.
 pub const LINES: Sheet =
-    Sheet { name: "lines", keys: &[&DIRECTION, &LINE, &POLARITY, &BIAS, &DEBOUNCE_MS], tables: &[] };
+    Sheet { name: "lines", keys: &[&DIRECTION, &LINE, &POLARITY, &BIAS, &DEBOUNCE_MS, &SAFE], tables: &[] };
 /// `[camera]`.
 pub const CAMERA: Sheet = Sheet { name: "camera", keys: &[&SOURCE], tables: &[] };
 
@@ -224,6 +230,7 @@ fn line(reader: &mut Reader<'_>, section: &Section<'_>, name: &str, driver: &Lin
         polarity: reader.get(section, &POLARITY),
         bias: reader.get(section, &BIAS),
         debounce_ms: if is_input { debounce_ms } else { 0 },
+        safe: if is_input { Safe::Inactive } else { reader.get(section, &SAFE) },
     }
 }
 

@@ -81,4 +81,11 @@ impl Clock for SimClock {
             Pace::Stepped(time) => time.day.load(Ordering::SeqCst),
         }
     }
+
+    fn unix_ms(&self) -> i64 {
+        match &self.0 {
+            Pace::Real(clock) => clock.unix_ms(),
+            Pace::Stepped(_) => 0,
+        }
+    }
 }

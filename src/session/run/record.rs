@@ -59,6 +59,9 @@ pub fn output(output: &Output, at: Time, to: &Recorder) {
         Output::Speaker(order) => speaker_order(order),
         Output::Tool(ToolOrder::Run(call)) => Entry::new("-> tools", "run").name(to.name(&call.name)),
         Output::Tool(ToolOrder::Cancel(_)) => Entry::new("-> tools", "cancel"),
+        Output::Tool(ToolOrder::Tapped) => Entry::new("-> tools", "tapped"),
+        Output::Tool(ToolOrder::Heard { .. }) => Entry::new("-> tools", "heard").stream(),
+        Output::Tool(ToolOrder::Offline) => Entry::new("-> tools", "offline"),
         Output::Gate(GateNote::SpeakerAudible(true)) => Entry::new("-> gate", "speaker audible"),
         Output::Gate(GateNote::SpeakerAudible(false)) => Entry::new("-> gate", "speaker silent"),
         Output::Gate(GateNote::Abort) => Entry::new("-> gate", "abort"),
@@ -138,6 +141,8 @@ fn control_entry(control: &Control) -> Entry {
         Control::Reset => entry("reset"),
         Control::End => entry("end"),
         Control::Listen => entry("listen"),
+        Control::AskTap(_) => entry("ask for a tap"),
+        Control::Confirm => entry("confirm"),
         Control::Tell(_) => entry("tell"),
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::units::Time;
 
 /// Characters of an announcement: half a minute of speech.
@@ -62,6 +64,20 @@ fn announcement(text: &str) -> Result<String, String> {
         1..=ANNOUNCEMENT_CHARS_MAX => Ok(text),
         chars => Err(format!("`announce` has {chars} characters; at most {ANNOUNCEMENT_CHARS_MAX} are said")),
     }
+}
+
+/// Reads the arguments of a tool's call: a JSON object, or nothing.
+///
+/// # Errors
+/// A sentence for who called.
+pub fn arguments(payload: &[u8]) -> Result<Map<String, Value>, String> {
+    if payload.len() > COMMAND_BYTES_MAX {
+        return Err(format!("the arguments have {} bytes; at most {COMMAND_BYTES_MAX} are taken", payload.len()));
+    }
+    if payload.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(payload).map_err(|_| "the arguments must be a JSON object, {\"name\": value}".to_string())
 }
 
 /// What the model is told to announce.
@@ -130,6 +146,11 @@ mod tests {
             assert!(!why.contains("secret") && !why.contains("xx"), "{why}");
         }
         assert!(command("listen", &[b'x'; COMMAND_BYTES_MAX + 1]).is_err());
+        assert_eq!(arguments(b" \n").unwrap(), Map::new());
+        assert_eq!(arguments(br#"{"on": true}"#).unwrap()["on"], true);
+        for payload in [&b"[1]"[..], b"on", b"{", &[b' '; COMMAND_BYTES_MAX + 1], &[0xff]] {
+            assert!(arguments(payload).is_err());
+        }
     }
 
     proptest! {

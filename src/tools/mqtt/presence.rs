@@ -49,6 +49,26 @@ impl Presence {
         topic.strip_prefix(self.base.as_str())?.strip_prefix('/')?.strip_suffix("/set")
     }
 
+    /// Topic at which tools are called, for all of them.
+    pub fn tool_calls(&self) -> String {
+        self.topic("tools/+/call")
+    }
+
+    /// The tool's name where `topic` calls one.
+    pub fn tool_called<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        let name = topic.strip_prefix(self.base.as_str())?.strip_prefix("/tools/")?.strip_suffix("/call")?;
+        (!name.contains('/')).then_some(name)
+    }
+
+    /// What came of a call; not kept.
+    pub fn tool_result(&self, name: &str, result: &Result<Value, String>) -> Message {
+        let says = match result {
+            Ok(result) => json!({ "ok": true, "result": result }),
+            Err(why) => json!({ "ok": false, "error": why }),
+        };
+        Message { is_retained: false, ..kept(self.topic(&format!("tools/{name}/result")), &says.to_string()) }
+    }
+
     /// Whether what was said may be told.
     pub fn has_transcript(&self) -> bool {
         self.has_transcript
@@ -188,6 +208,11 @@ mod tests {
         let names: Vec<_> =
             presence.commands().iter().filter_map(|topic| presence.command(topic).map(String::from)).collect();
         assert_eq!(names, ["announce", "mute", "volume", "listen"]);
+        assert_eq!(presence.tool_called("hall/voice/tools/open_door/call"), Some("open_door"));
+        for topic in ["hall/voice/tools/a/b/call", "hall/voice/tools/call", "hall/voice/tools/a/result", "tools/a/call"]
+        {
+            assert_eq!(presence.tool_called(topic), None, "{topic}");
+        }
         for topic in ["hall/voice/mute", "hall/voicemute/set", "other/mute/set", "hall/voice", ""] {
             assert_eq!(presence.command(topic), None, "{topic}");
         }

@@ -1,6 +1,6 @@
 //! The lines of all tools, touched where blocking is allowed and never waited for without a limit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,17 +40,23 @@ pub(super) struct Lines {
     board: Arc<dyn Board>,
     outputs: BTreeMap<String, Slot<Driven>>,
     inputs: BTreeMap<String, Slot<Box<dyn hw::Input>>>,
+    active_when_safe: BTreeSet<String>,
     tell: Arc<Tell>,
 }
 
 impl Lines {
-    pub(super) fn new(tools: &Tools, board: Arc<dyn Board>, tell: Arc<Tell>) -> Lines {
+    pub(super) fn new(
+        tools: &Tools,
+        board: Arc<dyn Board>,
+        tell: Arc<Tell>,
+        active_when_safe: BTreeSet<String>,
+    ) -> Lines {
         let outputs: BTreeMap<String, Slot<Driven>> =
             tools.outputs().map(|line| (line.to_string(), Slot::default())).collect();
         // Reading a line that a tool drives asks the output.
-        let inputs = tools.inputs().filter(|line| !outputs.contains_key(*line));
+        let inputs = tools.inputs().chain(tools.interlocks()).filter(|line| !outputs.contains_key(*line));
         let inputs = inputs.map(|line| (line.to_string(), Slot::default())).collect();
-        Lines { board, outputs, inputs, tell }
+        Lines { board, outputs, inputs, active_when_safe, tell }
     }
 
     /// Waits until no other call uses the line.
@@ -66,6 +72,7 @@ impl Lines {
     pub(super) async fn drive(&self, line: &str, active: bool) -> Result<(), String> {
         let Some(slot) = self.outputs.get(line) else { return Err(format!("line `{line}` is not an output")) };
         let (board, tell, name) = (self.board.clone(), self.tell.clone(), line.to_string());
+        let safe = self.safe(line);
         on_device(slot, line, move |device: &mut Option<Driven>| {
             if let Some(driven) = device
                 && let Err(trouble) = driven.output.set(active)
@@ -78,7 +85,7 @@ impl Lines {
                 None => {
                     let mut output = board.open_output(&name)?;
                     output.set(active)?;
-                    device.insert(Driven { output, is_active: false })
+                    device.insert(Driven { output, is_active: safe })
                 }
             };
             if driven.is_active != active {
@@ -127,8 +134,14 @@ impl Lines {
         plan.output(sensed).ok_or_else(|| format!("line `{}` was not read", plan.line))
     }
 
-    /// Opens the inputs in the background: some (FIFOs) only know what was written after they were opened.
-    pub(super) fn open_inputs(self: &Arc<Lines>) {
+    /// What a line is when nobody looks after it.
+    fn safe(&self, line: &str) -> bool {
+        self.active_when_safe.contains(line)
+    }
+
+    /// Opens all lines in the background: outputs go to their safe state at the start, whatever was before; some inputs
+    /// (FIFOs) only know what was written after they were opened.
+    pub(super) fn open_all(self: &Arc<Lines>) {
         for line in self.inputs.keys() {
             let (lines, line) = (self.clone(), line.clone());
             tokio::spawn(async move {
@@ -137,32 +150,44 @@ impl Lines {
                 }
             });
         }
+        for line in self.outputs.keys() {
+            let (lines, line) = (self.clone(), line.clone());
+            tokio::spawn(async move {
+                if let Err(trouble) = lines.drive(&line, lines.safe(&line)).await {
+                    tracing::warn!(
+                        line,
+                        "cannot be brought to its safe state yet, the next call tries again: {trouble}"
+                    );
+                }
+            });
+        }
     }
 
-    /// Makes an output inactive if it was opened; waits for it at most `patience`, but never gives up behind
-    /// the back: a line that hangs is made inactive as soon as it can be.
+    /// Brings an output to its safe state if it was opened; waits for it at most `patience`, but never gives up behind
+    /// the back: a line that hangs is brought there as soon as it can be.
     pub(super) async fn rest(self: &Arc<Lines>, line: &str, patience: Duration) {
         let Some(slot) = self.outputs.get(line) else { return };
         let (device, tell, name) = (slot.device.clone(), self.tell.clone(), line.to_string());
+        let safe = self.safe(line);
         let resting = tokio::spawn(async move {
             let mut device = device.lock_owned().await;
             let rested = spawn_blocking(move || {
                 let Some(driven) = device.as_mut() else { return };
-                match driven.output.set(false) {
-                    Ok(()) if driven.is_active => tell(What::LineSet { line: name, active: false }),
+                match driven.output.set(safe) {
+                    Ok(()) if driven.is_active != safe => tell(What::LineSet { line: name, active: safe }),
                     Ok(()) => {}
-                    Err(trouble) => tracing::error!(line = name, "could not be made inactive: {trouble}"),
+                    Err(trouble) => tracing::error!(line = name, "could not be brought to rest: {trouble}"),
                 }
-                driven.is_active = false;
+                driven.is_active = safe;
             });
             let _ = rested.await;
         });
         if timeout(patience, resting).await.is_err() {
-            tracing::error!(line, "hangs and could not be made inactive yet");
+            tracing::error!(line, "hangs and could not be brought to rest yet");
         }
     }
 
-    /// Makes all outputs that were opened inactive, side by side.
+    /// Brings all outputs that were opened to their safe states, side by side.
     pub(super) async fn rest_all(self: &Arc<Lines>) {
         let mut resting = JoinSet::new();
         for line in self.outputs.keys() {

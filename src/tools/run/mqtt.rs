@@ -10,13 +10,14 @@ mod reach;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Outside;
 use super::secrets::SecretBook;
 use crate::config::agent::mqtt::Mqtt;
+use crate::config::agent::policy::Caller;
 use crate::config::agent::{Action, Agent};
 use crate::flow::{Control, TOOL_ORDERS_MAX, What};
 use crate::hw::Clock;
@@ -49,6 +50,13 @@ enum Order {
     Leave,
 }
 
+/// A call of a tool by somebody at the broker.
+pub(super) struct ToolCall {
+    pub(super) name: String,
+    pub(super) args: Map<String, Value>,
+    pub(super) answer: oneshot::Sender<Result<Value, String>>,
+}
+
 /// The broker as the tools see it.
 pub(super) struct Broker {
     client: Arc<Client>,
@@ -56,6 +64,8 @@ pub(super) struct Broker {
     /// The task's end, until it is started.
     unstarted: Mutex<Option<mpsc::Receiver<Order>>>,
     ended: Arc<Notify>,
+    /// Calls by others, until they are taken up.
+    calls: Mutex<Option<mpsc::Receiver<ToolCall>>>,
 }
 
 /// What the task, its connections and the calls share.
@@ -65,6 +75,8 @@ struct Client {
     hello: Hello,
     presence: Option<Presence>,
     ear: Option<Ear>,
+    /// Where calls by others go; none where no tool may be called so.
+    calls: Option<mpsc::Sender<ToolCall>>,
     /// Topics that tools read.
     read: Vec<String>,
     states: Mutex<States>,
@@ -105,7 +117,10 @@ impl Broker {
             will: presence.as_ref().map(|presence| presence.availability(false)),
         };
         let ear = presence.as_ref().map(|presence| Ear::new(agent, presence.has_transcript()));
+        let may_be_called = agent.tools.iter().any(|tool| tool.policy.callers.contains(&Caller::Mqtt));
+        let (calls, calls_there) = mpsc::channel(TOOL_ORDERS_MAX);
         let client = Client {
+            calls: (may_be_called && presence.is_some()).then_some(calls),
             secrets: SecretBook::new(&agent.secrets),
             hello,
             presence,
@@ -124,12 +139,24 @@ impl Broker {
         };
         let (orders, unstarted) = mpsc::channel(TOOL_ORDERS_MAX);
         let unstarted = Mutex::new(Some(unstarted));
-        Some(Broker { client: Arc::new(client), orders, unstarted, ended: Arc::default() })
+        Some(Broker {
+            client: Arc::new(client),
+            orders,
+            unstarted,
+            ended: Arc::default(),
+            calls: Mutex::new(Some(calls_there)),
+        })
     }
 
     /// What hears events for the presence, where there is one.
     pub(super) fn ear(&self) -> Option<Ear> {
         self.client.ear.clone()
+    }
+
+    /// The end at which calls by others come; once.
+    pub(super) fn calls(&self) -> Option<mpsc::Receiver<ToolCall>> {
+        self.client.calls.as_ref()?;
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Starts the task; within the runtime.
@@ -287,7 +314,8 @@ impl Client {
     /// All topics that are asked for.
     fn filters(&self) -> Vec<String> {
         let commands = self.presence.iter().flat_map(Presence::commands);
-        self.read.iter().cloned().chain(commands).collect()
+        let calls = self.presence.iter().filter(|_| self.calls.is_some()).map(Presence::tool_calls);
+        self.read.iter().cloned().chain(commands).chain(calls).collect()
     }
 
     fn hear(&self, topic: &str, payload: &[u8], is_old: bool) {

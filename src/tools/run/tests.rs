@@ -1,6 +1,8 @@
 //! The errands thread on a board that writes down what happens to its lines.
 #![allow(clippy::unwrap_used)]
 
+mod policies;
+
 use super::*;
 use crate::audio::trouble::PcmTrouble;
 use crate::config::agent;
@@ -42,6 +44,7 @@ const TOOLS: &str = r#"
     description = "On a line that hangs."
     timeout_ms = 100
     action = { gpio = "pulse", line = "stuck", pulse_ms = 1 }
+    policy = { order = "parallel" }
     [[tools]]
     name = "cut_rope"
     description = "On a line that is not there."
@@ -55,6 +58,7 @@ enum Seen {
     Driven(String, bool),
     LineSet(String, bool),
     Reply(String, Result<Value, String>),
+    Wish(Control),
 }
 
 struct Ledger {
@@ -124,11 +128,20 @@ struct Rig {
 }
 
 fn rig() -> Rig {
+    let rig = rig_with(TOOLS, None);
+    let at_start = rig.next(8);
+    for line in ["lamp", "door", "gate", "stuck"] {
+        assert!(at_start.contains(&opened(line)) && at_start.contains(&driven(line, false)), "{at_start:?}");
+    }
+    rig
+}
+
+fn rig_with(tools: &str, folder: Option<Arc<Folder>>) -> Rig {
     let (seen, seen_here) = channel();
-    let (contact, hangs) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(true)));
+    let (contact, hangs) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
     let board = Ledger { seen: seen.clone(), contact: contact.clone(), hangs: hangs.clone() };
     let (orders, orders_there) = mpsc::channel(TOOL_ORDERS_MAX);
-    let (replies, changes) = (seen.clone(), seen);
+    let (replies, changes, wishes) = (seen.clone(), seen.clone(), seen);
     let outside = Outside {
         board: Arc::new(board),
         clock: Arc::new(RealClock::new()),
@@ -137,10 +150,13 @@ fn rig() -> Rig {
                 let _ = changes.send(Seen::LineSet(line, active));
             }
         }),
-        give: Arc::new(|_| false),
+        give: Arc::new(move |control| wishes.send(Seen::Wish(control)).is_ok()),
+        folder,
+        active_when_safe: ["valve".to_string()].into(),
+        has_confirm_line: false,
     };
     let reply = move |reply: ToolReply| drop(replies.send(Seen::Reply(reply.id.to_string(), reply.result)));
-    let handle = spawn(&agent::parse(TOOLS, "test").unwrap(), outside, orders_there, reply);
+    let handle = spawn(&agent::parse(tools, "test").unwrap(), outside, orders_there, reply);
     Rig { orders, seen: seen_here, handle: handle.unwrap(), contact, hangs }
 }
 
@@ -194,13 +210,16 @@ fn a_lamp_is_opened_once_set_read_and_off_at_the_end() {
     assert_eq!(rig.next(1), [said("1", json!({"line": "lamp", "on": false}))]);
     rig.call("2", "switch_lamp", json!({"on": true}));
     let on = said("2", json!({"line": "lamp", "on": true}));
-    assert_eq!(rig.next(4), [opened("lamp"), driven("lamp", true), set("lamp", true), on]);
+    assert_eq!(rig.next(3), [driven("lamp", true), set("lamp", true), on]);
     rig.call("3", "switch_lamp", json!({"on": true}));
     let again = said("3", json!({"line": "lamp", "on": true}));
     assert_eq!(rig.next(2), [driven("lamp", true), again], "no change, no report");
     rig.call("4", "is_lamp_on", json!({}));
     assert_eq!(rig.next(1), [said("4", json!({"line": "lamp", "on": true}))]);
-    assert_eq!(rig.stop(), [driven("lamp", false), set("lamp", false)]);
+    let seen = rig.stop();
+    let lamp: Vec<_> =
+        seen.iter().filter(|seen| **seen == driven("lamp", false) || **seen == set("lamp", false)).collect();
+    assert_eq!(lamp.len(), 2, "{seen:?}");
 }
 
 #[test]
@@ -212,7 +231,6 @@ fn a_pulse_is_answered_after_it_and_the_line_takes_turns() {
         let answer = said(id, json!({"line": "door", "pulsed_ms": 20}));
         [driven("door", true), set("door", true), driven("door", false), set("door", false), answer]
     };
-    assert_eq!(rig.next(1), [opened("door")]);
     // The first call's answer may come before or after the second's start.
     let mut seen = rig.next(10);
     let answers: Vec<usize> = (0..10).filter(|at| matches!(seen[*at], Seen::Reply(..))).collect();
@@ -246,7 +264,8 @@ fn wrong_calls_are_answered_and_move_nothing() {
     for (seen, word) in rig.next(4).iter().zip(sentences) {
         assert!(matches!(seen, Seen::Reply(_, Err(sentence)) if sentence.contains(word)), "{seen:?}");
     }
-    assert_eq!(rig.stop(), []);
+    let rest = rig.stop();
+    assert!(rest.iter().all(|seen| matches!(seen, Seen::Driven(_, false))), "{rest:?}");
 }
 
 #[test]
@@ -254,7 +273,7 @@ fn a_cancelled_pulse_goes_inactive_at_once_and_is_not_answered() {
     let rig = rig();
     rig.call("1", "hold_gate", json!({}));
     rig.call("2", "hold_gate", json!({})); // waits for its turn and is cancelled there
-    assert_eq!(rig.next(3), [opened("gate"), driven("gate", true), set("gate", true)]);
+    assert_eq!(rig.next(2), [driven("gate", true), set("gate", true)]);
     rig.cancel("2");
     rig.cancel("1");
     rig.cancel("1");
@@ -271,17 +290,18 @@ fn a_cancelled_pulse_goes_inactive_at_once_and_is_not_answered() {
 fn stopping_answers_what_runs_and_leaves_no_line_active() {
     let rig = rig();
     rig.call("1", "hold_gate", json!({}));
-    assert_eq!(rig.next(3).len(), 3);
+    assert_eq!(rig.next(2).len(), 2);
     let seen = rig.stop();
-    assert_eq!(seen[..2], [driven("gate", false), set("gate", false)]);
-    assert_eq!(seen[2], Seen::Reply("1".to_string(), Err(STOPPING.to_string())));
+    assert_eq!(seen[..2], [driven("gate", false), set("gate", false)], "{seen:?}");
+    let Seen::Reply(id, Err(why)) = &seen[2] else { panic!("{seen:?}") };
+    assert!(id == "1" && why.starts_with(STOPPING) && why.contains("back at rest"), "{why}");
 }
 
 #[test]
 fn a_line_that_hangs_costs_its_own_call_only_and_is_inactive_once_it_can_be() {
     let rig = rig();
+    rig.hangs.store(true, Ordering::SeqCst);
     rig.call("1", "ring_bell", json!({}));
-    assert_eq!(rig.next(1), [opened("stuck")]);
     rig.call("2", "switch_lamp", json!({"on": true}));
     assert_eq!(rig.reply().0, "2", "others go on");
     let (id, result) = rig.reply();
@@ -294,8 +314,8 @@ fn a_line_that_hangs_costs_its_own_call_only_and_is_inactive_once_it_can_be() {
 #[test]
 fn a_stop_does_not_wait_for_a_line_that_hangs() {
     let rig = rig();
+    rig.hangs.store(true, Ordering::SeqCst);
     rig.call("1", "ring_bell", json!({}));
-    assert_eq!(rig.next(1), [opened("stuck")]);
     let hangs = rig.hangs.clone();
     let (done, is_done) = channel();
     let handle = rig.handle;
@@ -319,7 +339,8 @@ fn more_calls_than_the_device_takes_are_told_that_it_is_busy() {
     rig.call("0", "hold_gate", json!({}));
     assert_eq!(rig.reply().1.unwrap_err(), "a call with this id is still running");
     let seen = rig.stop();
-    let stopped = seen.iter().filter(|seen| matches!(seen, Seen::Reply(_, Err(why)) if why == STOPPING)).count();
+    let stopped =
+        seen.iter().filter(|seen| matches!(seen, Seen::Reply(_, Err(why)) if why.starts_with(STOPPING))).count();
     assert_eq!(stopped, TOOL_ORDERS_MAX, "each call is answered once: {seen:?}");
 }
 

@@ -30,6 +30,21 @@ pub enum MqttAction {
     Read(StateOf),
 }
 
+impl MqttAction {
+    /// The argument that says on or off, where the action has one.
+    pub fn on_argument(&self) -> Option<&str> {
+        match self {
+            MqttAction::Publish(publication) | MqttAction::PublishAndWait { publication, .. } => {
+                match &publication.payload {
+                    Payload::Switch { argument, .. } => Some(argument),
+                    Payload::Text(_) | Payload::Json(_) => None,
+                }
+            }
+            MqttAction::Read(_) => None,
+        }
+    }
+}
+
 /// What is published, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publication {

@@ -6,14 +6,15 @@ use std::future::pending;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::reach::{Away, Io, Reached};
-use super::{Client, Order};
+use super::{Client, Order, ToolCall};
 use crate::config::agent::mqtt::Version;
-use crate::flow::Control;
+use crate::flow::{Control, TOOL_ORDERS_MAX};
 use crate::tools::Failure;
 use crate::tools::mqtt::Message;
 use crate::tools::mqtt::command::{self, Command, Rates};
@@ -31,6 +32,9 @@ const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// Told to a call whose message may or may not have been passed on.
 const BROKE: &str = "the connection to the MQTT broker broke before it confirmed the message: it may or may not have been \
                      passed on, and will not be sent again. Check the state before you call again";
+
+/// A tool's name, and what came of its call.
+type CallResult = (String, Result<Value, String>);
 
 /// How a connection ended.
 pub(super) enum End {
@@ -56,6 +60,8 @@ pub(super) struct Connection<'c> {
     filters: Vec<String>,
     shown: BTreeMap<String, Vec<u8>>,
     rates: Rates,
+    /// What came of calls by others, by the tool's name.
+    results: (mpsc::Sender<CallResult>, mpsc::Receiver<CallResult>),
 }
 
 impl<'c> Connection<'c> {
@@ -76,6 +82,7 @@ impl<'c> Connection<'c> {
             filters: client.filters(),
             shown: BTreeMap::new(),
             rates: Rates::default(),
+            results: mpsc::channel(TOOL_ORDERS_MAX),
         };
         let end = match connection.begin() {
             Ok(()) => connection.run(incoming, reader, keep_alive, orders).await,
@@ -131,6 +138,7 @@ impl<'c> Connection<'c> {
                     Some(Order::Publish { message, call }) => self.publish(&message, call)?,
                     Some(Order::Leave) | None => return self.leave(&mut incoming).await,
                 },
+                Some((name, result)) = self.results.1.recv() => self.send_result(&name, &result)?,
                 () = self.client.abandoned.notified() => self.cut_if_abandoned()?,
                 () = self.client.heard_something() => {
                     let soon = Instant::now() + SHOW_EVERY;
@@ -208,7 +216,7 @@ impl<'c> Connection<'c> {
                 if let Some(number) = number {
                     self.send(&Out::Ack(number))?;
                 }
-                self.take_message(&topic, &payload, is_old);
+                self.take_message(&topic, &payload, is_old)?;
             }
             In::Confirmed(number, word) => {
                 if let Some(call) = self.unconfirmed.remove(&number) {
@@ -227,13 +235,45 @@ impl<'c> Connection<'c> {
         Ok(())
     }
 
-    fn take_message(&mut self, topic: &str, payload: &[u8], is_old: bool) {
-        match self.client.presence.as_ref().and_then(|presence| presence.command(topic)) {
-            // A command that the broker kept was given at another time, to another conversation.
-            Some(name) if is_old => tracing::debug!(%name, "a command that the broker had kept is not carried out"),
-            Some(name) => self.take_command(name, payload),
-            None => self.client.hear(topic, payload, is_old),
+    fn take_message(&mut self, topic: &str, payload: &[u8], is_old: bool) -> Result<(), Away> {
+        let presence = self.client.presence.as_ref();
+        let command = presence.and_then(|presence| presence.command(topic));
+        let tool = presence.and_then(|presence| presence.tool_called(topic)).filter(|_| self.client.calls.is_some());
+        match (command, tool) {
+            // What the broker kept was asked for at another time, in another conversation.
+            (Some(name), _) | (_, Some(name)) if is_old => {
+                tracing::debug!(%name, "what the broker had kept is no command and is not carried out");
+            }
+            (Some(name), _) => self.take_command(name, payload),
+            (None, Some(name)) => return self.take_call(name, payload),
+            (None, None) => self.client.hear(topic, payload, is_old),
         }
+        Ok(())
+    }
+
+    /// Passes a call on; its result is published when it is there, if this connection still stands then.
+    fn take_call(&mut self, name: &str, payload: &[u8]) -> Result<(), Away> {
+        let Some(calls) = &self.client.calls else { return Ok(()) };
+        let args = match command::arguments(payload) {
+            Ok(args) => args,
+            Err(why) => return self.send_result(name, &Err(why)),
+        };
+        let (answer, result) = oneshot::channel();
+        if calls.try_send(ToolCall { name: name.to_string(), args, answer }).is_err() {
+            return self.send_result(name, &Err("the device is busy with other calls; call again".to_string()));
+        }
+        let (results, name) = (self.results.0.clone(), name.to_string());
+        tokio::spawn(async move {
+            if let Ok(result) = result.await {
+                let _ = results.send((name, result)).await; // gone where the connection is
+            }
+        });
+        Ok(())
+    }
+
+    fn send_result(&mut self, name: &str, result: &Result<Value, String>) -> Result<(), Away> {
+        let Some(presence) = &self.client.presence else { return Ok(()) };
+        self.send(&Out::Publish(&presence.tool_result(name, result), None))
     }
 
     fn take_command(&mut self, name: &str, payload: &[u8]) {
