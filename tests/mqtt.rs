@@ -319,6 +319,11 @@ fn a_message_that_was_not_confirmed_cuts_the_connection_and_is_never_sent_again(
     assert!(!contains(&sent, b"home/bell/set"), "it comes back: {sent:?}");
     assert!(contains(&sent, b"home/climate"), "but the subscriptions do");
     assert_eq!(end, Some(ErrorKind::WouldBlock), "and this connection stands");
+
+    // A call that is taken back takes its message with it.
+    second.set_read_timeout(Some(SOON)).unwrap();
+    device.call_and_cancel("ring", json!({"times": 2}), Duration::from_millis(300));
+    assert_eq!(until_the_end(&mut second).1, Some(ErrorKind::ConnectionReset));
     device.stop();
 }
 

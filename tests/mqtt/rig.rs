@@ -231,6 +231,15 @@ impl Device {
         reply.result
     }
 
+    /// Calls a tool, and takes it back after a while.
+    pub fn call_and_cancel(&mut self, name: &str, args: Value, after: Duration) {
+        let id = CallId::from("taken-back");
+        let args = args.as_object().unwrap().clone();
+        self.orders.blocking_send(ToolOrder::Run(Call { id: id.clone(), name: name.into(), args })).unwrap();
+        thread::sleep(after);
+        self.orders.blocking_send(ToolOrder::Cancel(id)).unwrap();
+    }
+
     /// Calls until the tool answers this: the broker may just be coming.
     pub fn call_until(&mut self, name: &str, args: &Value, is_it: impl Fn(&Result<Value, String>) -> bool) {
         let end = Instant::now() + SOON;

@@ -59,7 +59,8 @@ pub(super) fn tools(reader: &mut Reader<'_>, top: &Section<'_>, timeout_ms: u32,
         reader.note_at(value, "tools".into(), format!("has {} tools; at most {TOOLS_MAX} are taken", list.len()));
         return Vec::new();
     }
-    let has_mqtt = top.value("mqtt").is_some();
+    let mqtt = top.value("mqtt").and_then(|section| section.get_ref().as_table());
+    let has_mqtt = mqtt.is_some_and(|section| section.contains_key("host"));
     let mut tools: Vec<Tool> = Vec::new();
     for (index, item) in list.iter().enumerate() {
         let Some(tool) = tool(reader, item, index, timeout_ms, (secrets, has_mqtt)) else { continue };
