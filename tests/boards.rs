@@ -144,23 +144,24 @@ fn the_shipped_agent_file_shows_every_key_at_its_default() {
     }
 }
 
-/// The examples after "Two more kinds" work on the simulated board once their comment signs are taken away.
+/// The examples after "Two more kinds" and "Servers and programs" work on the simulated board once their comment signs are taken away.
 #[test]
 fn the_shipped_examples_of_tools_are_valid() {
     let text = file_of("systemd/mynah.toml");
     let (_, examples) = text.split_once("# Two more kinds").expect("the examples at the end");
-    let open: String = examples
-        .lines()
-        .skip(1)
-        .map(|line| line.trim_start_matches("# ").trim_start_matches('#'))
-        // What stands between the examples is for people.
-        .filter(|line| line.starts_with("[[") || line.contains(" = "))
-        .fold(String::new(), |all, line| all + line + "\n");
-    let open = format!("{open}\n[mqtt]\nhost = \"broker.local\"\n");
-    let agent = agent::parse(&open, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{open}"));
-    assert_eq!(agent.tools.len(), 5);
+    let (lines, servers) = examples.split_once("# Servers and programs").expect("more examples at the end");
+    let (servers, broker) = servers.split_once("# Over MQTT").expect("and more");
     let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
-    assert_eq!(check(&agent, &sim), []);
+    for (examples, tools) in [(lines, 2), (servers, 3), (broker, 3)] {
+        let open: String = examples
+            .lines()
+            .skip_while(|line| !line.starts_with("# ["))
+            .map(|line| line.trim_start_matches("# ").trim_start_matches('#'))
+            .fold(String::new(), |all, line| all + line + "\n");
+        let agent = agent::parse(&open, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{open}"));
+        assert_eq!(agent.tools.len(), tools);
+        assert_eq!(check(&agent, &sim), []);
+    }
 }
 
 /// A default outside its own range would be a trap for whoever writes it into a file.

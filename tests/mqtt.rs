@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mynah::flow::{Control, What};
-use rig::{Broker, Device, Lamp, Listener, Place, SOON};
+use rig::{Broker, Device, Lamp, Listener, Place, Program, SOON};
 use serde_json::{Value, json};
 
 const TOOLS: &str = r#"
@@ -286,6 +286,29 @@ fn others_at_the_broker_call_the_tools_that_they_may() {
     broker.publish(&["-t", "mynah/test/tools/ring/call", "-m", r#"{"times": 2}"#]);
     assert!(!ears.all_within(Duration::from_secs(1)).iter().any(|line| line.contains("result")));
     device.stop();
+}
+
+/// The whole program: what is said moves a lamp at the broker, and Home Assistant sees what the device does.
+#[test]
+#[ignore = "needs Mosquitto and its clients (tests/run.sh installs them)"]
+fn the_program_itself_is_seen_and_heard_at_the_broker() {
+    let broker = Broker::open("program");
+    let (ears, lamp) = (Listener::new(&broker, "mynah/test/#"), Listener::new(&broker, "home/bell/#"));
+    let script = "turn *\n  call ring {\"times\": 2}\n  tone 440Hz 1500ms \"Done.\"\n";
+    let mut program = Program::start("program", &agent(broker.port, "announce_transcript = \"on\""), script);
+    ears.hears("availability online");
+    ears.hears("state idle");
+    program.ask();
+    ears.hears(r#"button {"event_type":"press"}"#);
+    assert_eq!(lamp.hears("home/bell"), r#"0 home/bell/set {"times":2}"#, "the call comes through");
+    ears.hears("state speaking");
+    broker.publish(&["-t", "mynah/test/mute/set", "-m", "ON"]);
+    ears.hears("state muted");
+    ears.hears("mute ON");
+    broker.publish(&["-t", "mynah/test/volume/set", "-m", "35"]);
+    ears.hears("volume 35");
+    program.end();
+    ears.hears("availability offline");
 }
 
 /// Runs in a process of its own, for the test above.

@@ -37,6 +37,11 @@ need_packages mosquitto mosquitto-clients
 say "MQTT: a broker that nobody here wrote"
 cargo test --locked --test mqtt -- --ignored
 
+need_packages nginx-light
+PATH="$PATH:/usr/sbin" # Debian has nginx there, and not every user's path has it
+say "tools that ask servers: nginx, plain and with TLS"
+cargo test --locked --test http -- --ignored --test-threads=1
+
 need_packages pulseaudio pulseaudio-utils libasound2-plugins openssl python3 python3-venv
 say "the line: real libasound, real TLS WebSocket, strangers' clients"
 cargo test --locked --test line -- --ignored --test-threads=1

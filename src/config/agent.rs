@@ -4,6 +4,7 @@
 
 pub mod action;
 pub mod audit;
+pub mod body;
 mod ears;
 pub mod endpoint;
 pub mod mqtt;
@@ -79,6 +80,8 @@ pub struct Agent {
     pub audit: audit::Audit,
     /// Names of secrets and the files that hold them.
     pub secrets: secrets::Secrets,
+    /// The only hosts that actions of the kind `http` may ask.
+    pub hosts: Vec<action::address::Host>,
     /// The tools the model may call.
     pub tools: Vec<Tool>,
 }
@@ -453,4 +456,8 @@ pub enum Action {
     },
     /// Topics of the broker.
     Mqtt(action::mqtt::MqttAction),
+    /// Asks a server.
+    Http(action::http::HttpAction),
+    /// Runs a program.
+    Command(action::command::CommandAction),
 }

@@ -54,7 +54,7 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
     let drives = driven_line(action).is_some();
     let name = match action {
         Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } | Action::GpioRead { line } => line,
-        Action::Mqtt(_) => return None,
+        _ => return None,
     };
     let Some(line) = board.lines.get(name) else {
         return Some(format!("is \"{name}\", which is not {}", lines_of(board, name)));

@@ -22,6 +22,7 @@ pub mod signals;
 pub mod sim;
 pub mod store;
 pub mod tap;
+pub mod tls;
 pub mod wake;
 pub mod wav;
 

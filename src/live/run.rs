@@ -37,6 +37,7 @@ use super::{client, server};
 use crate::bell::Bell;
 use crate::config::agent::endpoint::Endpoint;
 use crate::flow::{LinkEvent, LinkOrder, LinkReport};
+use crate::hw::tls;
 
 /// A token and a connection together; the core gives up a second later.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(14);
@@ -71,7 +72,7 @@ pub struct Parts {
 /// # Errors
 /// Certificates that cannot be read, a key or a broker's address that is none, or a thread that cannot be made.
 pub fn spawn(parts: Parts) -> io::Result<JoinHandle<()>> {
-    let tls = TlsConnector::from(Arc::new(connect::tls_config(parts.extra_ca_pem.as_deref())?));
+    let tls = TlsConnector::from(Arc::new(tls::config(parts.extra_ca_pem.as_deref())?));
     let doorman = Doorman::new(parts.access, &tls).map_err(io::Error::other)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build()?;
     let link = Link {

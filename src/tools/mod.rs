@@ -5,13 +5,17 @@
 
 pub mod audit;
 pub mod breaker;
+pub mod command;
 pub mod consent;
+pub mod fill;
 pub mod gpio;
+pub mod http;
 pub mod mqtt;
 pub mod on_time;
 pub mod policy;
 pub mod run;
 pub mod schema;
+pub mod work;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +24,7 @@ use serde_json::{Map, Value};
 
 use crate::config::agent::{Action, Tool};
 pub use gpio::{Answer, LinePlan, Step};
+pub use work::Work;
 
 /// All that a call does.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,53 +33,6 @@ pub struct Plan {
     pub work: Work,
     /// When it is stopped.
     pub timeout: Duration,
-}
-
-/// What is done, by the backend that does it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Work {
-    /// A line of the board.
-    Line(LinePlan),
-    /// Topics of the broker.
-    Mqtt(mqtt::Request),
-}
-
-impl Work {
-    /// What it switches, for those who watch how long it is on: a line, or a tool with its other arguments. None where
-    /// nothing stays on.
-    pub fn output(&self, tool: &Tool, args: &Map<String, Value>) -> Option<String> {
-        let argument = tool.policy.on_argument.as_ref()?;
-        Some(match self {
-            Work::Line(plan) => format!("line {}", plan.line),
-            #[allow(unreachable_patterns)]
-            _ => {
-                let others: Map<String, Value> =
-                    args.iter().filter(|(name, _)| *name != argument).map(|(n, v)| (n.clone(), v.clone())).collect();
-                format!("{} {}", tool.name, Value::Object(others))
-            }
-        })
-    }
-
-    /// Whether what it switches belongs to this board, and so goes to rest with the program.
-    pub fn is_local(&self) -> bool {
-        matches!(self, Work::Line(_))
-    }
-
-    /// What would be done, for a rehearsal.
-    pub fn describe(&self) -> String {
-        match self {
-            Work::Line(plan) => plan.describe(),
-            Work::Mqtt(request) => request.describe(),
-        }
-    }
-
-    /// What may be left of it where it is stopped halfway, for a sentence.
-    pub fn halfway(&self) -> &'static str {
-        match self {
-            Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
-            Work::Mqtt(_) => "the message may or may not have been passed on; it will not be sent any more",
-        }
-    }
 }
 
 /// Why a call came to nothing, as a sentence for the model.
@@ -110,7 +68,7 @@ impl Tools {
             });
         };
         schema::check(tool.parameters.as_ref(), args)?;
-        Ok(Plan { work: work(&tool.action, args)?, timeout: Duration::from_millis(tool.timeout_ms.into()) })
+        Ok(Plan { work: work::work(&tool.action, args)?, timeout: Duration::from_millis(tool.timeout_ms.into()) })
     }
 
     /// The tool of this name.
@@ -158,16 +116,6 @@ impl Tools {
     }
 }
 
-/// What `action` does with `args`, which were checked against the schema before.
-fn work(action: &Action, args: &Map<String, Value>) -> Result<Work, String> {
-    Ok(match action {
-        Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
-        Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
-        Action::GpioRead { line } => Work::Line(gpio::read(line)),
-        Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
-    })
-}
-
 /// What the model or the server wrote, short enough for a sentence.
 fn shown(text: &str) -> String {
     const SHOWN_CHARS: usize = 60; // longer names are no names
@@ -206,8 +154,10 @@ mod tests {
     }
 
     fn line_plan(name: &str, args: Value) -> LinePlan {
-        let Work::Line(plan) = plan(name, args).unwrap().work else { panic!("no line") };
-        plan
+        match plan(name, args).unwrap().work {
+            Work::Line(plan) => plan,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -6,10 +6,13 @@
 
 mod backends;
 mod clerk;
+mod command;
 mod house;
+mod http;
 mod kept;
 mod lines;
 pub mod mqtt;
+mod reach;
 mod secrets;
 
 use std::collections::{BTreeSet, HashMap};
@@ -83,6 +86,21 @@ pub struct Outside {
     pub active_when_safe: BTreeSet<String>,
     /// Whether the board has a button of its own for a yes.
     pub has_confirm_line: bool,
+}
+
+impl Outside {
+    /// A program that keeps nothing, on a board whose outputs all rest inactive, and that tells nobody and wants nothing.
+    pub fn new(board: Arc<dyn Board>, clock: Arc<dyn Clock>) -> Outside {
+        Outside {
+            board,
+            clock,
+            tell: Arc::new(|_| {}),
+            give: Arc::new(|_| false),
+            folder: None,
+            active_when_safe: BTreeSet::new(),
+            has_confirm_line: false,
+        }
+    }
 }
 
 /// Whether an interlock still holds is looked at so often while something is on: a door is open before a hand is in it.

@@ -329,3 +329,71 @@ impl Drop for Lamp {
         let _ = self.child.wait();
     }
 }
+
+/// The whole program on a simulated board, with the stand-in for the service.
+pub struct Program {
+    emulator: Child,
+    mynah: Child,
+    place: Place,
+}
+
+impl Program {
+    /// Starts both; `script` is what the service does.
+    pub fn start(name: &str, agent: &str, script: &str) -> Program {
+        const MYNAH: &str = env!("CARGO_BIN_EXE_mynah");
+        let place = Place::new(name);
+        let (script, port) = (place.file("script.txt", script), free_port());
+        let config = place.file("mynah.toml", agent);
+        let quiet = |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let listen = format!("127.0.0.1:{port}");
+        let emulator = quiet(Command::new(MYNAH).args(["emulator", "--listen", &listen, "--script", &script]));
+        let end = Instant::now() + SOON;
+        while std::net::TcpStream::connect(&listen).is_err() {
+            assert!(Instant::now() < end, "the emulator does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+        let mynah = Command::new(MYNAH)
+            .args(["run", "--hand", "--board", "sim", "--config", &config, "--endpoint", &format!("ws://{listen}")])
+            .arg("--state")
+            .arg(place.0.join("state"))
+            .env("GEMINI_API_KEY", "key-of-the-mqtt-tests")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(place.0.join("mynah.log")).unwrap())
+            .spawn()
+            .unwrap();
+        Program { emulator, mynah, place }
+    }
+
+    /// Somebody holds the button and says something: a tone is enough for the stand-in.
+    pub fn ask(&mut self) {
+        use std::io::Write as _;
+        let file = self.place.0.join("said.wav");
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 16_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut wav = hound::WavWriter::create(&file, spec).unwrap();
+        let tone = |index: u32| (f64::from(index) * 0.17).sin() * 8000.0;
+        (0..16_000).for_each(|index| wav.write_sample(tone(index) as i16).unwrap());
+        wav.finalize().unwrap();
+        self.mynah.stdin.as_mut().unwrap().write_all(format!("ask {}\n", file.display()).as_bytes()).unwrap();
+    }
+
+    /// Ends it as systemd does.
+    pub fn end(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.mynah.id().to_string()]).status();
+        let _ = self.mynah.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        for child in [&mut self.mynah, &mut self.emulator] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

@@ -6,8 +6,8 @@ use super::super::key::{AnyKey, Choice, Key, Need, Number, Path, Text, Whole, an
 use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
-    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, audit, ears,
-    endpoint, mqtt, policy, secrets, session, tool,
+    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
+    ears, endpoint, mqtt, policy, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -285,7 +285,7 @@ pub const TOP: Sheet = Sheet {
     ],
     tables: &[
         "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "mqtt", "secrets",
-        "tools",
+        "http", "tools",
     ],
 };
 /// `[listen]`.
@@ -342,6 +342,7 @@ pub const SHEETS: &[&Sheet] = &[
     &session::PRICES,
     &mqtt::MQTT,
     &audit::AUDIT,
+    &action::http::HTTP,
     &tool::TOOL,
     &policy::POLICY,
 ];
@@ -368,6 +369,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let top = reader.open(document, "", 1, &TOP);
     let limits = limits(reader, &top);
     let secrets = secrets::secrets(reader, &top);
+    let hosts = action::http::hosts(reader, &top);
     Agent {
         model: reader.get(&top, &MODEL),
         fallback_model: reader.find(&top, &FALLBACK_MODEL),
@@ -387,9 +389,10 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
         mqtt: mqtt::mqtt(reader, &top, &secrets),
-        tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets),
+        tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets, hosts.as_deref()),
         audit: audit::audit(reader, &top),
         secrets,
+        hosts: hosts.unwrap_or_default(),
         limits,
     }
 }

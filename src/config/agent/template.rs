@@ -84,6 +84,18 @@ impl Template {
         })
     }
 
+    /// The template with every argument's place filled by `argument`; secrets keep theirs.
+    ///
+    /// # Errors
+    /// Those of `argument`.
+    pub fn bind<E>(&self, mut argument: impl FnMut(&str) -> Result<String, E>) -> Result<Template, E> {
+        let piece = |piece: &Piece| match piece {
+            Piece::Argument(name) => argument(name).map(Piece::Text),
+            other => Ok(other.clone()),
+        };
+        self.0.iter().map(piece).collect::<Result<_, E>>().map(Template)
+    }
+
     /// The text with every place filled by `fill`, which sees only places.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use toml::de::DeValue;
 
 use super::super::key::{Choice, Key, Need, Text, Whole, any_text, wrong_type};
 use super::super::read::{Reader, Section, Sheet};
+use super::action::address::Host;
 use super::action::{self, Around};
 use super::secrets::Secrets;
 use super::{Behavior, Tool};
@@ -49,7 +50,13 @@ pub const TOOL: Sheet = Sheet {
 };
 
 /// The tools of the file; those with problems are left out (the problems are noted).
-pub(super) fn tools(reader: &mut Reader<'_>, top: &Section<'_>, timeout_ms: u32, secrets: &Secrets) -> Vec<Tool> {
+pub(super) fn tools(
+    reader: &mut Reader<'_>,
+    top: &Section<'_>,
+    timeout_ms: u32,
+    secrets: &Secrets,
+    hosts: Option<&[Host]>,
+) -> Vec<Tool> {
     let Some(value) = top.value("tools") else { return Vec::new() };
     let Some(list) = value.get_ref().as_array() else {
         reader.note_at(value, "tools".into(), wrong_type(value.get_ref(), "a list: head each tool with `[[tools]]`"));
@@ -63,7 +70,7 @@ pub(super) fn tools(reader: &mut Reader<'_>, top: &Section<'_>, timeout_ms: u32,
     let has_mqtt = mqtt.is_some_and(|section| section.contains_key("host"));
     let mut tools: Vec<Tool> = Vec::new();
     for (index, item) in list.iter().enumerate() {
-        let Some(tool) = tool(reader, item, index, timeout_ms, (secrets, has_mqtt)) else { continue };
+        let Some(tool) = tool(reader, item, index, timeout_ms, (secrets, has_mqtt), hosts) else { continue };
         if tools.iter().any(|other| other.name == tool.name) {
             let message =
                 format!("is \"{}\", as that of an earlier tool; every tool needs a name of its own", tool.name);
@@ -85,6 +92,7 @@ fn tool(
     index: usize,
     limit_ms: u32,
     (secrets, has_mqtt): (&Secrets, bool),
+    hosts: Option<&[Host]>,
 ) -> Option<Tool> {
     let path = format!("tools[{index}]");
     let line = reader.line_of(item);
@@ -95,7 +103,7 @@ fn tool(
     let section = reader.open(table, &path, line, &TOOL);
     let timeout_ms = reader.find(&section, &TIMEOUT_MS).unwrap_or(limit_ms);
     let parameters = schema::parameters(reader, &section);
-    let around = Around { parameters: &parameters, timeout_ms, secrets, has_mqtt };
+    let around = Around { parameters: &parameters, timeout_ms, secrets, hosts, has_mqtt };
     // All of it is looked at, whatever is wrong with the action.
     let (name, description) = (reader.get(&section, &NAME), reader.get(&section, &DESCRIPTION));
     let behavior = reader.get(&section, &BEHAVIOR);

@@ -3,10 +3,9 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -146,22 +145,6 @@ impl Connector {
         }
         Err(Failure::Unreached(tried))
     }
-}
-
-/// TLS with the built-in roots and those of `extra_ca_pem`.
-///
-/// # Errors
-/// PEM that holds something else than certificates.
-pub fn tls_config(extra_ca_pem: Option<&[u8]>) -> io::Result<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for certificate in extra_ca_pem.into_iter().flat_map(CertificateDer::pem_slice_iter) {
-        let certificate =
-            certificate.map_err(|e| io::Error::other(format!("extra_ca holds no PEM certificate: {e}")))?;
-        roots.add(certificate).map_err(|e| io::Error::other(format!("extra_ca: {e}")))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth())
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {

@@ -118,7 +118,7 @@ mod tests {
             };
             answers.into_iter().map(serve).collect()
         });
-        let tls = TlsConnector::from(Arc::new(super::super::connect::tls_config(None).unwrap()));
+        let tls = TlsConnector::from(Arc::new(crate::hw::tls::config(None).unwrap()));
         (Doorman::new(Access::Broker(url), &tls).unwrap(), broker)
     }
 
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_broker_that_is_not_there_is_the_brokers_fault() {
-        let tls = TlsConnector::from(Arc::new(super::super::connect::tls_config(None).unwrap()));
+        let tls = TlsConnector::from(Arc::new(crate::hw::tls::config(None).unwrap()));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut doorman = Doorman::new(Access::Broker(format!("http://127.0.0.1:{port}/")), &tls).unwrap();
         let Err(Closing::Broker(why)) = ask(&mut doorman, false) else { panic!() };

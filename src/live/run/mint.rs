@@ -6,9 +6,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio_rustls::TlsConnector;
 
-use super::connect::{self, Connector, Purpose};
+use super::connect::{Connector, Purpose};
 use super::http::{self, Answer};
 use crate::config::agent::endpoint::Endpoint;
+use crate::hw::tls;
 use crate::live::close::{Closing, Refusal};
 use crate::live::credential::{Credential, Secret};
 use crate::live::token::{MINT_PATHS, Token, Wanted};
@@ -43,7 +44,7 @@ pub fn mint(
     key: Secret,
     wanted: &Wanted,
 ) -> Result<Token, MintTrouble> {
-    let tls = TlsConnector::from(Arc::new(connect::tls_config(extra_ca_pem)?));
+    let tls = TlsConnector::from(Arc::new(tls::config(extra_ca_pem)?));
     let connector = Connector { endpoint, tls, purpose: Purpose::Service };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
     let minted = runtime.block_on(ask_each(&connector, &Credential::Key(key), wanted));

@@ -13,10 +13,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-use super::connect::{self, Connector, Purpose};
+use super::connect::{Connector, Purpose};
 use super::doorman::{Access, Doorman};
 use super::{CLOSE_TIMEOUT, bytes_of, closing_of, part, request};
 use crate::config::agent::endpoint::Endpoint;
+use crate::hw::tls;
 use crate::live::close::{self, Closing, Stage, Verdict};
 use crate::live::diagnose::Failure;
 use crate::live::{client, server};
@@ -54,7 +55,7 @@ pub struct Found {
 /// # Errors
 /// Certificates that cannot be read, a key that is none, no runtime.
 pub fn probe(wanted: Wanted) -> io::Result<Found> {
-    let tls = TlsConnector::from(Arc::new(connect::tls_config(wanted.extra_ca_pem.as_deref())?));
+    let tls = TlsConnector::from(Arc::new(tls::config(wanted.extra_ca_pem.as_deref())?));
     let doorman = match wanted.access {
         Some(access) => Some(Doorman::new(access, &tls).map_err(io::Error::other)?),
         None => None,

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tokio::sync::MutexGuard;
 
+use super::command::Commands;
+use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::mqtt::Broker;
 use super::secrets::SecretBook;
@@ -23,24 +25,33 @@ const RESULT_BYTES_MAX: usize = 16 * 1024;
 /// The backends of all tools.
 pub(super) struct Backends {
     pub(super) lines: Arc<Lines>,
-    #[allow(dead_code)]
     pub(super) secrets: SecretBook,
     /// The MQTT broker, where the configuration names one.
     pub(super) mqtt: Option<Broker>,
+    http: Http,
+    commands: Commands,
     breakers: Breakers,
 }
 
 impl Backends {
     pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> Backends {
         let breakers = Breakers { clock: outside.clock.clone(), tell: outside.tell.clone(), by_name: Mutex::default() };
-        Backends { lines, secrets: SecretBook::new(&agent.secrets), mqtt: Broker::new(agent, outside), breakers }
+        let (http, commands) = (Http::new(agent), Commands::default());
+        Backends {
+            lines,
+            secrets: SecretBook::new(&agent.secrets),
+            http,
+            commands,
+            mqtt: Broker::new(agent, outside),
+            breakers,
+        }
     }
 
     /// Waits for what only one call at a time may have.
     pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
-            Work::Mqtt(_) => None,
+            Work::Mqtt(_) | Work::Http(_) | Work::Command(_) => None,
         }
     }
 
@@ -49,6 +60,8 @@ impl Backends {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
             Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
+            Work::Http(request) => format!("{} was in use", request.peer()),
+            Work::Command(line) => format!("`{}` was in use", line.name()),
         }
     }
 
@@ -61,6 +74,8 @@ impl Backends {
                 Some(broker) => broker.carry_out(request).await,
                 None => Err(Failure::Refused("the configuration names no MQTT broker".to_string())),
             },
+            Work::Http(request) => self.guarded(&request.peer(), self.http.ask(request, &self.secrets)).await,
+            Work::Command(line) => self.commands.run(line, &self.secrets).await,
         }
         .map(bounded)
     }
@@ -69,12 +84,12 @@ impl Backends {
     pub(super) async fn undo(&self, work: &Work) {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
-            _ => {}
+            Work::Command(_) => self.commands.all_over().await,
+            Work::Line(_) | Work::Mqtt(_) | Work::Http(_) => {}
         }
     }
 
     /// Asks a peer that may be away, unless it was away just now. `peer` names it: "the MQTT broker".
-    #[allow(dead_code)]
     pub(super) async fn guarded(
         &self,
         peer: &str,

@@ -1,7 +1,7 @@
 //! The errands thread on a board that writes down what happens to its lines.
 #![allow(clippy::unwrap_used)]
 
-mod policies;
+mod policy_tests;
 
 use super::*;
 use crate::audio::trouble::PcmTrouble;

@@ -1,6 +1,9 @@
 //! `action = { … }`: what a tool does. One file a kind; the kind is the key that the table has.
 
+pub mod address;
+pub mod command;
 pub mod gpio;
+pub mod http;
 pub mod mqtt;
 
 use serde_json::Value;
@@ -13,6 +16,7 @@ use super::Action;
 use super::schema::Noted;
 use super::secrets::Secrets;
 use super::template::Template;
+use address::Host;
 
 const FORM: &str = "a table such as { gpio = \"set\", line = \"lamp\", argument = \"on\" }";
 
@@ -26,6 +30,8 @@ pub(super) struct Around<'a> {
     pub(super) secrets: &'a Secrets,
     /// Whether there is a broker.
     pub(super) has_mqtt: bool,
+    /// The hosts of `[http]`; none where they are wrong.
+    pub(super) hosts: Option<&'a [Host]>,
 }
 
 impl Around<'_> {
@@ -52,12 +58,24 @@ impl Around<'_> {
             reader.object(at, key, message);
         }
     }
+
+    /// Notes places of a template at `key` whose argument is a list or a table: neither fits into a text.
+    pub(super) fn check_scalars(&self, reader: &mut Reader<'_>, at: &Section<'_>, key: &str, template: &Template) {
+        for name in template.arguments() {
+            let kind = self.parameter(name).and_then(|(schema, _)| schema["type"].as_str());
+            if let Some(kind @ ("ARRAY" | "OBJECT")) = kind {
+                let message = format!("has the place `{{{name}}}`, but `{name}` is {kind}, which is no part of a text");
+                reader.object(at, key, message);
+            }
+        }
+    }
 }
 
 type Read = fn(&mut Reader<'_>, &Section<'_>, &Around<'_>) -> Option<Action>;
 
 /// The kinds by the key that names them.
-const KINDS: [(&str, Read); 2] = [("gpio", gpio::read), ("mqtt", mqtt::read)];
+const KINDS: [(&str, Read); 4] =
+    [("gpio", gpio::read), ("mqtt", mqtt::read), ("http", http::read), ("command", command::read)];
 
 /// The tool's action; none where it is wrong, which was noted.
 pub(super) fn action(reader: &mut Reader<'_>, tool: &Section<'_>, around: &Around<'_>) -> Option<Action> {

@@ -1,0 +1,75 @@
+//! What a call does, by the backend that does it.
+
+use serde_json::{Map, Value};
+
+use super::{LinePlan, command, gpio, http, mqtt};
+use crate::config::agent::{Action, Tool};
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// A line of the board.
+    Line(LinePlan),
+    /// Topics of the broker.
+    Mqtt(mqtt::Request),
+    /// A server is asked.
+    Http(Box<http::Request>),
+    /// A program runs.
+    Command(Box<command::CommandLine>),
+}
+
+/// What `action` does with `args`, which were checked against the schema before.
+///
+/// # Errors
+/// A sentence for the model where an argument does not fit into its place.
+pub(super) fn work(action: &Action, args: &Map<String, Value>) -> Result<Work, String> {
+    Ok(match action {
+        Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
+        Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
+        Action::GpioRead { line } => Work::Line(gpio::read(line)),
+        Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
+        Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
+        Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
+    })
+}
+
+impl Work {
+    /// What it switches, for those who watch how long it is on: a line, or a tool with its other arguments. None where
+    /// nothing stays on.
+    pub fn output(&self, tool: &Tool, args: &Map<String, Value>) -> Option<String> {
+        let argument = tool.policy.on_argument.as_ref()?;
+        if let Work::Line(plan) = self {
+            return Some(format!("line {}", plan.line));
+        }
+        let others = args.iter().filter(|(name, _)| *name != argument);
+        let others: Map<String, Value> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
+        Some(format!("{} {}", tool.name, Value::Object(others)))
+    }
+
+    /// Whether what it switches belongs to this board, and so goes to rest with the program.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Work::Line(_))
+    }
+
+    /// What would be done, for a rehearsal.
+    pub fn describe(&self) -> String {
+        match self {
+            Work::Line(plan) => plan.describe(),
+            Work::Mqtt(request) => request.describe(),
+            Work::Http(request) => request.describe(),
+            Work::Command(line) => line.describe(),
+        }
+    }
+
+    /// What may be left of it where it is stopped halfway, for a sentence.
+    pub fn halfway(&self) -> &'static str {
+        match self {
+            Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
+            Work::Mqtt(mqtt::Request::Read(_)) => "it only asked, and changed nothing",
+            Work::Mqtt(_) => "the message may or may not have been passed on; it will not be sent any more",
+            Work::Http(request) if request.method.is_safe() => "it only asked, and changed nothing",
+            Work::Http(_) => "whether the server did what was asked is not known",
+            Work::Command(_) => "the program was ended; what it had done by then stays",
+        }
+    }
+}
