@@ -150,8 +150,9 @@ fn the_shipped_examples_of_tools_are_valid() {
     let text = file_of("systemd/mynah.toml");
     let (_, examples) = text.split_once("# Two more kinds").expect("the examples at the end");
     let (lines, servers) = examples.split_once("# Servers and programs").expect("more examples at the end");
+    let (servers, broker) = servers.split_once("# Over MQTT").expect("and more");
     let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
-    for (examples, tools) in [(lines, 2), (servers, 3)] {
+    for (examples, tools) in [(lines, 2), (servers, 3), (broker, 3)] {
         let open: String = examples
             .lines()
             .skip_while(|line| !line.starts_with("# ["))
