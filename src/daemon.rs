@@ -23,8 +23,8 @@ use tokio::sync::Notify;
 
 use crate::audio::Hop;
 use crate::bell::Bell;
-use crate::config::agent::Agent;
 use crate::config::agent::endpoint::Endpoint;
+use crate::config::agent::{Agent, Tool};
 use crate::config::{self, board};
 use crate::flow::{self, Event, What};
 use crate::hw::folder::Folder;
@@ -171,13 +171,23 @@ impl Daemon {
         let (replies_in, replies) = mpsc::sync_channel(flow::TOOL_ORDERS_MAX);
         let gate_bell = self.bell();
         let speaker_bell = self.bell();
-        let tool_orders = self.start_tools(options, &watcher, replies_in)?;
+        let (lists, declared) = mpsc::sync_channel(flow::TOOL_LISTS_MAX);
+        let tool_orders = self.start_tools(options, &watcher, replies_in, lists)?;
         let ask = self.ask.clone();
         let core = session::run::Parts {
             session,
             clock: options.clock.clone(),
             bell: self.core_bell.clone(),
-            inputs: session::run::Inputs { gate, mic, speaker, spent, link: link.reports, tools: replies, controls },
+            inputs: session::run::Inputs {
+                gate,
+                mic,
+                speaker,
+                spent,
+                link: link.reports,
+                tools: replies,
+                controls,
+                declared,
+            },
             outputs: session::run::Outputs {
                 gate: (notes_in, gate_bell.clone()),
                 speaker: (speaker_orders, speaker_bell.clone()),
@@ -303,6 +313,7 @@ impl Daemon {
         options: &Options,
         watcher: &Watcher,
         replies: mpsc::SyncSender<flow::ToolReply>,
+        lists: mpsc::SyncSender<Vec<Tool>>,
     ) -> anyhow::Result<tokio::sync::mpsc::Sender<flow::ToolOrder>> {
         let (orders_in, orders) = tokio::sync::mpsc::channel(flow::TOOL_ORDERS_MAX);
         let core_bell = self.core_bell.clone();
@@ -311,7 +322,7 @@ impl Daemon {
             core_bell.ring();
         };
         let (watcher, clock) = (watcher.clone(), options.clock.clone());
-        let controls = self.controls.clone();
+        let (controls, bell) = (self.controls.clone(), self.core_bell.clone());
         let outside = tools::run::Outside {
             board: options.board.clone(),
             clock: options.clock.clone(),
@@ -320,6 +331,12 @@ impl Daemon {
             folder: options.state.clone(),
             active_when_safe: options.profile.active_when_safe(),
             has_confirm_line: options.profile.lines.contains_key(board::CONFIRM),
+            declare: Arc::new(move |tools| {
+                let is_taken = lists.try_send(tools).is_ok();
+                bell.ring();
+                is_taken
+            }),
+            extra_ca_pem: options.extra_ca_pem.clone(),
         };
         let handle = tools::run::spawn(&options.agent, outside, orders, answer)?;
         if let Some(ear) = handle.ear() {
@@ -451,7 +468,9 @@ pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
     let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds", "mqtt", wake::PART];
     let parts = parts.map(String::from);
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
-    parts.into_iter().chain(tools).chain(profile.lines.keys().cloned()).collect()
+    let of_servers = agent.mcp.iter().flat_map(|server| &server.allow).map(|allowed| allowed.name.clone());
+    let servers = agent.mcp.iter().map(|server| tools::run::mcp::part(&server.name));
+    parts.into_iter().chain(tools).chain(of_servers).chain(servers).chain(profile.lines.keys().cloned()).collect()
 }
 
 /// The watcher, with each event put on record first.

@@ -15,6 +15,7 @@
 //! | core → keeper | what outlives the program | the newest | it replaces the one before; the disk is never waited for |
 //! | core → tools | [`ToolOrder`] | [`TOOL_ORDERS_MAX`] | the call is answered with "busy" |
 //! | tools → core | [`ToolReply`] | [`TOOL_ORDERS_MAX`] | the errand waits |
+//! | tools → core | the tools of servers | [`TOOL_LISTS_MAX`] | the list is left out, and given again with the next |
 //!
 //! Classes. *Now* (overtakes): [`SpeakerOrder::Flush`], [`ToolOrder::Cancel`].
 //! *Ordered* (dropped by epoch): [`SpeakerOrder::Play`], [`SpeakerOrder::End`]. *Kept* (delivered once or
@@ -52,6 +53,8 @@ pub const SPEAKER_ORDERS_MAX: usize = 4096;
 pub const SPEAKER_FACTS_MAX: usize = 64;
 /// Orders between core and tools.
 pub const TOOL_ORDERS_MAX: usize = 8;
+/// Lists of servers' tools between the errands and the core; each server has a new one once a minute at most.
+pub const TOOL_LISTS_MAX: usize = 16;
 /// User speech kept while the link is down or not ready, in milliseconds.
 pub const SPEECH_KEPT_MS: u64 = 30_000;
 

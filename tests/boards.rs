@@ -164,6 +164,17 @@ fn the_shipped_examples_of_tools_are_valid() {
     }
 }
 
+/// The indented examples of servers work once their comment signs are taken away.
+#[test]
+fn the_shipped_examples_of_servers_are_valid() {
+    let text = file_of("systemd/mynah.toml");
+    let lines = text.lines().filter_map(|line| line.strip_prefix("#   ")).collect::<Vec<_>>().join("\n");
+    let text = format!("[secrets]\ncalendar = \"/etc/mynah/calendar\"\n{lines}\n");
+    let agent = agent::parse(&text, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
+    let names: Vec<&str> = agent.mcp.iter().flat_map(|server| &server.allow).map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["files_read_text_file", "find_manual", "calendar_list_events"]);
+}
+
 /// A default outside its own range would be a trap for whoever writes it into a file.
 #[test]
 fn every_default_satisfies_its_own_rule() {

@@ -45,4 +45,7 @@ cargo test --locked --test http -- --ignored --test-threads=1
 need_packages pulseaudio pulseaudio-utils libasound2-plugins openssl python3 python3-venv
 say "the line: real libasound, real TLS WebSocket, strangers' clients"
 cargo test --locked --test line -- --ignored --test-threads=1
+say "MCP: strangers' servers over both transports"
+command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || need_packages nodejs npm
+cargo test --locked --test mcp -- --ignored --test-threads=1
 say "all tests passed"

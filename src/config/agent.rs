@@ -7,6 +7,7 @@ pub mod audit;
 pub mod body;
 mod ears;
 pub mod endpoint;
+pub mod mcp;
 pub mod mqtt;
 pub mod policy;
 pub mod read;
@@ -84,6 +85,8 @@ pub struct Agent {
     pub hosts: Vec<action::address::Host>,
     /// The tools the model may call.
     pub tools: Vec<Tool>,
+    /// Servers whose tools it may call, too.
+    pub mcp: Vec<mcp::McpServer>,
 }
 
 /// What opens the gate.
@@ -460,4 +463,6 @@ pub enum Action {
     Http(action::http::HttpAction),
     /// Runs a program.
     Command(action::command::CommandAction),
+    /// Calls a tool of a server of `[[mcp]]`.
+    Mcp(mcp::McpAction),
 }

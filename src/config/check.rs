@@ -53,6 +53,7 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
 fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> Option<String> {
     let drives = driven_line(action).is_some();
     let name = match action {
+        Action::Mcp(_) => return None,
         Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } | Action::GpioRead { line } => line,
         _ => return None,
     };

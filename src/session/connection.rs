@@ -42,6 +42,11 @@ impl Leave {
         self.handle_awaited_since = Some(now);
     }
 
+    /// It is to be left at the next turn boundary.
+    pub fn want(&mut self) {
+        self.is_wanted = true;
+    }
+
     /// A handle came.
     pub fn handle_came(&mut self) {
         self.handle_awaited_since = None;
@@ -106,11 +111,14 @@ impl Session {
             None => {}
             Some(Change::Open(attempt)) => {
                 self.garbage = 0;
+                // Before the token is chosen: with other tools it is for another conversation.
+                self.declare_next();
                 self.event(What::LinkOpening);
                 let is_same_token = self.link.takes_same_token(self.resume.has_handle(now));
                 self.out.push_back(Output::Link(LinkOrder::Open { attempt, is_same_token }));
             }
             Some(Change::SendSetup) => {
+                self.declare_next();
                 self.history.forget_before(now);
                 let begin = match self.resume.offer(now) {
                     Some(handle) => Begin::Resumed(handle),
@@ -181,7 +189,7 @@ impl Session {
     fn ready(&mut self, setup_ms: u64, now: Time) {
         self.timers.clear(Reason::Offline);
         self.timers.set(Reason::Leave, now + ROTATE_AFTER);
-        self.leave = Leave::default();
+        self.leave = Leave { is_wanted: self.tools_next.is_some(), ..Leave::default() };
         let start = if self.resume.is_offered() {
             Start::Resumed
         } else if self.history.is_announced() {
@@ -268,7 +276,8 @@ impl Session {
     }
 
     fn rotate(&mut self, now: Time) {
-        if self.link.is_left_in_haste(now) {
+        // A connection that is left for other tools is not the service's fault.
+        if self.tools_next.is_none() && self.link.is_left_in_haste(now) {
             let why = "the service closes its connections as soon as they are made";
             let change = self.link.give_up(why, now, &mut self.timers);
             return self.apply(change, now);

@@ -33,6 +33,7 @@ mod again;
 pub mod calls;
 mod connection;
 mod consent;
+mod declared;
 mod devices;
 pub mod history;
 mod hold;
@@ -104,6 +105,8 @@ pub enum Input {
     Tool(ToolReply),
     /// From a person.
     Control(Control),
+    /// The tools of servers, in place of those that came before.
+    Tools(Vec<Tool>),
     /// The calendar's day, counted from 1970 in local time: told at the start and when it changes.
     Today(u32),
     /// A deadline may have passed.
@@ -157,6 +160,8 @@ pub struct Session {
     volume_percent: Option<u8>,
     timers: Timers,
     out: VecDeque<Output>,
+    /// Tools that the next connection declares.
+    tools_next: Option<Vec<Tool>>,
     kept: Memory,
     user_text: String,
     /// When the newest sign of life of the service came, and since when one is asked for.
@@ -205,6 +210,7 @@ impl Session {
             model,
             timers: Timers::default(),
             out: VecDeque::new(),
+            tools_next: None,
             kept: Memory::default(),
             user_text: String::new(),
             heard_at: Time::ZERO,
@@ -246,6 +252,7 @@ impl Session {
             Input::Mic(fact) => self.handle_mic(fact, now),
             Input::Tool(reply) => self.handle_tool(reply, now),
             Input::Control(control) => self.handle_control(control, now),
+            Input::Tools(tools) => self.handle_tools(tools),
             Input::Today(day) => self.handle_day(day, now),
             Input::Timeout => {}
         }

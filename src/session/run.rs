@@ -23,6 +23,7 @@ use super::memory::Memory;
 use super::timers::Reason;
 use super::{Input, Output, Session};
 use crate::bell::Bell;
+use crate::config::agent::Tool;
 use crate::flow::{
     Control, Event, GateEvent, GateNote, IDLE_WAIT, LinkEvent, LinkOrder, LinkReport, MicFact, SpeakerFact,
     SpeakerOrder, ToolOrder, ToolReply,
@@ -57,6 +58,8 @@ pub struct Inputs {
     pub tools: mpsc::Receiver<ToolReply>,
     /// From people.
     pub controls: mpsc::Receiver<Control>,
+    /// The tools of servers.
+    pub declared: mpsc::Receiver<Vec<Tool>>,
 }
 
 /// The queues that begin at the core.
@@ -330,6 +333,9 @@ fn next_input(inputs: &mut Inputs) -> Option<Input> {
     }
     if let Ok(reply) = inputs.tools.try_recv() {
         return Some(Input::Tool(reply));
+    }
+    if let Ok(tools) = inputs.declared.try_recv() {
+        return Some(Input::Tools(tools));
     }
     inputs.mic.pop().ok().map(Input::Mic)
 }

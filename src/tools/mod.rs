@@ -10,6 +10,7 @@ pub mod consent;
 pub mod fill;
 pub mod gpio;
 pub mod http;
+pub mod mcp;
 pub mod mqtt;
 pub mod on_time;
 pub mod policy;
@@ -68,7 +69,8 @@ impl Tools {
             });
         };
         schema::check(tool.parameters.as_ref(), args)?;
-        Ok(Plan { work: work::work(&tool.action, args)?, timeout: Duration::from_millis(tool.timeout_ms.into()) })
+        let timeout = Duration::from_millis(tool.timeout_ms.into());
+        Ok(Plan { work: work::work(&tool.action, args, timeout)?, timeout })
     }
 
     /// The tool of this name.
@@ -117,7 +119,7 @@ impl Tools {
 }
 
 /// What the model or the server wrote, short enough for a sentence.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const SHOWN_CHARS: usize = 60; // longer names are no names
     text.chars().take(SHOWN_CHARS).collect()
 }

@@ -11,6 +11,7 @@ mod house;
 mod http;
 mod kept;
 mod lines;
+pub mod mcp;
 pub mod mqtt;
 mod reach;
 mod secrets;
@@ -30,10 +31,10 @@ use backends::Backends;
 use clerk::Clerk;
 use house::{Done, House, Request};
 use lines::Lines;
+use mcp::{Declared, News};
 
-use super::Tools;
-use crate::config::agent::Agent;
 use crate::config::agent::policy::Caller;
+use crate::config::agent::{Agent, Tool};
 use crate::flow::{Call, Control, TOOL_ORDERS_MAX, ToolOrder, ToolReply, What};
 use crate::hw::folder::Folder;
 use crate::hw::{Board, Clock};
@@ -51,7 +52,7 @@ pub struct Handle {
 
 impl Handle {
     /// Stops the calls that run, makes every output that was opened inactive, and waits for the thread:
-    /// at most about two seconds, even if a line hangs.
+    /// at most about two seconds, even if a line hangs, or three where servers of `[[mcp]]` do not end by themselves.
     pub fn stop(self) {
         let _ = self.stop.send(()); // gone already where the orders' sender was dropped
         if self.thread.join().is_err() {
@@ -86,6 +87,10 @@ pub struct Outside {
     pub active_when_safe: BTreeSet<String>,
     /// Whether the board has a button of its own for a yes.
     pub has_confirm_line: bool,
+    /// Gives the core the tools of servers, in place of those it got before; false where it cannot take them now.
+    pub declare: Arc<dyn Fn(Vec<Tool>) -> bool + Send + Sync>,
+    /// More certificates to trust, PEM.
+    pub extra_ca_pem: Option<Vec<u8>>,
 }
 
 impl Outside {
@@ -99,6 +104,8 @@ impl Outside {
             folder: None,
             active_when_safe: BTreeSet::new(),
             has_confirm_line: false,
+            declare: Arc::new(|_| true),
+            extra_ca_pem: None,
         }
     }
 }
@@ -125,21 +132,18 @@ pub fn spawn(
         .max_blocking_threads(2 * TOOL_ORDERS_MAX + 4)
         .thread_name("line")
         .build()?;
-    let tools = Tools::new(&agent.tools);
+    let declared = Declared::remembered(agent, &outside);
+    let tools = declared.table();
     let lines = Lines::new(&tools, outside.board.clone(), outside.tell.clone(), outside.active_when_safe.clone());
     let clerk = Clerk::new(agent.audit, outside.folder.clone(), outside.clock.clone(), outside.tell.clone())?;
-    let backends = Backends::new(agent, Arc::new(lines), &outside);
+    let (backends, news) = Backends::new(agent, Arc::new(lines), &outside);
+    backends.mcp.start()?;
     let ear = backends.mqtt.as_ref().and_then(mqtt::Broker::ear);
     let from_mqtt = backends.mqtt.as_ref().and_then(mqtt::Broker::calls);
     let house = Arc::new(House::new(tools, backends, outside, clerk));
-    let errands = Errands {
-        house,
-        running: HashMap::new(),
-        strangers: Vec::new(),
-        from_mqtt,
-        tasks: JoinSet::new(),
-        reply: Box::new(reply),
-    };
+    let (running, tasks) = (HashMap::new(), JoinSet::new());
+    let strangers = Vec::new();
+    let errands = Errands { house, declared, news, running, strangers, from_mqtt, tasks, reply: Box::new(reply) };
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new().name("errands".to_string()).spawn(move || {
         runtime.block_on(errands.serve(orders, stopped));
@@ -165,6 +169,9 @@ enum Ended {
 
 struct Errands {
     house: Arc<House>,
+    /// What of the tools servers listed.
+    declared: Declared,
+    news: mpsc::Receiver<News>,
     /// The calls that run; none in place of the sender where one was cancelled and only cleans up.
     running: HashMap<CallId, Option<oneshot::Sender<Halt>>>,
     /// Calls of others than the model that run, to be stopped.
@@ -190,6 +197,7 @@ impl Errands {
                 biased;
                 _ = &mut stopped => break,
                 Some(ended) = self.tasks.join_next() => if let Ok(ended) = ended { self.finish(ended) },
+                Some(news) = self.news.recv() => if let Some(tools) = self.declared.take(news) { house.set_tools(tools) },
                 () = sleep_until(next_off.unwrap_or_else(Instant::now)), if next_off.is_some() => self.switch_off(),
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order),
@@ -197,7 +205,7 @@ impl Errands {
                 },
                 Some(call) = next(&mut self.from_mqtt) => self.start_from_mqtt(call),
                 () = house.on_changed.notified() => {}
-                _ = interlocks.tick(), if next_off.is_some() && house.tools.has_interlocks() => {
+                _ = interlocks.tick(), if next_off.is_some() && house.tools().has_interlocks() => {
                     house.watch_interlocks().await;
                 }
             }
@@ -315,7 +323,7 @@ impl Errands {
                 self.answer(id, name, done.result);
             }
         }
-        self.house.backends.lines.rest_all().await;
+        tokio::join!(self.house.backends.lines.rest_all(), self.house.backends.mcp.stop());
         if let Some(mqtt) = &self.house.backends.mqtt {
             mqtt.stop().await;
         }

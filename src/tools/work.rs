@@ -1,8 +1,10 @@
 //! What a call does, by the backend that does it.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
-use super::{LinePlan, command, gpio, http, mqtt};
+use super::{LinePlan, command, gpio, http, mcp, mqtt};
 use crate::config::agent::{Action, Tool};
 
 /// What is done.
@@ -16,13 +18,15 @@ pub enum Work {
     Http(Box<http::Request>),
     /// A program runs.
     Command(Box<command::CommandLine>),
+    /// A tool of a server.
+    Mcp(mcp::McpCall),
 }
 
 /// What `action` does with `args`, which were checked against the schema before.
 ///
 /// # Errors
 /// A sentence for the model where an argument does not fit into its place.
-pub(super) fn work(action: &Action, args: &Map<String, Value>) -> Result<Work, String> {
+pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration) -> Result<Work, String> {
     Ok(match action {
         Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
         Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
@@ -30,6 +34,7 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>) -> Result<Work, S
         Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
         Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
+        Action::Mcp(action) => Work::Mcp(mcp::call(action, args, timeout)?),
     })
 }
 
@@ -58,6 +63,7 @@ impl Work {
             Work::Mqtt(request) => request.describe(),
             Work::Http(request) => request.describe(),
             Work::Command(line) => line.describe(),
+            Work::Mcp(call) => format!("call `{}` of the MCP server `{}`", call.tool, call.server),
         }
     }
 
@@ -70,6 +76,7 @@ impl Work {
             Work::Http(request) if request.method.is_safe() => "it only asked, and changed nothing",
             Work::Http(_) => "whether the server did what was asked is not known",
             Work::Command(_) => "the program was ended; what it had done by then stays",
+            Work::Mcp(_) => "the server was told to stop; what it had done by then is not known",
         }
     }
 }

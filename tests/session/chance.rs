@@ -56,7 +56,8 @@ fn line() -> impl Strategy<Value = String> {
         _ => format!("speaker flushed {epoch} 1s"),
     });
     let tool = (0u32..4).prop_map(|id| format!("tool c{id} lamp ok 1"));
-    prop_oneof![10 => gate, 8 => wait, 6 => link, 16 => event(), 4 => speaker, 4 => tool, 1 => person]
+    let tools = prop::sample::select(vec!["tools", "tools clock", "tools clock radio"]).prop_map(String::from);
+    prop_oneof![20 => gate, 16 => wait, 12 => link, 32 => event(), 8 => speaker, 8 => tool, 2 => person, 1 => tools]
 }
 
 /// A server event: any mix of fields.

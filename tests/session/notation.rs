@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mynah::audio::{DOWNLINK_RATE, HOP_FRAMES, HOP_MS, Hop, Speech, UPLINK_RATE};
+use mynah::config::agent::mcp::{McpAction, WayBack};
 use mynah::config::agent::policy::{Confirm, WhenOffline};
 use mynah::config::agent::{
     Action, Agent, Behavior, ButtonStyle, Connection, Cues, Keep, Keeping, Limits, Listen, ListenMode, Speak, Tool,
@@ -102,6 +103,12 @@ pub fn agent() -> Agent {
         session: Keeping { connection: Connection::KeepOpen, ..Agent::default().session },
         ..Agent::default()
     }
+}
+
+/// A tool of a server.
+pub fn server_tool(name: &str) -> Tool {
+    let action = McpAction { server: "house".into(), tool: name.into(), way_back: WayBack::default() };
+    Tool::new(name, Action::Mcp(action))
 }
 
 /// A tool of this name; what it does is nothing to the session.
@@ -431,6 +438,11 @@ fn sent_setup(setup: &Value) -> String {
     let voice = &setup["generationConfig"]["speechConfig"]["voiceConfig"]["prebuiltVoiceConfig"]["voiceName"];
     if let Some(voice) = voice.as_str() {
         line += &format!(" voice {voice}");
+    }
+    let declared = setup["tools"][0]["functionDeclarations"].as_array().into_iter().flatten();
+    let more = declared.filter_map(|tool| tool["name"].as_str()).filter(|name| !["lamp", "search"].contains(name));
+    for name in more {
+        line += &format!(" +{name}");
     }
     line
 }

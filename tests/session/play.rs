@@ -109,6 +109,7 @@ impl World {
             "speaker" => self.step(Input::Speaker(notation::speaker(words)?)),
             "mic" => self.step(Input::Mic(notation::mic(words)?)),
             "person" => self.step(Input::Control(notation::person(words)?)),
+            "tools" => self.step(Input::Tools(words.split_whitespace().map(notation::server_tool).collect())),
             "tool" => self.step(Input::Tool(notation::tool_reply(words)?)),
             other => match other.split_once('@').map_or((other, None), |(kind, n)| (kind, Some(n))) {
                 ("link", attempt) => self.link(attempt, words)?,

@@ -5,7 +5,7 @@ use super::super::key::{Choice, Key, Need, Text, Whole, one_line};
 use super::super::read::{Reader, Section, Sheet};
 use super::super::several::Texts;
 use super::action::Around;
-use super::{Action, Switch};
+use super::{Action, Behavior, Switch};
 
 /// Who calls a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -119,6 +119,14 @@ pub struct Policy {
     pub when_offline: WhenOffline,
 }
 
+impl Policy {
+    /// What holds where the file says nothing: a call that nobody waits for does not hold others up.
+    pub fn of(behavior: Behavior) -> Policy {
+        let order = if behavior == Behavior::Blocking { Order::InTurn } else { Order::Parallel };
+        Policy { order, ..Policy::default() }
+    }
+}
+
 impl Default for Policy {
     /// What holds where the file says nothing: the model may call, half a hundred times a minute, in turn.
     fn default() -> Policy {
@@ -209,8 +217,8 @@ const DRY_RUN: Key<Choice<Switch>> = Key {
 const ORDER: Key<Choice<Order>> = Key {
     name: "order",
     kind: Choice { options: &[("in_turn", Order::InTurn), ("parallel", Order::Parallel)], default: Order::InTurn },
-    need: Need::Defaults,
-    doc: "Whether calls of one turn wait for each other.",
+    need: Need::Optional,
+    doc: "Whether calls wait for each other; where absent, those do for which the model waits.",
 };
 const WHEN_OFFLINE: Key<Choice<WhenOffline>> = Key {
     name: "when_offline",
@@ -240,8 +248,14 @@ pub const POLICY: Sheet = Sheet {
     tables: &[],
 };
 
-/// The policy of a tool that does `action`.
-pub(super) fn policy(reader: &mut Reader<'_>, tool: &Section<'_>, action: &Action, around: &Around<'_>) -> Policy {
+/// The policy of a tool that does `action`, and for which the model waits or not.
+pub(super) fn policy(
+    reader: &mut Reader<'_>,
+    tool: &Section<'_>,
+    behavior: Behavior,
+    action: &Action,
+    around: &Around<'_>,
+) -> Policy {
     let at = &reader.inner(tool, "policy", &POLICY);
     let quiet_hours = reader.find(at, &QUIET_HOURS).and_then(|text| QuietHours::parse(&text).ok());
     let named = reader.find(at, &CALLERS);
@@ -258,7 +272,7 @@ pub(super) fn policy(reader: &mut Reader<'_>, tool: &Section<'_>, action: &Actio
         confirm: reader.get(at, &CONFIRM),
         confirm_within_s: reader.get(at, &CONFIRM_WITHIN_S),
         dry_run: reader.get(at, &DRY_RUN),
-        order: reader.get(at, &ORDER),
+        order: reader.find(at, &ORDER).unwrap_or(Policy::of(behavior).order),
         when_offline: reader.get(at, &WHEN_OFFLINE),
     };
     check_on(reader, at, &policy, around);

@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
-    ears, endpoint, mqtt, policy, secrets, session, tool,
+    ears, endpoint, mcp, mqtt, policy, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -285,7 +285,7 @@ pub const TOP: Sheet = Sheet {
     ],
     tables: &[
         "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "mqtt", "secrets",
-        "http", "tools",
+        "http", "tools", "mcp",
     ],
 };
 /// `[listen]`.
@@ -370,6 +370,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let limits = limits(reader, &top);
     let secrets = secrets::secrets(reader, &top);
     let hosts = action::http::hosts(reader, &top);
+    let tools = tool::tools(reader, &top, limits.tool_timeout_ms, &secrets, hosts.as_deref());
     Agent {
         model: reader.get(&top, &MODEL),
         fallback_model: reader.find(&top, &FALLBACK_MODEL),
@@ -389,8 +390,13 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
         mqtt: mqtt::mqtt(reader, &top, &secrets),
-        tools: tool::tools(reader, &top, limits.tool_timeout_ms, &secrets, hosts.as_deref()),
         audit: audit::audit(reader, &top),
+        mcp: mcp::servers(
+            reader,
+            &top,
+            &mcp::Near { timeout_ms: limits.tool_timeout_ms, secrets: &secrets, tools: &tools },
+        ),
+        tools,
         secrets,
         hosts: hosts.unwrap_or_default(),
         limits,

@@ -26,7 +26,7 @@ const DESCRIPTION: Key<Text> = Key {
     need: Need::Required,
     doc: "When to call it and when not, for the model.",
 };
-const BEHAVIOR: Key<Choice<Behavior>> = Key {
+pub(super) const BEHAVIOR: Key<Choice<Behavior>> = Key {
     name: "behavior",
     kind: Choice {
         options: &[("blocking", Behavior::Blocking), ("non_blocking", Behavior::NonBlocking)],
@@ -108,12 +108,12 @@ fn tool(
     let (name, description) = (reader.get(&section, &NAME), reader.get(&section, &DESCRIPTION));
     let behavior = reader.get(&section, &BEHAVIOR);
     let action = action::action(reader, &section, &around)?;
-    let policy = policy::policy(reader, &section, &action, &around);
+    let policy = policy::policy(reader, &section, behavior, &action, &around);
     Some(Tool { name, description, behavior, timeout_ms, action, policy, parameters: parameters.ok().flatten() })
 }
 
 /// The service's rule for function names (live-protocol.md 2.3).
-fn function_name(name: &str) -> Result<(), String> {
+pub(super) fn function_name(name: &str) -> Result<(), String> {
     let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     let goes_on_well = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.:-".contains(letter));
     if starts_well && goes_on_well {

@@ -34,6 +34,7 @@ pub fn input(input: &Input, at: Time, to: &Recorder) {
         Input::Mic(fact) => mic_fact(fact),
         Input::Tool(reply) => tool_reply(reply, to),
         Input::Control(control) => control_entry(control),
+        Input::Tools(tools) => Entry::new(CORE, "tools of servers").of("count", tools.len() as u64),
         Input::Link(report) => {
             return match &report.event {
                 LinkEvent::Message(message) => server_message(message, at, to),

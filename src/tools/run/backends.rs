@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use tokio::sync::MutexGuard;
+use tokio::sync::mpsc::Receiver;
 
 use super::command::Commands;
 use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
+use super::mcp::{self, News, Servers};
 use super::mqtt::Broker;
 use super::secrets::SecretBook;
 use super::{Outside, Tell};
@@ -30,21 +32,18 @@ pub(super) struct Backends {
     pub(super) mqtt: Option<Broker>,
     http: Http,
     commands: Commands,
+    pub(super) mcp: Servers,
     breakers: Breakers,
 }
 
 impl Backends {
-    pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> Backends {
+    /// With the end of the queue in which servers tell their tools.
+    pub(super) fn new(agent: &Agent, lines: Arc<Lines>, outside: &Outside) -> (Backends, Receiver<News>) {
         let breakers = Breakers { clock: outside.clock.clone(), tell: outside.tell.clone(), by_name: Mutex::default() };
+        let secrets = SecretBook::new(&agent.secrets);
+        let (mcp, news) = Servers::new(agent, &secrets, outside);
         let (http, commands) = (Http::new(agent), Commands::default());
-        Backends {
-            lines,
-            secrets: SecretBook::new(&agent.secrets),
-            http,
-            commands,
-            mqtt: Broker::new(agent, outside),
-            breakers,
-        }
+        (Backends { lines, secrets, http, commands, mcp, mqtt: Broker::new(agent, outside), breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
@@ -52,6 +51,7 @@ impl Backends {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
             Work::Mqtt(_) | Work::Http(_) | Work::Command(_) => None,
+            Work::Mcp(_) => None, // a server takes several calls at once
         }
     }
 
@@ -62,6 +62,7 @@ impl Backends {
             Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
             Work::Http(request) => format!("{} was in use", request.peer()),
             Work::Command(line) => format!("`{}` was in use", line.name()),
+            Work::Mcp(call) => format!("the MCP server `{}` was in use", call.server),
         }
     }
 
@@ -76,6 +77,10 @@ impl Backends {
             },
             Work::Http(request) => self.guarded(&request.peer(), self.http.ask(request, &self.secrets)).await,
             Work::Command(line) => self.commands.run(line, &self.secrets).await,
+            Work::Mcp(call) => match self.mcp.ready(call).await {
+                Ok(caller) => self.guarded(&mcp::peer(call), self.mcp.call(&caller, call)).await,
+                Err(away) => Err(away),
+            },
         }
         .map(bounded)
     }
@@ -85,7 +90,7 @@ impl Backends {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Mqtt(_) | Work::Http(_) => {}
+            Work::Line(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! One call's life: checked, admitted by its policy, carried out within its time, put down.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -64,7 +64,7 @@ impl Done {
 
 /// All that calls share.
 pub(super) struct House {
-    pub(super) tools: Tools,
+    tools: Mutex<Arc<Tools>>,
     pub(super) backends: Backends,
     pub(super) outside: Outside,
     pub(super) clerk: Mutex<Option<Clerk>>,
@@ -87,7 +87,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl House {
     pub(super) fn new(tools: Tools, backends: Backends, outside: Outside, clerk: Clerk) -> House {
         House {
-            tools,
+            tools: Mutex::new(Arc::new(tools)),
             backends,
             outside,
             clerk: Mutex::new(Some(clerk)),
@@ -98,6 +98,16 @@ impl House {
             in_turn: tokio::sync::Mutex::default(),
             writing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// The table of tools as it is now.
+    pub(super) fn tools(&self) -> Arc<Tools> {
+        lock(&self.tools).clone()
+    }
+
+    /// Another table from now on.
+    pub(super) fn set_tools(&self, tools: Tools) {
+        *lock(&self.tools) = Arc::new(tools);
     }
 
     fn now(&self) -> Time {
@@ -127,11 +137,12 @@ impl House {
     }
 
     async fn run(&self, request: &Request, mut halted: oneshot::Receiver<Halt>) -> Done {
-        let plan = match self.tools.plan(&request.name, &request.args) {
+        let tools = self.tools();
+        let plan = match tools.plan(&request.name, &request.args) {
             Ok(plan) => plan,
             Err(why) => return Done::refused(why),
         };
-        let Some(tool) = self.tools.get(&request.name) else { return Done::refused("there is no such tool".into()) };
+        let Some(tool) = tools.get(&request.name) else { return Done::refused("there is no such tool".into()) };
         let deadline = Instant::now() + plan.timeout;
         let late = format!("`{}` was not done within {} ms and was stopped", tool.name, plan.timeout.as_millis());
         let nothing = "nothing was moved";
@@ -263,7 +274,7 @@ impl House {
     async fn arm(&self, tool: &Tool, request: &Request, work: &Work) -> Result<Option<Time>, String> {
         let policy = &tool.policy;
         let Some(output) = work.output(tool, &request.args) else { return Ok(None) };
-        let longest = self.tools.longest_on(&output, tool);
+        let longest = self.tools().longest_on(&output, tool);
         let is_watched = longest.is_some() || tool.is_interlocked() || tool.rests_offline();
         if !is_watched || !policy::is_on(policy, &request.args) {
             return Ok(None);
@@ -315,9 +326,10 @@ impl House {
         if let Some(text) = trouble {
             (self.outside.tell)(What::Trouble { part: "tools".into(), text });
         }
+        let tools = self.tools();
         for on in kept.on {
-            let tool = self.tools.get(&on.off.name);
-            let Some(longest) = tool.and_then(|tool| self.tools.longest_on(&on.output, tool)) else {
+            let tool = tools.get(&on.off.name);
+            let Some(longest) = tool.and_then(|tool| tools.longest_on(&on.output, tool)) else {
                 let text = format!(
                     "`{}` was on when mynah ended, and there is no tool any more that switches it off",
                     on.output
@@ -356,8 +368,9 @@ impl House {
     pub(super) async fn watch_interlocks(&self) {
         let on: Vec<(String, String)> =
             lock(&self.on_times).all().map(|(output, off)| (output.to_string(), off.name.clone())).collect();
+        let tools = self.tools();
         for (output, name) in on {
-            let Some(tool) = self.tools.get(&name).filter(|tool| tool.is_interlocked()) else { continue };
+            let Some(tool) = tools.get(&name).filter(|tool| tool.is_interlocked()) else { continue };
             let levels = self.levels(&tool.policy).await;
             let line = |name: &str| levels.get(name).copied().flatten();
             let moment = Moment { now: self.now(), minute_of_day: None, line: &line };
@@ -371,7 +384,8 @@ impl House {
 
     /// The connection was lost: what is to rest then is switched off.
     pub(super) fn offline(&self) {
-        let rests = |_: &str, off: &OffCall| self.tools.get(&off.name).is_some_and(|tool| tool.rests_offline());
+        let tools = self.tools();
+        let rests = |_: &str, off: &OffCall| tools.get(&off.name).is_some_and(|tool| tool.rests_offline());
         lock(&self.on_times).hasten(self.now(), rests);
         self.on_changed.notify_one();
     }

@@ -154,6 +154,8 @@ fn rig_with(tools: &str, folder: Option<Arc<Folder>>) -> Rig {
         folder,
         active_when_safe: ["valve".to_string()].into(),
         has_confirm_line: false,
+        declare: Arc::new(|_| true),
+        extra_ca_pem: None,
     };
     let reply = move |reply: ToolReply| drop(replies.send(Seen::Reply(reply.id.to_string(), reply.result)));
     let handle = spawn(&agent::parse(tools, "test").unwrap(), outside, orders_there, reply);
