@@ -24,8 +24,8 @@ use tokio::sync::Notify;
 
 use crate::audio::Hop;
 use crate::bell::Bell;
-use crate::config::agent::endpoint::Endpoint;
 use crate::config::agent::Agent;
+use crate::config::agent::endpoint::Endpoint;
 use crate::config::{self, board};
 use crate::flow::{self, Event, What};
 use crate::hw::folder::Folder;

@@ -338,6 +338,7 @@ impl Program {
     /// Starts both; `script` is what the service does.
     pub fn start(name: &str, agent: &str, script: &str) -> Program {
         const MYNAH: &str = env!("CARGO_BIN_EXE_mynah");
+        const PATH: &str = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
         let place = Place::new(name);
         let (script, port) = (place.file("script.txt", script), free_port());
         let config = place.file("mynah.toml", agent);
@@ -350,7 +351,16 @@ impl Program {
             thread::sleep(Duration::from_millis(20));
         }
         let mynah = Command::new(MYNAH)
-            .args(["run", "--hand", "--board", "sim", "--config", &config, "--endpoint", &format!("ws://{listen}")])
+            .args([
+                "run",
+                "--hand",
+                "--board",
+                "sim",
+                "--config",
+                &config,
+                "--endpoint",
+                &format!("ws://{listen}{PATH}"),
+            ])
             .arg("--state")
             .arg(place.0.join("state"))
             .env("GEMINI_API_KEY", "key-of-the-mqtt-tests")
