@@ -5,6 +5,7 @@
 pub mod action;
 pub mod audit;
 pub mod body;
+pub mod device;
 mod ears;
 pub mod endpoint;
 pub mod mcp;
@@ -459,6 +460,8 @@ pub enum Action {
     },
     /// Topics of the broker.
     Mqtt(action::mqtt::MqttAction),
+    /// The device does something with itself.
+    Device(device::DeviceAction),
     /// Asks a server.
     Http(action::http::HttpAction),
     /// Runs a program.

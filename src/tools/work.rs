@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{LinePlan, command, gpio, http, mcp, mqtt};
+use super::{LinePlan, command, device, gpio, http, mcp, mqtt};
 use crate::config::agent::{Action, Tool};
 
 /// What is done.
@@ -14,6 +14,8 @@ pub enum Work {
     Line(LinePlan),
     /// Topics of the broker.
     Mqtt(mqtt::Request),
+    /// The device does something with itself.
+    Device(device::DeviceWork),
     /// A server is asked.
     Http(Box<http::Request>),
     /// A program runs.
@@ -32,6 +34,7 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration
         Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
         Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
+        Action::Device(action) => Work::Device(device::work(*action, args)?),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
         Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
         Action::Mcp(action) => Work::Mcp(mcp::call(action, args, timeout)?),
@@ -60,6 +63,7 @@ impl Work {
     pub fn describe(&self) -> String {
         match self {
             Work::Line(plan) => plan.describe(),
+            Work::Device(work) => work.describe(),
             Work::Mqtt(request) => request.describe(),
             Work::Http(request) => request.describe(),
             Work::Command(line) => line.describe(),
@@ -70,6 +74,7 @@ impl Work {
     /// What may be left of it where it is stopped halfway, for a sentence.
     pub fn halfway(&self) -> &'static str {
         match self {
+            Work::Device(_) => "it is done at once or not at all",
             Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
             Work::Mqtt(mqtt::Request::Read(_)) => "it only asked, and changed nothing",
             Work::Mqtt(_) => "the message may or may not have been passed on; it will not be sent any more",

@@ -9,6 +9,7 @@ use tokio::sync::MutexGuard;
 use tokio::sync::mpsc::Receiver;
 
 use super::command::Commands;
+use super::device::Device;
 use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::mcp::{self, News, Servers};
@@ -30,6 +31,7 @@ pub(super) struct Backends {
     pub(super) secrets: SecretBook,
     /// The MQTT broker, where the configuration names one.
     pub(super) mqtt: Option<Broker>,
+    device: Device,
     http: Http,
     commands: Commands,
     pub(super) mcp: Servers,
@@ -44,7 +46,8 @@ impl Backends {
         let (mcp, news) = Servers::new(agent, &secrets, outside);
         let (http, commands) = (Http::new(agent), Commands::default());
         let mqtt = Broker::new(agent, outside);
-        (Backends { lines, secrets, http, commands, mcp, mqtt, breakers }, news)
+        let device = Device::new(outside);
+        (Backends { lines, secrets, device, http, commands, mcp, mqtt, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
@@ -52,7 +55,7 @@ impl Backends {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
             // A server takes several calls at once.
-            Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) => None,
+            Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) => None,
         }
     }
 
@@ -60,6 +63,7 @@ impl Backends {
     pub(super) fn in_use(&self, work: &Work) -> String {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
+            Work::Device(_) => "the device was in use".to_string(),
             Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
             Work::Http(request) => format!("{} was in use", request.peer()),
             Work::Command(line) => format!("`{}` was in use", line.name()),
@@ -71,6 +75,7 @@ impl Backends {
     pub(super) async fn carry_out(&self, work: &Work) -> Result<Value, Failure> {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
+            Work::Device(work) => self.device.carry_out(work, self.breakers.broken()),
             // It knows by itself when it is away, and fails at once then: it needs no breaker.
             Work::Mqtt(request) => match &self.mqtt {
                 Some(broker) => broker.carry_out(request).await,
@@ -91,7 +96,7 @@ impl Backends {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) => {}
+            Work::Line(_) | Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) => {}
         }
     }
 
@@ -116,6 +121,13 @@ struct Breakers {
 }
 
 impl Breakers {
+    /// Who is not asked at the moment.
+    fn broken(&self) -> Vec<String> {
+        let breakers = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_broken = |breaker: &Breaker| breaker.may_ask(self.clock.now()).is_err();
+        breakers.iter().filter(|(_, breaker)| is_broken(breaker)).map(|(name, _)| name.clone()).collect()
+    }
+
     fn may_ask(&self, peer: &str) -> Result<(), Failure> {
         let breakers = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Err(left)) = breakers.get(peer).map(|breaker| breaker.may_ask(self.clock.now())) else {
