@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     cli::log::start(program.verbose);
     let result = match program.command {
         Command::Run(args) => cli::run::run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Demo(args) => cli::demo::run(&args, &cli::house::Mynah, &mut std::io::stdout()),
+        Command::Demo(args) => demo(&args),
         Command::Emulator(args) => emulate(&args),
         Command::Doctor(args) => cli::doctor::run(&args, &mut std::io::stdout()),
         Command::Devices(args) => cli::devices::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
@@ -66,6 +66,11 @@ fn main() -> ExitCode {
         Command::Trace(args) => cli::trace::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|e| cli::exit::report(&e))
+}
+
+fn demo(args: &cli::demo::Args) -> anyhow::Result<ExitCode> {
+    let setting = args.config.clone().map(|config| (config, args.board.clone()));
+    cli::demo::run(args, &cli::house::Mynah { setting }, &mut std::io::stdout())
 }
 
 fn emulate(args: &cli::emulator::Args) -> anyhow::Result<ExitCode> {

@@ -177,6 +177,18 @@ fn the_shipped_examples_of_servers_are_valid() {
     assert_eq!(names, ["files_read_text_file", "find_manual", "calendar_list_events"]);
 }
 
+/// The three users' examples fit the simulated board, and there is nothing in them that makes models fail.
+#[test]
+fn the_examples_of_the_three_users_are_valid() {
+    let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
+    for name in ["headset", "home", "kiosk"] {
+        let file = format!("board/examples/{name}.toml");
+        let agent = agent::parse(&file_of(&file), &file).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        assert_eq!(check(&agent, &sim), [], "{file}");
+        assert_eq!(mynah::tools::lint::lint(&agent.tools), [], "{file}");
+    }
+}
+
 /// A default outside its own range would be a trap for whoever writes it into a file.
 #[test]
 fn every_default_satisfies_its_own_rule() {

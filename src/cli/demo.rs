@@ -53,9 +53,20 @@ pub struct Args {
     /// Emulator script to talk to instead of the bundled ones
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
+    /// Your agent file: its tools, voice and settings; FILE.txt beside it is the script where --script names none
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Only print the timeline; write no files
     #[arg(long)]
     pub text_only: bool,
+}
+
+impl Args {
+    /// The emulator's script: the one that is named, else the one beside the agent file.
+    fn script_file(&self) -> Option<PathBuf> {
+        let beside = || self.config.as_ref().map(|config| config.with_extension("txt")).filter(|file| file.exists());
+        self.script.clone().or_else(beside)
+    }
 }
 
 /// Takes the daemon's events as they happen; never blocks.
@@ -98,7 +109,7 @@ pub trait House {
 /// were printed); an error is something that kept the demo from running.
 pub fn run(args: &Args, house: &dyn House, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let profile = house.profile(&args.board)?;
-    let script = match &args.script {
+    let script = match &args.script_file() {
         None => None,
         Some(file) => {
             Some(std::fs::read_to_string(file).with_context(|| format!("{}: cannot be read", file.display()))?)
@@ -197,7 +208,7 @@ impl Theatre<'_> {
             board: Arc::new(self.place.board.clone()),
             clock: self.place.clock.clone(),
             script: scene.script.clone(),
-            script_file: self.args.script.clone(),
+            script_file: self.args.script_file(),
             events,
         };
         let stop = self.house.start(show)?;

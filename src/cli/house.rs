@@ -2,6 +2,7 @@
 //! its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -22,11 +23,16 @@ pub(super) const LIVE_PATH: &str = "/ws/google.ai.generativelanguage.v1beta.Gene
 const DEMO_KEY: &str = "demo";
 
 /// This program.
-pub struct Mynah;
+#[derive(Default)]
+pub struct Mynah {
+    /// The agent file, and the board that it must fit.
+    pub setting: Option<(PathBuf, String)>,
+}
 
 impl House for Mynah {
     fn agent(&self) -> anyhow::Result<Agent> {
-        Ok(Agent::default())
+        let Some((config, board)) = &self.setting else { return Ok(Agent::default()) };
+        load::both(Some(config), board).map(|(agent, _)| agent)
     }
 
     fn profile(&self, name: &str) -> anyhow::Result<Profile> {

@@ -1,4 +1,4 @@
-//! The agent of the demo: the owner's defaults, with the listening of the scene and one tool that moves the lamp.
+//! The agent of the demo: the owner's, or the defaults, with the listening of the scene; without tools one that moves the lamp.
 
 use serde_json::json;
 
@@ -15,7 +15,10 @@ pub fn tuned(base: Agent, mode: ListenMode, has_lamp: bool, has_echo: bool) -> A
     agent.listen.button = ButtonStyle::Hold;
     agent.listen.hangover_ms = HANGOVER_MS;
     agent.listen.voice_barge_in = if has_echo { VoiceBargeIn::Off } else { VoiceBargeIn::On };
-    agent.tools = if has_lamp { vec![set_lamp()] } else { Vec::new() };
+    // The owner's own tools, or the demo's.
+    if agent.tools.is_empty() && has_lamp {
+        agent.tools.push(set_lamp());
+    }
     agent
 }
 

@@ -180,7 +180,7 @@ fn short_scene() -> Scene {
 }
 
 fn args(out: PathBuf) -> Args {
-    Args { out, board: "sim".into(), script: None, text_only: false }
+    Args { out, board: "sim".into(), script: None, config: None, text_only: false }
 }
 
 #[test]
