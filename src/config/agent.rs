@@ -7,6 +7,7 @@ pub mod audit;
 pub mod body;
 mod ears;
 pub mod endpoint;
+pub mod home;
 pub mod mcp;
 pub mod policy;
 pub mod read;
@@ -19,6 +20,7 @@ pub mod tool;
 use serde_json::Value;
 
 use super::problem::Problem;
+use action::home::{HomeAction, HomeVerb};
 
 /// Reads an agent file from its text; `file` is its name for the messages.
 ///
@@ -80,6 +82,8 @@ pub struct Agent {
     pub secrets: secrets::Secrets,
     /// The only hosts that actions of the kind `http` may ask.
     pub hosts: Vec<action::address::Host>,
+    /// Home Assistant, and what of it may be used.
+    pub home: Option<home::HomeAssistant>,
     /// The tools the model may call.
     pub tools: Vec<Tool>,
     /// Servers whose tools it may call, too.
@@ -426,6 +430,7 @@ impl Action {
     pub fn on_argument(&self) -> Option<&str> {
         match self {
             Action::GpioSet { argument, .. } => Some(argument),
+            Action::Home(HomeAction { verb: HomeVerb::Switch { argument }, .. }) => Some(argument),
             _ => None,
         }
     }
@@ -455,6 +460,8 @@ pub enum Action {
     },
     /// Asks a server.
     Http(action::http::HttpAction),
+    /// Uses an entity of Home Assistant.
+    Home(HomeAction),
     /// Runs a program.
     Command(action::command::CommandAction),
     /// Calls a tool of a server of `[[mcp]]`.

@@ -9,6 +9,7 @@ pub mod command;
 pub mod consent;
 pub mod fill;
 pub mod gpio;
+pub mod home;
 pub mod http;
 pub mod mcp;
 pub mod on_time;

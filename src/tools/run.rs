@@ -7,6 +7,7 @@
 mod backends;
 mod clerk;
 mod command;
+mod home;
 mod house;
 mod http;
 mod kept;
@@ -28,6 +29,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use backends::Backends;
 use clerk::Clerk;
+pub use home::HOME_PART;
 use house::{Done, House, Request};
 use lines::Lines;
 use mcp::{Declared, News};
@@ -131,6 +133,7 @@ pub fn spawn(
     let clerk = Clerk::new(agent.audit, outside.folder.clone(), outside.clock.clone(), outside.tell.clone())?;
     let (backends, news) = Backends::new(agent, Arc::new(lines), &outside);
     backends.mcp.start()?;
+    backends.home.start()?;
     let house = Arc::new(House::new(tools, backends, outside, clerk));
     let (running, tasks) = (HashMap::new(), JoinSet::new());
     let errands = Errands { house, declared, news, running, tasks, reply: Box::new(reply) };
@@ -285,7 +288,8 @@ impl Errands {
                 self.answer(id, name, done.result);
             }
         }
-        tokio::join!(self.house.backends.lines.rest_all(), self.house.backends.mcp.stop());
+        let backends = &self.house.backends;
+        tokio::join!(backends.lines.rest_all(), backends.mcp.stop(), backends.home.stop());
         self.house.close();
     }
 }

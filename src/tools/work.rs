@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{LinePlan, command, gpio, http, mcp};
+use super::{LinePlan, command, gpio, home, http, mcp};
 use crate::config::agent::{Action, Tool};
 
 /// What is done.
@@ -14,6 +14,8 @@ pub enum Work {
     Line(LinePlan),
     /// A server is asked.
     Http(Box<http::Request>),
+    /// An entity of Home Assistant.
+    Home(Box<home::HomeWork>),
     /// A program runs.
     Command(Box<command::CommandLine>),
     /// A tool of a server.
@@ -30,6 +32,7 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration
         Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
+        Action::Home(action) => Work::Home(Box::new(home::work(action, args, timeout)?)),
         Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
         Action::Mcp(action) => Work::Mcp(mcp::call(action, args, timeout)?),
     })
@@ -58,6 +61,7 @@ impl Work {
         match self {
             Work::Line(plan) => plan.describe(),
             Work::Http(request) => request.describe(),
+            Work::Home(work) => work.describe(),
             Work::Command(line) => line.describe(),
             Work::Mcp(call) => format!("call `{}` of the MCP server `{}`", call.tool, call.server),
         }
@@ -69,6 +73,8 @@ impl Work {
             Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
             Work::Http(request) if request.method.is_safe() => "it only asked, and changed nothing",
             Work::Http(_) => "whether the server did what was asked is not known",
+            Work::Home(work) if work.call.is_none() => "it only asked, and changed nothing",
+            Work::Home(_) => "Home Assistant goes on with what it was asked for",
             Work::Command(_) => "the program was ended; what it had done by then stays",
             Work::Mcp(_) => "the server was told to stop; what it had done by then is not known",
         }

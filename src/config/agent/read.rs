@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
-    ears, endpoint, mcp, policy, secrets, session, tool,
+    ears, endpoint, home, mcp, policy, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -284,8 +284,20 @@ pub const TOP: Sheet = Sheet {
         &TOKEN_URL,
     ],
     tables: &[
-        "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "secrets", "http",
-        "tools", "mcp",
+        "listen",
+        "gestures",
+        "echo",
+        "wake",
+        "speak",
+        "session",
+        "limits",
+        "prices",
+        "audit",
+        "secrets",
+        "http",
+        "home_assistant",
+        "tools",
+        "mcp",
     ],
 };
 /// `[listen]`.
@@ -369,7 +381,16 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let limits = limits(reader, &top);
     let secrets = secrets::secrets(reader, &top);
     let hosts = action::http::hosts(reader, &top);
-    let tools = tool::tools(reader, &top, limits.tool_timeout_ms, &secrets, hosts.as_deref());
+    let home = home::home(reader, &top, &secrets);
+    let near = action::Around {
+        parameters: &Ok(None),
+        timeout_ms: limits.tool_timeout_ms,
+        secrets: &secrets,
+        hosts: hosts.as_deref(),
+        home: &home,
+    };
+    let mut tools = tool::tools(reader, &top, &near);
+    tools.extend(home::ready(reader, &top, &tools, &near));
     Agent {
         model: reader.get(&top, &MODEL),
         fallback_model: reader.find(&top, &FALLBACK_MODEL),
@@ -395,6 +416,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
             &mcp::Near { timeout_ms: limits.tool_timeout_ms, secrets: &secrets, tools: &tools },
         ),
         tools,
+        home: home.ok().flatten(),
         secrets,
         hosts: hosts.unwrap_or_default(),
         limits,

@@ -9,6 +9,7 @@ use tokio::sync::MutexGuard;
 use tokio::sync::mpsc::Receiver;
 
 use super::command::Commands;
+use super::home::Home;
 use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::mcp::{self, News, Servers};
@@ -18,6 +19,7 @@ use crate::config::agent::Agent;
 use crate::flow::What;
 use crate::hw::Clock;
 use crate::tools::breaker::{Breaker, Change};
+use crate::tools::home::PEER;
 use crate::tools::{Failure, Work};
 
 /// Bytes of a result that the model gets: about four thousand tokens, and more is a mistake of the other side's.
@@ -30,6 +32,7 @@ pub(super) struct Backends {
     http: Http,
     commands: Commands,
     pub(super) mcp: Servers,
+    pub(super) home: Home,
     breakers: Breakers,
 }
 
@@ -40,7 +43,8 @@ impl Backends {
         let secrets = SecretBook::new(&agent.secrets);
         let (mcp, news) = Servers::new(agent, &secrets, outside);
         let (http, commands) = (Http::new(agent), Commands::default());
-        (Backends { lines, secrets, http, commands, mcp, breakers }, news)
+        let home = Home::new(agent, &secrets, outside);
+        (Backends { lines, secrets, http, commands, mcp, home, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
@@ -48,7 +52,7 @@ impl Backends {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
             Work::Http(_) | Work::Command(_) => None,
-            Work::Mcp(_) => None, // a server takes several calls at once
+            Work::Mcp(_) | Work::Home(_) => None, // either takes several calls at once
         }
     }
 
@@ -58,6 +62,7 @@ impl Backends {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
             Work::Http(request) => format!("{} was in use", request.peer()),
             Work::Command(line) => format!("`{}` was in use", line.name()),
+            Work::Home(_) => format!("{PEER} was in use"),
             Work::Mcp(call) => format!("the MCP server `{}` was in use", call.server),
         }
     }
@@ -68,6 +73,10 @@ impl Backends {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
             Work::Http(request) => self.guarded(&request.peer(), self.http.ask(request, &self.secrets)).await,
             Work::Command(line) => self.commands.run(line, &self.secrets).await,
+            Work::Home(work) => match self.home.ready(work).await {
+                Ok(()) => self.guarded(PEER, self.home.ask(work)).await,
+                Err(away) => Err(away),
+            },
             Work::Mcp(call) => match self.mcp.ready(call).await {
                 Ok(caller) => self.guarded(&mcp::peer(call), self.mcp.call(&caller, call)).await,
                 Err(away) => Err(away),
@@ -81,7 +90,7 @@ impl Backends {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Http(_) | Work::Mcp(_) => {}
+            Work::Line(_) | Work::Http(_) | Work::Home(_) | Work::Mcp(_) => {}
         }
     }
 
