@@ -150,8 +150,10 @@ fn the_shipped_examples_of_tools_are_valid() {
     let text = file_of("systemd/mynah.toml");
     let (_, examples) = text.split_once("# Two more kinds").expect("the examples at the end");
     let (lines, servers) = examples.split_once("# Servers and programs").expect("more examples at the end");
+    let (servers, broker) = servers.split_once("# Over MQTT").expect("and more");
+    let (broker, _) = broker.split_once(OF_HOME).expect("and those of Home Assistant");
     let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
-    for (examples, tools) in [(lines, 2), (servers, 3)] {
+    for (examples, tools) in [(lines, 2), (servers, 3), (broker, 3)] {
         let open: String = examples
             .lines()
             .skip_while(|line| !line.starts_with("# ["))
@@ -163,11 +165,32 @@ fn the_shipped_examples_of_tools_are_valid() {
     }
 }
 
+const OF_HOME: &str = "# Entities of [home_assistant]";
+
+/// The example of a section and those of tools fit together once their comment signs are taken away.
+#[test]
+fn the_shipped_examples_of_home_assistant_are_valid() {
+    let text = file_of("systemd/mynah.toml");
+    let (_, section) = text.split_once("# Home Assistant, through its").expect("the section");
+    let (section, _) = section.split_once("\n\n").expect("an end");
+    let section = section.lines().filter_map(|line| line.strip_prefix("#   "));
+    let (_, tools) = text.split_once(OF_HOME).expect("the tools");
+    let tools =
+        tools.lines().skip_while(|line| !line.starts_with("# [")).map(|line| line.trim_start_matches(['#', ' ']));
+    let secrets = ["[secrets]", "home_assistant = \"/etc/mynah/home\"", "alarm_code = \"/etc/mynah/alarm\""];
+    let open = secrets.into_iter().chain(section).chain(tools).collect::<Vec<_>>().join("\n");
+    let agent = agent::parse(&open, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{open}"));
+    let names: Vec<&str> = agent.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["heat_bathroom", "disarm_alarm", "home_call", "home_state"]);
+}
+
 /// The indented examples of servers work once their comment signs are taken away.
 #[test]
 fn the_shipped_examples_of_servers_are_valid() {
     let text = file_of("systemd/mynah.toml");
-    let lines = text.lines().filter_map(|line| line.strip_prefix("#   ")).collect::<Vec<_>>().join("\n");
+    let (_, servers) = text.split_once("# Servers of the Model Context Protocol").expect("the servers");
+    let (servers, _) = servers.split_once("\n\n").expect("an end");
+    let lines = servers.lines().filter_map(|line| line.strip_prefix("#   ")).collect::<Vec<_>>().join("\n");
     let text = format!("[secrets]\ncalendar = \"/etc/mynah/calendar\"\n{lines}\n");
     let agent = agent::parse(&text, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
     let names: Vec<&str> = agent.mcp.iter().flat_map(|server| &server.allow).map(|tool| tool.name.as_str()).collect();

@@ -9,6 +9,7 @@ mod ears;
 pub mod endpoint;
 pub mod home;
 pub mod mcp;
+pub mod mqtt;
 pub mod policy;
 pub mod read;
 pub mod schema;
@@ -76,6 +77,8 @@ pub struct Agent {
     pub limits: Limits,
     /// What tokens cost.
     pub prices: Prices,
+    /// The MQTT broker, where there is one.
+    pub mqtt: Option<mqtt::Mqtt>,
     /// What of tool calls is written down.
     pub audit: audit::Audit,
     /// Names of secrets and the files that hold them.
@@ -431,6 +434,7 @@ impl Action {
         match self {
             Action::GpioSet { argument, .. } => Some(argument),
             Action::Home(HomeAction { verb: HomeVerb::Switch { argument }, .. }) => Some(argument),
+            Action::Mqtt(action) => action.on_argument(),
             _ => None,
         }
     }
@@ -458,6 +462,8 @@ pub enum Action {
         /// Line of the board profile.
         line: String,
     },
+    /// Topics of the broker.
+    Mqtt(action::mqtt::MqttAction),
     /// Asks a server.
     Http(action::http::HttpAction),
     /// Uses an entity of Home Assistant.

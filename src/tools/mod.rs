@@ -12,6 +12,7 @@ pub mod gpio;
 pub mod home;
 pub mod http;
 pub mod mcp;
+pub mod mqtt;
 pub mod on_time;
 pub mod policy;
 pub mod run;

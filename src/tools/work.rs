@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{LinePlan, command, gpio, home, http, mcp};
+use super::{LinePlan, command, gpio, home, http, mcp, mqtt};
 use crate::config::agent::{Action, Tool};
 
 /// What is done.
@@ -12,6 +12,8 @@ use crate::config::agent::{Action, Tool};
 pub enum Work {
     /// A line of the board.
     Line(LinePlan),
+    /// Topics of the broker.
+    Mqtt(mqtt::Request),
     /// A server is asked.
     Http(Box<http::Request>),
     /// An entity of Home Assistant.
@@ -31,6 +33,7 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration
         Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
         Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
+        Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
         Action::Home(action) => Work::Home(Box::new(home::work(action, args, timeout)?)),
         Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
@@ -60,6 +63,7 @@ impl Work {
     pub fn describe(&self) -> String {
         match self {
             Work::Line(plan) => plan.describe(),
+            Work::Mqtt(request) => request.describe(),
             Work::Http(request) => request.describe(),
             Work::Home(work) => work.describe(),
             Work::Command(line) => line.describe(),
@@ -71,6 +75,8 @@ impl Work {
     pub fn halfway(&self) -> &'static str {
         match self {
             Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
+            Work::Mqtt(mqtt::Request::Read(_)) => "it only asked, and changed nothing",
+            Work::Mqtt(_) => "the message may or may not have been passed on; it will not be sent any more",
             Work::Http(request) if request.method.is_safe() => "it only asked, and changed nothing",
             Work::Http(_) => "whether the server did what was asked is not known",
             Work::Home(work) if work.call.is_none() => "it only asked, and changed nothing",

@@ -84,6 +84,13 @@ impl House {
         }
     }
 
+    /// Ends it as its owner would.
+    pub fn end(&mut self) {
+        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(status.success());
+        self.child.wait().unwrap();
+    }
+
     /// Kills it as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

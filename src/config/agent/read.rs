@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
-    ears, endpoint, home, mcp, policy, secrets, session, tool,
+    ears, endpoint, home, mcp, mqtt, policy, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -293,6 +293,7 @@ pub const TOP: Sheet = Sheet {
         "limits",
         "prices",
         "audit",
+        "mqtt",
         "secrets",
         "http",
         "home_assistant",
@@ -352,6 +353,7 @@ pub const SHEETS: &[&Sheet] = &[
     &session::SESSION,
     &LIMITS,
     &session::PRICES,
+    &mqtt::MQTT,
     &audit::AUDIT,
     &action::http::HTTP,
     &tool::TOOL,
@@ -382,11 +384,13 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let secrets = secrets::secrets(reader, &top);
     let hosts = action::http::hosts(reader, &top);
     let home = home::home(reader, &top, &secrets);
+    let mqtt = top.value("mqtt").and_then(|section| section.get_ref().as_table());
     let near = action::Around {
         parameters: &Ok(None),
         timeout_ms: limits.tool_timeout_ms,
         secrets: &secrets,
         hosts: hosts.as_deref(),
+        has_mqtt: mqtt.is_some_and(|section| section.contains_key("host")),
         home: &home,
     };
     let mut tools = tool::tools(reader, &top, &near);
@@ -409,6 +413,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         speak: speak(reader, &top),
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
+        mqtt: mqtt::mqtt(reader, &top, &secrets),
         audit: audit::audit(reader, &top),
         mcp: mcp::servers(
             reader,

@@ -13,6 +13,7 @@ use super::home::Home;
 use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::mcp::{self, News, Servers};
+use super::mqtt::Broker;
 use super::secrets::SecretBook;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
@@ -29,6 +30,8 @@ const RESULT_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct Backends {
     pub(super) lines: Arc<Lines>,
     pub(super) secrets: SecretBook,
+    /// The MQTT broker, where the configuration names one.
+    pub(super) mqtt: Option<Broker>,
     http: Http,
     commands: Commands,
     pub(super) mcp: Servers,
@@ -43,16 +46,16 @@ impl Backends {
         let secrets = SecretBook::new(&agent.secrets);
         let (mcp, news) = Servers::new(agent, &secrets, outside);
         let (http, commands) = (Http::new(agent), Commands::default());
-        let home = Home::new(agent, &secrets, outside);
-        (Backends { lines, secrets, http, commands, mcp, home, breakers }, news)
+        let (home, mqtt) = (Home::new(agent, &secrets, outside), Broker::new(agent, outside));
+        (Backends { lines, secrets, http, commands, mcp, mqtt, home, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
     pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
-            Work::Http(_) | Work::Command(_) => None,
-            Work::Mcp(_) | Work::Home(_) => None, // either takes several calls at once
+            // A server takes several calls at once.
+            Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) | Work::Home(_) => None,
         }
     }
 
@@ -60,6 +63,7 @@ impl Backends {
     pub(super) fn in_use(&self, work: &Work) -> String {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
+            Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
             Work::Http(request) => format!("{} was in use", request.peer()),
             Work::Command(line) => format!("`{}` was in use", line.name()),
             Work::Home(_) => format!("{PEER} was in use"),
@@ -71,6 +75,11 @@ impl Backends {
     pub(super) async fn carry_out(&self, work: &Work) -> Result<Value, Failure> {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
+            // It knows by itself when it is away, and fails at once then: it needs no breaker.
+            Work::Mqtt(request) => match &self.mqtt {
+                Some(broker) => broker.carry_out(request).await,
+                None => Err(Failure::Refused("the configuration names no MQTT broker".to_string())),
+            },
             Work::Http(request) => self.guarded(&request.peer(), self.http.ask(request, &self.secrets)).await,
             Work::Command(line) => self.commands.run(line, &self.secrets).await,
             Work::Home(work) => match self.home.ready(work).await {
@@ -90,7 +99,7 @@ impl Backends {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Http(_) | Work::Home(_) | Work::Mcp(_) => {}
+            Work::Line(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) | Work::Home(_) => {}
         }
     }
 

@@ -5,6 +5,7 @@ pub mod command;
 pub mod gpio;
 pub mod home;
 pub mod http;
+pub mod mqtt;
 
 use serde_json::Value;
 use toml::Spanned;
@@ -29,6 +30,8 @@ pub(super) struct Around<'a> {
     pub(super) timeout_ms: u32,
     /// The secrets that there are.
     pub(super) secrets: &'a Secrets,
+    /// Whether there is a broker.
+    pub(super) has_mqtt: bool,
     /// The hosts of `[http]`; none where they are wrong.
     pub(super) hosts: Option<&'a [Host]>,
     /// `[home_assistant]`.
@@ -75,8 +78,13 @@ impl Around<'_> {
 type Read = fn(&mut Reader<'_>, &Section<'_>, &Around<'_>) -> Option<Action>;
 
 /// The kinds by the key that names them.
-const KINDS: [(&str, Read); 4] =
-    [("gpio", gpio::read), ("http", http::read), ("command", command::read), ("home_assistant", home::read)];
+const KINDS: [(&str, Read); 5] = [
+    ("gpio", gpio::read),
+    ("mqtt", mqtt::read),
+    ("http", http::read),
+    ("command", command::read),
+    ("home_assistant", home::read),
+];
 
 /// The tool's action; none where it is wrong, which was noted.
 pub(super) fn action(reader: &mut Reader<'_>, tool: &Section<'_>, around: &Around<'_>) -> Option<Action> {
