@@ -215,7 +215,7 @@ fn check_address(text: &str) -> Result<(), String> {
     parse_address(text).map(drop)
 }
 
-/// `ws://homeassistant.local:8123/api/websocket`; `http://` is taken for `ws://`, and the path may be left out.
+/// The address of the WebSocket; that of the pages is taken for it, and the path may be left out.
 fn parse_address(text: &str) -> Result<Address, String> {
     if let Some(odd) = text.chars().find(|letter| !letter.is_ascii_graphic() || "\\\"<>^`|{}@?#".contains(*letter)) {
         return Err(format!("holds {odd:?}, which has no place there; the token belongs into `token_secret`"));
