@@ -433,7 +433,15 @@ pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
     let of_servers = agent.mcp.iter().flat_map(|server| &server.allow).map(|allowed| allowed.name.clone());
     let servers = agent.mcp.iter().map(|server| tools::run::mcp::part(&server.name));
-    parts.into_iter().chain(tools).chain(of_servers).chain(servers).chain(profile.lines.keys().cloned()).collect()
+    let home = agent.home.iter().map(|_| tools::run::HOME_PART.to_string());
+    parts
+        .into_iter()
+        .chain(home)
+        .chain(tools)
+        .chain(of_servers)
+        .chain(servers)
+        .chain(profile.lines.keys().cloned())
+        .collect()
 }
 
 /// The watcher, with each event put on record first.

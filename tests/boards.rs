@@ -151,6 +151,7 @@ fn the_shipped_examples_of_tools_are_valid() {
     let (_, examples) = text.split_once("# Two more kinds").expect("the examples at the end");
     let (lines, servers) = examples.split_once("# Servers and programs").expect("more examples at the end");
     let (servers, broker) = servers.split_once("# Over MQTT").expect("and more");
+    let (broker, _) = broker.split_once(OF_HOME).expect("and those of Home Assistant");
     let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
     for (examples, tools) in [(lines, 2), (servers, 3), (broker, 3)] {
         let open: String = examples
@@ -162,6 +163,25 @@ fn the_shipped_examples_of_tools_are_valid() {
         assert_eq!(agent.tools.len(), tools);
         assert_eq!(check(&agent, &sim), []);
     }
+}
+
+const OF_HOME: &str = "# Entities of [home_assistant]";
+
+/// The example of a section and those of tools fit together once their comment signs are taken away.
+#[test]
+fn the_shipped_examples_of_home_assistant_are_valid() {
+    let text = file_of("systemd/mynah.toml");
+    let (_, section) = text.split_once("# Home Assistant, through its").expect("the section");
+    let (section, _) = section.split_once("\n\n").expect("an end");
+    let section = section.lines().filter_map(|line| line.strip_prefix("#   "));
+    let (_, tools) = text.split_once(OF_HOME).expect("the tools");
+    let tools =
+        tools.lines().skip_while(|line| !line.starts_with("# [")).map(|line| line.trim_start_matches(['#', ' ']));
+    let secrets = ["[secrets]", "home_assistant = \"/etc/mynah/home\"", "alarm_code = \"/etc/mynah/alarm\""];
+    let open = secrets.into_iter().chain(section).chain(tools).collect::<Vec<_>>().join("\n");
+    let agent = agent::parse(&open, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{open}"));
+    let names: Vec<&str> = agent.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["heat_bathroom", "disarm_alarm", "home_call", "home_state"]);
 }
 
 /// The indented examples of servers work once their comment signs are taken away.

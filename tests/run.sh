@@ -48,4 +48,6 @@ cargo test --locked --test line -- --ignored --test-threads=1
 say "MCP: strangers' servers over both transports"
 command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || need_packages nodejs npm
 cargo test --locked --test mcp -- --ignored --test-threads=1
+say "Home Assistant itself: states, services, restarts"
+cargo test --locked --test home_assistant -- --ignored --test-threads=1
 say "all tests passed"

@@ -8,6 +8,7 @@ pub mod body;
 pub mod device;
 mod ears;
 pub mod endpoint;
+pub mod home;
 pub mod mcp;
 pub mod mqtt;
 pub mod policy;
@@ -21,6 +22,7 @@ pub mod tool;
 use serde_json::Value;
 
 use super::problem::Problem;
+use action::home::{HomeAction, HomeVerb};
 
 /// Reads an agent file from its text; `file` is its name for the messages.
 ///
@@ -84,6 +86,8 @@ pub struct Agent {
     pub secrets: secrets::Secrets,
     /// The only hosts that actions of the kind `http` may ask.
     pub hosts: Vec<action::address::Host>,
+    /// Home Assistant, and what of it may be used.
+    pub home: Option<home::HomeAssistant>,
     /// The tools the model may call.
     pub tools: Vec<Tool>,
     /// Servers whose tools it may call, too.
@@ -430,6 +434,7 @@ impl Action {
     pub fn on_argument(&self) -> Option<&str> {
         match self {
             Action::GpioSet { argument, .. } => Some(argument),
+            Action::Home(HomeAction { verb: HomeVerb::Switch { argument }, .. }) => Some(argument),
             Action::Mqtt(action) => action.on_argument(),
             _ => None,
         }
@@ -464,6 +469,8 @@ pub enum Action {
     Device(device::DeviceAction),
     /// Asks a server.
     Http(action::http::HttpAction),
+    /// Uses an entity of Home Assistant.
+    Home(HomeAction),
     /// Runs a program.
     Command(action::command::CommandAction),
     /// Calls a tool of a server of `[[mcp]]`.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::config::agent::action::mqtt::MqttAction;
 use crate::config::agent::policy::Confirm;
 use crate::config::agent::{Action, Behavior, Tool};
 
@@ -98,9 +99,13 @@ fn conduct(tool: &Tool, say: &mut impl FnMut(String)) {
     }
 }
 
-/// Whether the answer comes from elsewhere.
+/// Whether the answer comes from elsewhere. What a broker said last is known here.
 fn is_remote(action: &Action) -> bool {
-    !matches!(action, Action::GpioSet { .. } | Action::GpioPulse { .. } | Action::GpioRead { .. } | Action::Device(_))
+    match action {
+        Action::Mqtt(action) => !matches!(action, MqttAction::Read(_)),
+        Action::Http(_) | Action::Command(_) | Action::Mcp(_) => true,
+        _ => false,
+    }
 }
 
 fn alike(tool: &Tool, other: &Tool, found: &mut Vec<Finding>) {

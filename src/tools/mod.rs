@@ -10,6 +10,7 @@ pub mod consent;
 pub mod device;
 pub mod fill;
 pub mod gpio;
+pub mod home;
 pub mod http;
 pub mod lint;
 pub mod mcp;

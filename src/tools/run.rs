@@ -8,6 +8,7 @@ mod backends;
 mod clerk;
 mod command;
 mod device;
+mod home;
 mod house;
 mod http;
 mod kept;
@@ -30,6 +31,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use backends::Backends;
 use clerk::Clerk;
+pub use home::HOME_PART;
 use house::{Done, House, Request};
 use lines::Lines;
 use mcp::{Declared, News};
@@ -139,6 +141,7 @@ pub fn spawn(
     let clerk = Clerk::new(agent.audit, outside.folder.clone(), outside.clock.clone(), outside.tell.clone())?;
     let (backends, news) = Backends::new(agent, Arc::new(lines), &outside);
     backends.mcp.start()?;
+    backends.home.start()?;
     let ear = backends.mqtt.as_ref().and_then(mqtt::Broker::ear);
     let from_mqtt = backends.mqtt.as_ref().and_then(mqtt::Broker::calls);
     let house = Arc::new(House::new(tools, backends, outside, clerk));
@@ -332,8 +335,9 @@ impl Errands {
                 self.answer(id, name, done.result);
             }
         }
-        tokio::join!(self.house.backends.lines.rest_all(), self.house.backends.mcp.stop());
-        if let Some(mqtt) = &self.house.backends.mqtt {
+        let backends = &self.house.backends;
+        tokio::join!(backends.lines.rest_all(), backends.mcp.stop(), backends.home.stop());
+        if let Some(mqtt) = &backends.mqtt {
             mqtt.stop().await;
         }
         self.house.close();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{LinePlan, command, device, gpio, http, mcp, mqtt};
+use super::{LinePlan, command, device, gpio, home, http, mcp, mqtt};
 use crate::config::agent::{Action, Tool};
 
 /// What is done.
@@ -18,6 +18,8 @@ pub enum Work {
     Device(device::DeviceWork),
     /// A server is asked.
     Http(Box<http::Request>),
+    /// An entity of Home Assistant.
+    Home(Box<home::HomeWork>),
     /// A program runs.
     Command(Box<command::CommandLine>),
     /// A tool of a server.
@@ -36,6 +38,7 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration
         Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
         Action::Device(action) => Work::Device(device::work(*action, args)?),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
+        Action::Home(action) => Work::Home(Box::new(home::work(action, args, timeout)?)),
         Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
         Action::Mcp(action) => Work::Mcp(mcp::call(action, args, timeout)?),
     })
@@ -66,6 +69,7 @@ impl Work {
             Work::Device(work) => work.describe(),
             Work::Mqtt(request) => request.describe(),
             Work::Http(request) => request.describe(),
+            Work::Home(work) => work.describe(),
             Work::Command(line) => line.describe(),
             Work::Mcp(call) => format!("call `{}` of the MCP server `{}`", call.tool, call.server),
         }
@@ -80,6 +84,8 @@ impl Work {
             Work::Mqtt(_) => "the message may or may not have been passed on; it will not be sent any more",
             Work::Http(request) if request.method.is_safe() => "it only asked, and changed nothing",
             Work::Http(_) => "whether the server did what was asked is not known",
+            Work::Home(work) if work.call.is_none() => "it only asked, and changed nothing",
+            Work::Home(_) => "Home Assistant goes on with what it was asked for",
             Work::Command(_) => "the program was ended; what it had done by then stays",
             Work::Mcp(_) => "the server was told to stop; what it had done by then is not known",
         }

@@ -401,7 +401,7 @@ fn address(url: &str) -> Result<(), String> {
 }
 
 /// Whether a host can only be in the house: its addresses, and the names that no public server has.
-fn is_private(host: &str) -> bool {
+pub(super) fn is_private(host: &str) -> bool {
     if let Ok(address) = host.parse::<Ipv4Addr>() {
         return address.is_private() || address.is_link_local();
     }

@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
-    device, ears, endpoint, mcp, mqtt, policy, secrets, session, tool,
+    device, ears, endpoint, home, mcp, mqtt, policy, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -285,8 +285,21 @@ pub const TOP: Sheet = Sheet {
         &device::DEVICE_TOOLS,
     ],
     tables: &[
-        "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "mqtt", "secrets",
-        "http", "tools", "mcp",
+        "listen",
+        "gestures",
+        "echo",
+        "wake",
+        "speak",
+        "session",
+        "limits",
+        "prices",
+        "audit",
+        "mqtt",
+        "secrets",
+        "http",
+        "home_assistant",
+        "tools",
+        "mcp",
     ],
 };
 /// `[listen]`.
@@ -371,7 +384,18 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let limits = limits(reader, &top);
     let secrets = secrets::secrets(reader, &top);
     let hosts = action::http::hosts(reader, &top);
-    let mut tools = tool::tools(reader, &top, limits.tool_timeout_ms, &secrets, hosts.as_deref());
+    let home = home::home(reader, &top, &secrets);
+    let mqtt = top.value("mqtt").and_then(|section| section.get_ref().as_table());
+    let near = action::Around {
+        parameters: &Ok(None),
+        timeout_ms: limits.tool_timeout_ms,
+        secrets: &secrets,
+        hosts: hosts.as_deref(),
+        has_mqtt: mqtt.is_some_and(|section| section.contains_key("host")),
+        home: &home,
+    };
+    let mut tools = tool::tools(reader, &top, &near);
+    tools.extend(home::ready(reader, &top, &tools, &near));
     tools.extend(device::tools(reader, &top, &tools));
     Agent {
         model: reader.get(&top, &MODEL),
@@ -399,6 +423,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
             &mcp::Near { timeout_ms: limits.tool_timeout_ms, secrets: &secrets, tools: &tools },
         ),
         tools,
+        home: home.ok().flatten(),
         secrets,
         hosts: hosts.unwrap_or_default(),
         limits,

@@ -5,9 +5,7 @@ use toml::de::DeValue;
 
 use super::super::key::{Choice, Key, Need, Text, Whole, any_text, wrong_type};
 use super::super::read::{Reader, Section, Sheet};
-use super::action::address::Host;
 use super::action::{self, Around};
-use super::secrets::Secrets;
 use super::{Behavior, Tool};
 use super::{policy, schema};
 
@@ -49,14 +47,9 @@ pub const TOOL: Sheet = Sheet {
     tables: &["parameters", "action", "policy"],
 };
 
-/// The tools of the file; those with problems are left out (the problems are noted).
-pub(super) fn tools(
-    reader: &mut Reader<'_>,
-    top: &Section<'_>,
-    timeout_ms: u32,
-    secrets: &Secrets,
-    hosts: Option<&[Host]>,
-) -> Vec<Tool> {
+/// The tools of the file; those with problems are left out (the problems are noted). `near` has no parameters, and the
+/// time limit of a tool without one of its own.
+pub(super) fn tools(reader: &mut Reader<'_>, top: &Section<'_>, near: &Around<'_>) -> Vec<Tool> {
     let Some(value) = top.value("tools") else { return Vec::new() };
     let Some(list) = value.get_ref().as_array() else {
         reader.note_at(value, "tools".into(), wrong_type(value.get_ref(), "a list: head each tool with `[[tools]]`"));
@@ -66,11 +59,9 @@ pub(super) fn tools(
         reader.note_at(value, "tools".into(), format!("has {} tools; at most {TOOLS_MAX} are taken", list.len()));
         return Vec::new();
     }
-    let mqtt = top.value("mqtt").and_then(|section| section.get_ref().as_table());
-    let has_mqtt = mqtt.is_some_and(|section| section.contains_key("host"));
     let mut tools: Vec<Tool> = Vec::new();
     for (index, item) in list.iter().enumerate() {
-        let Some(tool) = tool(reader, item, index, timeout_ms, (secrets, has_mqtt), hosts) else { continue };
+        let Some(tool) = tool(reader, item, index, near) else { continue };
         if tools.iter().any(|other| other.name == tool.name) {
             let message =
                 format!("is \"{}\", as that of an earlier tool; every tool needs a name of its own", tool.name);
@@ -86,14 +77,7 @@ fn section_of<'t>(item: &'t Spanned<DeValue<'t>>, index: usize, reader: &Reader<
     Section { table: item.get_ref().as_table(), path: format!("tools[{index}]"), line: reader.line_of(item) }
 }
 
-fn tool(
-    reader: &mut Reader<'_>,
-    item: &Spanned<DeValue<'_>>,
-    index: usize,
-    limit_ms: u32,
-    (secrets, has_mqtt): (&Secrets, bool),
-    hosts: Option<&[Host]>,
-) -> Option<Tool> {
+fn tool(reader: &mut Reader<'_>, item: &Spanned<DeValue<'_>>, index: usize, near: &Around<'_>) -> Option<Tool> {
     let path = format!("tools[{index}]");
     let line = reader.line_of(item);
     let Some(table) = item.get_ref().as_table() else {
@@ -101,9 +85,9 @@ fn tool(
         return None;
     };
     let section = reader.open(table, &path, line, &TOOL);
-    let timeout_ms = reader.find(&section, &TIMEOUT_MS).unwrap_or(limit_ms);
+    let timeout_ms = reader.find(&section, &TIMEOUT_MS).unwrap_or(near.timeout_ms);
     let parameters = schema::parameters(reader, &section);
-    let around = Around { parameters: &parameters, timeout_ms, secrets, hosts, has_mqtt };
+    let around = Around { parameters: &parameters, timeout_ms, ..*near };
     // All of it is looked at, whatever is wrong with the action.
     let (name, description) = (reader.get(&section, &NAME), reader.get(&section, &DESCRIPTION));
     let behavior = reader.get(&section, &BEHAVIOR);

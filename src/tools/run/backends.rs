@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::command::Commands;
 use super::device::Device;
+use super::home::Home;
 use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::mcp::{self, News, Servers};
@@ -20,6 +21,7 @@ use crate::config::agent::Agent;
 use crate::flow::What;
 use crate::hw::Clock;
 use crate::tools::breaker::{Breaker, Change};
+use crate::tools::home::PEER;
 use crate::tools::{Failure, Work};
 
 /// Bytes of a result that the model gets: about four thousand tokens, and more is a mistake of the other side's.
@@ -35,6 +37,7 @@ pub(super) struct Backends {
     http: Http,
     commands: Commands,
     pub(super) mcp: Servers,
+    pub(super) home: Home,
     breakers: Breakers,
 }
 
@@ -45,9 +48,9 @@ impl Backends {
         let secrets = SecretBook::new(&agent.secrets);
         let (mcp, news) = Servers::new(agent, &secrets, outside);
         let (http, commands) = (Http::new(agent), Commands::default());
-        let mqtt = Broker::new(agent, outside);
+        let (home, mqtt) = (Home::new(agent, &secrets, outside), Broker::new(agent, outside));
         let device = Device::new(outside);
-        (Backends { lines, secrets, device, http, commands, mcp, mqtt, breakers }, news)
+        (Backends { lines, secrets, device, http, commands, mcp, mqtt, home, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
@@ -55,7 +58,7 @@ impl Backends {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
             // A server takes several calls at once.
-            Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) => None,
+            Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) | Work::Home(_) => None,
         }
     }
 
@@ -67,6 +70,7 @@ impl Backends {
             Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
             Work::Http(request) => format!("{} was in use", request.peer()),
             Work::Command(line) => format!("`{}` was in use", line.name()),
+            Work::Home(_) => format!("{PEER} was in use"),
             Work::Mcp(call) => format!("the MCP server `{}` was in use", call.server),
         }
     }
@@ -83,6 +87,10 @@ impl Backends {
             },
             Work::Http(request) => self.guarded(&request.peer(), self.http.ask(request, &self.secrets)).await,
             Work::Command(line) => self.commands.run(line, &self.secrets).await,
+            Work::Home(work) => match self.home.ready(work).await {
+                Ok(()) => self.guarded(PEER, self.home.ask(work)).await,
+                Err(away) => Err(away),
+            },
             Work::Mcp(call) => match self.mcp.ready(call).await {
                 Ok(caller) => self.guarded(&mcp::peer(call), self.mcp.call(&caller, call)).await,
                 Err(away) => Err(away),
@@ -96,7 +104,7 @@ impl Backends {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) => {}
+            Work::Line(_) | Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) | Work::Home(_) => {}
         }
     }
 

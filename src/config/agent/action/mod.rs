@@ -3,6 +3,7 @@
 pub mod address;
 pub mod command;
 pub mod gpio;
+pub mod home;
 pub mod http;
 pub mod mqtt;
 
@@ -13,6 +14,7 @@ use toml::de::DeValue;
 use super::super::key::wrong_type;
 use super::super::read::{Reader, Section};
 use super::Action;
+use super::home::HomeAssistant;
 use super::schema::Noted;
 use super::secrets::Secrets;
 use super::template::Template;
@@ -32,6 +34,8 @@ pub(super) struct Around<'a> {
     pub(super) has_mqtt: bool,
     /// The hosts of `[http]`; none where they are wrong.
     pub(super) hosts: Option<&'a [Host]>,
+    /// `[home_assistant]`.
+    pub(super) home: &'a Result<Option<HomeAssistant>, Noted>,
 }
 
 impl Around<'_> {
@@ -74,8 +78,13 @@ impl Around<'_> {
 type Read = fn(&mut Reader<'_>, &Section<'_>, &Around<'_>) -> Option<Action>;
 
 /// The kinds by the key that names them.
-const KINDS: [(&str, Read); 4] =
-    [("gpio", gpio::read), ("mqtt", mqtt::read), ("http", http::read), ("command", command::read)];
+const KINDS: [(&str, Read); 5] = [
+    ("gpio", gpio::read),
+    ("mqtt", mqtt::read),
+    ("http", http::read),
+    ("command", command::read),
+    ("home_assistant", home::read),
+];
 
 /// The tool's action; none where it is wrong, which was noted.
 pub(super) fn action(reader: &mut Reader<'_>, tool: &Section<'_>, around: &Around<'_>) -> Option<Action> {
