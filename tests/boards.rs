@@ -151,7 +151,7 @@ fn the_shipped_examples_of_tools_are_valid() {
     let (_, examples) = text.split_once("# Two more kinds").expect("the examples at the end");
     let (lines, servers) = examples.split_once("# Servers and programs").expect("more examples at the end");
     let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
-    for (examples, tools) in [(lines, 2), (servers, 3)] {
+    for (examples, tools) in [(lines, 4), (servers, 3)] {
         let open: String = examples
             .lines()
             .skip_while(|line| !line.starts_with("# ["))

@@ -448,10 +448,30 @@ pub enum Action {
         /// How long, ms, 1–60000.
         pulse_ms: u32,
     },
+    /// Makes an output line active several times.
+    GpioBlink {
+        /// Line of the board profile.
+        line: String,
+        /// How long it is active each time, ms, 20–60000.
+        on_ms: u32,
+        /// How long it is inactive in between, ms, 20–60000.
+        off_ms: u32,
+        /// How often, 1–100.
+        times: u32,
+    },
     /// Reads a line.
     GpioRead {
         /// Line of the board profile.
         line: String,
+    },
+    /// Waits for an input line to change.
+    GpioWait {
+        /// Line of the board profile.
+        line: String,
+        /// How it is to change.
+        edge: action::gpio::EdgeKind,
+        /// How long at most, ms, 10–60000.
+        wait_ms: u32,
     },
     /// Asks a server.
     Http(action::http::HttpAction),

@@ -53,8 +53,11 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
 fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> Option<String> {
     let drives = driven_line(action).is_some();
     let name = match action {
-        Action::Mcp(_) => return None,
-        Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } | Action::GpioRead { line } => line,
+        Action::GpioSet { line, .. }
+        | Action::GpioPulse { line, .. }
+        | Action::GpioBlink { line, .. }
+        | Action::GpioWait { line, .. }
+        | Action::GpioRead { line } => line,
         _ => return None,
     };
     let Some(line) = board.lines.get(name) else {
@@ -66,6 +69,9 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
     }
     if drives && line.direction == Direction::Input {
         return Some(format!("is \"{name}\", an input of board `{}`; only an output can be set or pulsed", board.name));
+    }
+    if matches!(action, Action::GpioWait { .. }) && line.direction == Direction::Output {
+        return Some(format!("is \"{name}\", an output of board `{}`; only an input can be waited for", board.name));
     }
     if !drives && line.direction == Direction::Output && !is_driven(name) {
         return Some(format!("is \"{name}\", an output of board `{}` that no tool drives: it is never on", board.name));
@@ -97,7 +103,7 @@ fn lines_of(board: &Board, name: &str) -> String {
 
 fn driven_line(action: &Action) -> Option<&str> {
     match action {
-        Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => Some(line),
+        Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } | Action::GpioBlink { line, .. } => Some(line),
         _ => None,
     }
 }

@@ -96,7 +96,9 @@ impl Tools {
     /// The lines that tools drive.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter_map(|tool| match &tool.action {
-            Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => Some(line.as_str()),
+            Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } | Action::GpioBlink { line, .. } => {
+                Some(line.as_str())
+            }
             _ => None,
         })
     }
@@ -111,7 +113,7 @@ impl Tools {
     /// The lines that tools read.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter_map(|tool| match &tool.action {
-            Action::GpioRead { line } => Some(line.as_str()),
+            Action::GpioRead { line } | Action::GpioWait { line, .. } => Some(line.as_str()),
             _ => None,
         })
     }

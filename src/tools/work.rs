@@ -12,6 +12,8 @@ use crate::config::agent::{Action, Tool};
 pub enum Work {
     /// A line of the board.
     Line(LinePlan),
+    /// A line of the board is waited for.
+    Await(gpio::AwaitPlan),
     /// A server is asked.
     Http(Box<http::Request>),
     /// A program runs.
@@ -28,7 +30,9 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration
     Ok(match action {
         Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
         Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
+        Action::GpioBlink { line, on_ms, off_ms, times } => Work::Line(gpio::blink(line, *on_ms, *off_ms, *times)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
+        Action::GpioWait { line, edge, wait_ms } => Work::Await(gpio::AwaitPlan::new(line, *edge, *wait_ms)),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
         Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
         Action::Mcp(action) => Work::Mcp(mcp::call(action, args, timeout)?),
@@ -57,6 +61,7 @@ impl Work {
     pub fn describe(&self) -> String {
         match self {
             Work::Line(plan) => plan.describe(),
+            Work::Await(plan) => plan.describe(),
             Work::Http(request) => request.describe(),
             Work::Command(line) => line.describe(),
             Work::Mcp(call) => format!("call `{}` of the MCP server `{}`", call.tool, call.server),
@@ -67,6 +72,7 @@ impl Work {
     pub fn halfway(&self) -> &'static str {
         match self {
             Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
+            Work::Await(_) => "it only looked, and changed nothing",
             Work::Http(request) if request.method.is_safe() => "it only asked, and changed nothing",
             Work::Http(_) => "whether the server did what was asked is not known",
             Work::Command(_) => "the program was ended; what it had done by then stays",

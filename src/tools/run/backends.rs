@@ -47,6 +47,7 @@ impl Backends {
     pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
+            Work::Await(_) => None, // any number may look at a line
             Work::Http(_) | Work::Command(_) => None,
             Work::Mcp(_) => None, // a server takes several calls at once
         }
@@ -56,6 +57,7 @@ impl Backends {
     pub(super) fn in_use(&self, work: &Work) -> String {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
+            Work::Await(plan) => format!("line `{}` was in use", plan.line),
             Work::Http(request) => format!("{} was in use", request.peer()),
             Work::Command(line) => format!("`{}` was in use", line.name()),
             Work::Mcp(call) => format!("the MCP server `{}` was in use", call.server),
@@ -66,6 +68,7 @@ impl Backends {
     pub(super) async fn carry_out(&self, work: &Work) -> Result<Value, Failure> {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
+            Work::Await(plan) => self.lines.wait_for(plan).await.map_err(Failure::Refused),
             Work::Http(request) => self.guarded(&request.peer(), self.http.ask(request, &self.secrets)).await,
             Work::Command(line) => self.commands.run(line, &self.secrets).await,
             Work::Mcp(call) => match self.mcp.ready(call).await {
@@ -81,7 +84,7 @@ impl Backends {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Http(_) | Work::Mcp(_) => {}
+            Work::Line(_) | Work::Await(_) | Work::Http(_) | Work::Mcp(_) => {}
         }
     }
 

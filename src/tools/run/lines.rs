@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Tell;
 use crate::flow::What;
 use crate::hw::{self, Board, LineTrouble};
+use crate::tools::gpio::{AwaitPlan, LOOK_EVERY};
 use crate::tools::{LinePlan, Step, Tools};
 
 /// How long the driver of a line may take: an I2C expander's bus gives up after about a second.
@@ -132,6 +133,23 @@ impl Lines {
             }
         }
         plan.output(sensed).ok_or_else(|| format!("line `{}` was not read", plan.line))
+    }
+
+    /// Waits for an input's edge, looking at it again and again: the kernel gives the edges of a line to one holder only,
+    /// and several calls may wait for one line.
+    pub(super) async fn wait_for(&self, plan: &AwaitPlan) -> Result<Value, String> {
+        let began = Instant::now();
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut edges = plan.edges();
+        loop {
+            look.tick().await;
+            let is_active = self.sense(&plan.line).await?;
+            let waited = began.elapsed();
+            if let Some(answer) = edges.see(is_active, waited) {
+                return Ok(answer);
+            }
+        }
     }
 
     /// What a line is when nobody looks after it.
