@@ -3,15 +3,16 @@
 //! Nothing here decides: every value is passed down, every queue has the limit that `flow.rs` names.
 
 mod controls;
+mod errands;
 mod keeper;
 mod knobs;
 mod light;
 mod sounds;
 mod wake;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ use tokio::sync::Notify;
 
 use crate::audio::Hop;
 use crate::bell::Bell;
+use crate::config::agent::Agent;
 use crate::config::agent::endpoint::Endpoint;
-use crate::config::agent::{Agent, Tool};
 use crate::config::{self, board};
 use crate::flow::{self, Event, What};
 use crate::hw::folder::Folder;
@@ -75,6 +76,7 @@ pub struct Daemon {
     bells: Vec<Bell>,
     threads: Vec<JoinHandle<()>>,
     tools: Option<tools::run::Handle>,
+    ear: Arc<OnceLock<tools::run::mqtt::Ear>>,
     keeper: Option<Keeper>,
     controls: Controls,
     core_bell: Bell,
@@ -101,6 +103,7 @@ impl Daemon {
             bells: Vec::new(),
             threads: Vec::new(),
             tools: None,
+            ear: Arc::default(),
             keeper: None,
             controls,
             core_bell,
@@ -115,6 +118,7 @@ impl Daemon {
         // From here on whoever tells something tells it to the light, too. The thread that writes down what is
         // remembered does not: it ends after the light.
         options.watcher = daemon.with_light(&options)?;
+        options.watcher = overheard(options.watcher, daemon.ear.clone());
         let watcher = options.watcher.clone();
         // The link first: its name look-up, TCP and TLS take longest, and go on while the devices are opened.
         let link = live::run::Parts {
@@ -305,41 +309,6 @@ impl Daemon {
         self.controls.clone()
     }
 
-    fn start_tools(
-        &mut self,
-        options: &Options,
-        watcher: &Watcher,
-        replies: mpsc::SyncSender<flow::ToolReply>,
-        lists: mpsc::SyncSender<Vec<Tool>>,
-    ) -> anyhow::Result<tokio::sync::mpsc::Sender<flow::ToolOrder>> {
-        let (orders_in, orders) = tokio::sync::mpsc::channel(flow::TOOL_ORDERS_MAX);
-        let core_bell = self.core_bell.clone();
-        let answer = move |reply| {
-            let _ = replies.send(reply);
-            core_bell.ring();
-        };
-        let (watcher, clock) = (watcher.clone(), options.clock.clone());
-        let (controls, bell) = (self.controls.clone(), self.core_bell.clone());
-        let outside = tools::run::Outside {
-            board: options.board.clone(),
-            clock: options.clock.clone(),
-            tell: Arc::new(move |what| watcher(&Event { at: clock.now(), what })),
-            give: Arc::new(move |control| controls.give(control)),
-            folder: options.state.clone(),
-            active_when_safe: options.profile.active_when_safe(),
-            has_confirm_line: options.profile.lines.contains_key(board::CONFIRM),
-            declare: Arc::new(move |tools| {
-                let is_taken = lists.try_send(tools).is_ok();
-                bell.ring();
-                is_taken
-            }),
-            extra_ca_pem: options.extra_ca_pem.clone(),
-        };
-        let handle = tools::run::spawn(&options.agent, outside, orders, answer)?;
-        self.tools = Some(handle);
-        Ok(orders_in)
-    }
-
     /// The watcher, with the light hung onto it where the board has one.
     fn with_light(&mut self, options: &Options) -> anyhow::Result<Watcher> {
         if options.profile.light.is_none() {
@@ -459,7 +428,7 @@ impl Progress {
 
 /// The names of a configuration that a dump may show: they are the owner's own.
 pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
-    let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds", wake::PART];
+    let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds", "mqtt", wake::PART];
     let parts = parts.map(String::from);
     let tools = agent.tools.iter().map(|tool| tool.name.clone());
     let of_servers = agent.mcp.iter().flat_map(|server| &server.allow).map(|allowed| allowed.name.clone());
@@ -471,6 +440,16 @@ pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
 fn recording(watcher: Watcher, recorder: Recorder) -> Watcher {
     Arc::new(move |event: &Event| {
         recorder.add(event.at, session::run::record::event(&event.what, &recorder));
+        watcher(event);
+    })
+}
+
+/// The watcher, with what shows the device to a broker hung onto it as soon as there is one.
+fn overheard(watcher: Watcher, ear: Arc<OnceLock<tools::run::mqtt::Ear>>) -> Watcher {
+    Arc::new(move |event: &Event| {
+        if let Some(ear) = ear.get() {
+            ear.hear(event);
+        }
         watcher(event);
     })
 }

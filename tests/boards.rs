@@ -150,8 +150,9 @@ fn the_shipped_examples_of_tools_are_valid() {
     let text = file_of("systemd/mynah.toml");
     let (_, examples) = text.split_once("# Two more kinds").expect("the examples at the end");
     let (lines, servers) = examples.split_once("# Servers and programs").expect("more examples at the end");
+    let (servers, broker) = servers.split_once("# Over MQTT").expect("and more");
     let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
-    for (examples, tools) in [(lines, 4), (servers, 3)] {
+    for (examples, tools) in [(lines, 4), (servers, 3), (broker, 3)] {
         let open: String = examples
             .lines()
             .skip_while(|line| !line.starts_with("# ["))
@@ -167,7 +168,9 @@ fn the_shipped_examples_of_tools_are_valid() {
 #[test]
 fn the_shipped_examples_of_servers_are_valid() {
     let text = file_of("systemd/mynah.toml");
-    let lines = text.lines().filter_map(|line| line.strip_prefix("#   ")).collect::<Vec<_>>().join("\n");
+    let (_, servers) = text.split_once("# Servers of the Model Context Protocol").expect("the servers");
+    let (servers, _) = servers.split_once("\n\n").expect("an end");
+    let lines = servers.lines().filter_map(|line| line.strip_prefix("#   ")).collect::<Vec<_>>().join("\n");
     let text = format!("[secrets]\ncalendar = \"/etc/mynah/calendar\"\n{lines}\n");
     let agent = agent::parse(&text, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
     let names: Vec<&str> = agent.mcp.iter().flat_map(|server| &server.allow).map(|tool| tool.name.as_str()).collect();

@@ -8,6 +8,7 @@ pub mod body;
 mod ears;
 pub mod endpoint;
 pub mod mcp;
+pub mod mqtt;
 pub mod policy;
 pub mod read;
 pub mod schema;
@@ -74,6 +75,8 @@ pub struct Agent {
     pub limits: Limits,
     /// What tokens cost.
     pub prices: Prices,
+    /// The MQTT broker, where there is one.
+    pub mqtt: Option<mqtt::Mqtt>,
     /// What of tool calls is written down.
     pub audit: audit::Audit,
     /// Names of secrets and the files that hold them.
@@ -426,6 +429,7 @@ impl Action {
     pub fn on_argument(&self) -> Option<&str> {
         match self {
             Action::GpioSet { argument, .. } => Some(argument),
+            Action::Mqtt(action) => action.on_argument(),
             _ => None,
         }
     }
@@ -473,6 +477,8 @@ pub enum Action {
         /// How long at most, ms, 10–60000.
         wait_ms: u32,
     },
+    /// Topics of the broker.
+    Mqtt(action::mqtt::MqttAction),
     /// Asks a server.
     Http(action::http::HttpAction),
     /// Runs a program.

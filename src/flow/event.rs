@@ -291,7 +291,7 @@ pub enum What {
     },
     /// Something is wrong that the owner should know; the sentence says what to do.
     Trouble {
-        /// Which part: `mic`, `speaker`, `link`, `tools`, `line`, `light`, `state`.
+        /// Which part: `mic`, `speaker`, `link`, `tools`, `line`, `light`, `state`, `mqtt`.
         part: String,
         /// A sentence.
         text: String,

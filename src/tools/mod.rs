@@ -11,6 +11,7 @@ pub mod fill;
 pub mod gpio;
 pub mod http;
 pub mod mcp;
+pub mod mqtt;
 pub mod on_time;
 pub mod policy;
 pub mod run;

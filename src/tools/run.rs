@@ -12,6 +12,7 @@ mod http;
 mod kept;
 mod lines;
 pub mod mcp;
+pub mod mqtt;
 mod reach;
 mod secrets;
 
@@ -46,6 +47,7 @@ const STOPPING: &str = "the device is being switched off; nothing more is done";
 pub struct Handle {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
+    ear: Option<mqtt::Ear>,
 }
 
 impl Handle {
@@ -56,6 +58,11 @@ impl Handle {
         if self.thread.join().is_err() {
             tracing::error!("the errands thread died");
         }
+    }
+
+    /// What hears events for those who watch the device from outside; none where nobody does.
+    pub fn ear(&self) -> Option<mqtt::Ear> {
+        self.ear.clone()
     }
 }
 
@@ -131,15 +138,25 @@ pub fn spawn(
     let clerk = Clerk::new(agent.audit, outside.folder.clone(), outside.clock.clone(), outside.tell.clone())?;
     let (backends, news) = Backends::new(agent, Arc::new(lines), &outside);
     backends.mcp.start()?;
+    let ear = backends.mqtt.as_ref().and_then(mqtt::Broker::ear);
+    let from_mqtt = backends.mqtt.as_ref().and_then(mqtt::Broker::calls);
     let house = Arc::new(House::new(tools, backends, outside, clerk));
-    let (running, tasks) = (HashMap::new(), JoinSet::new());
-    let errands = Errands { house, declared, news, running, tasks, reply: Box::new(reply) };
+    let errands = Errands {
+        house,
+        declared,
+        news,
+        running: HashMap::new(),
+        strangers: Vec::new(),
+        from_mqtt,
+        tasks: JoinSet::new(),
+        reply: Box::new(reply),
+    };
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new().name("errands".to_string()).spawn(move || {
         runtime.block_on(errands.serve(orders, stopped));
         runtime.shutdown_background(); // a line that hangs is not waited for
     })?;
-    Ok(Handle { stop, thread })
+    Ok(Handle { stop, thread, ear })
 }
 
 /// Why a call ends early.
@@ -164,6 +181,9 @@ struct Errands {
     news: mpsc::Receiver<News>,
     /// The calls that run; none in place of the sender where one was cancelled and only cleans up.
     running: HashMap<CallId, Option<oneshot::Sender<Halt>>>,
+    /// Calls of others than the model that run, to be stopped.
+    strangers: Vec<oneshot::Sender<Halt>>,
+    from_mqtt: Option<mpsc::Receiver<mqtt::ToolCall>>,
     tasks: JoinSet<Ended>,
     reply: Box<dyn Fn(ToolReply) + Send>,
 }
@@ -172,6 +192,9 @@ impl Errands {
     async fn serve(mut self, mut orders: mpsc::Receiver<ToolOrder>, mut stopped: oneshot::Receiver<()>) {
         self.house.backends.lines.open_all();
         self.house.remember().await;
+        if let Some(mqtt) = &self.house.backends.mqtt {
+            mqtt.start();
+        }
         let house = self.house.clone();
         let mut interlocks = interval(INTERLOCKS_EVERY);
         interlocks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -187,6 +210,7 @@ impl Errands {
                     Some(order) => self.obey(order),
                     None => break,
                 },
+                Some(call) = next(&mut self.from_mqtt) => self.start_from_mqtt(call),
                 () = house.on_changed.notified() => {}
                 _ = interlocks.tick(), if next_off.is_some() && house.tools().has_interlocks() => {
                     house.watch_interlocks().await;
@@ -235,6 +259,24 @@ impl Errands {
         });
     }
 
+    /// Somebody at the broker calls; whether they may the policy says.
+    fn start_from_mqtt(&mut self, call: mqtt::ToolCall) {
+        let mqtt::ToolCall { name, args, answer } = call;
+        self.strangers.retain(|stranger| !stranger.is_closed());
+        if self.strangers.len() >= TOOL_ORDERS_MAX {
+            let _ = answer.send(Err("the device is busy with other calls; call again when they are done".to_string()));
+            return;
+        }
+        let (halt, halted) = oneshot::channel();
+        self.strangers.push(halt);
+        let house = self.house.clone();
+        self.tasks.spawn(async move {
+            let request = Request { id: None, name, args, caller: Caller::Mqtt };
+            let _ = answer.send(house.serve(request, halted).await.result);
+            Ended::Other
+        });
+    }
+
     /// What was asked by the button is done now; the call that asked was answered long ago.
     fn start_confirmed(&mut self) {
         let Some(request) = self.house.tapped() else { return };
@@ -277,6 +319,9 @@ impl Errands {
         for halt in self.running.values_mut().filter_map(Option::take) {
             let _ = halt.send(Halt::Stopping);
         }
+        for halt in self.strangers.drain(..) {
+            let _ = halt.send(Halt::Stopping);
+        }
         // A call that was cancelled earlier is among them and wants no answer.
         while let Some(ended) = self.tasks.join_next().await {
             if let Ok(Ended::Call { id, name, done }) = ended
@@ -286,7 +331,18 @@ impl Errands {
             }
         }
         tokio::join!(self.house.backends.lines.rest_all(), self.house.backends.mcp.stop());
+        if let Some(mqtt) = &self.house.backends.mqtt {
+            mqtt.stop().await;
+        }
         self.house.close();
+    }
+}
+
+/// The next of what may never come.
+async fn next<T>(queue: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+    match queue {
+        Some(queue) => queue.recv().await,
+        None => std::future::pending().await,
     }
 }
 

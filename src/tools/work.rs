@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{LinePlan, command, gpio, http, mcp};
+use super::{LinePlan, command, gpio, http, mcp, mqtt};
 use crate::config::agent::{Action, Tool};
 
 /// What is done.
@@ -14,6 +14,8 @@ pub enum Work {
     Line(LinePlan),
     /// A line of the board is waited for.
     Await(gpio::AwaitPlan),
+    /// Topics of the broker.
+    Mqtt(mqtt::Request),
     /// A server is asked.
     Http(Box<http::Request>),
     /// A program runs.
@@ -33,6 +35,7 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration
         Action::GpioBlink { line, on_ms, off_ms, times } => Work::Line(gpio::blink(line, *on_ms, *off_ms, *times)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
         Action::GpioWait { line, edge, wait_ms } => Work::Await(gpio::AwaitPlan::new(line, *edge, *wait_ms)),
+        Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
         Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
         Action::Mcp(action) => Work::Mcp(mcp::call(action, args, timeout)?),
@@ -62,6 +65,7 @@ impl Work {
         match self {
             Work::Line(plan) => plan.describe(),
             Work::Await(plan) => plan.describe(),
+            Work::Mqtt(request) => request.describe(),
             Work::Http(request) => request.describe(),
             Work::Command(line) => line.describe(),
             Work::Mcp(call) => format!("call `{}` of the MCP server `{}`", call.tool, call.server),
@@ -73,6 +77,8 @@ impl Work {
         match self {
             Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
             Work::Await(_) => "it only looked, and changed nothing",
+            Work::Mqtt(mqtt::Request::Read(_)) => "it only asked, and changed nothing",
+            Work::Mqtt(_) => "the message may or may not have been passed on; it will not be sent any more",
             Work::Http(request) if request.method.is_safe() => "it only asked, and changed nothing",
             Work::Http(_) => "whether the server did what was asked is not known",
             Work::Command(_) => "the program was ended; what it had done by then stays",

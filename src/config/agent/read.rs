@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
-    ears, endpoint, mcp, policy, secrets, session, tool,
+    ears, endpoint, mcp, mqtt, policy, secrets, session, tool,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -284,8 +284,8 @@ pub const TOP: Sheet = Sheet {
         &TOKEN_URL,
     ],
     tables: &[
-        "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "secrets", "http",
-        "tools", "mcp",
+        "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "mqtt", "secrets",
+        "http", "tools", "mcp",
     ],
 };
 /// `[listen]`.
@@ -340,6 +340,7 @@ pub const SHEETS: &[&Sheet] = &[
     &session::SESSION,
     &LIMITS,
     &session::PRICES,
+    &mqtt::MQTT,
     &audit::AUDIT,
     &action::http::HTTP,
     &tool::TOOL,
@@ -388,6 +389,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         speak: speak(reader, &top),
         session: session::keeping(reader, &top),
         prices: session::prices(reader, &top),
+        mqtt: mqtt::mqtt(reader, &top, &secrets),
         audit: audit::audit(reader, &top),
         mcp: mcp::servers(
             reader,

@@ -51,7 +51,6 @@ pub const fn reference(name: &'static str, doc: &'static str) -> Key<Text> {
 }
 
 /// The secret's name where `key` names one that there is; another name is noted.
-#[allow(dead_code)]
 pub(super) fn find(reader: &mut Reader<'_>, at: &Section<'_>, key: &Key<Text>, secrets: &Secrets) -> Option<String> {
     let name = reader.find(at, key)?;
     if secrets.contains_key(&name) {

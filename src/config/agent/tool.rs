@@ -66,9 +66,11 @@ pub(super) fn tools(
         reader.note_at(value, "tools".into(), format!("has {} tools; at most {TOOLS_MAX} are taken", list.len()));
         return Vec::new();
     }
+    let mqtt = top.value("mqtt").and_then(|section| section.get_ref().as_table());
+    let has_mqtt = mqtt.is_some_and(|section| section.contains_key("host"));
     let mut tools: Vec<Tool> = Vec::new();
     for (index, item) in list.iter().enumerate() {
-        let Some(tool) = tool(reader, item, index, timeout_ms, secrets, hosts) else { continue };
+        let Some(tool) = tool(reader, item, index, timeout_ms, (secrets, has_mqtt), hosts) else { continue };
         if tools.iter().any(|other| other.name == tool.name) {
             let message =
                 format!("is \"{}\", as that of an earlier tool; every tool needs a name of its own", tool.name);
@@ -89,7 +91,7 @@ fn tool(
     item: &Spanned<DeValue<'_>>,
     index: usize,
     limit_ms: u32,
-    secrets: &Secrets,
+    (secrets, has_mqtt): (&Secrets, bool),
     hosts: Option<&[Host]>,
 ) -> Option<Tool> {
     let path = format!("tools[{index}]");
@@ -101,7 +103,7 @@ fn tool(
     let section = reader.open(table, &path, line, &TOOL);
     let timeout_ms = reader.find(&section, &TIMEOUT_MS).unwrap_or(limit_ms);
     let parameters = schema::parameters(reader, &section);
-    let around = Around { parameters: &parameters, timeout_ms, secrets, hosts };
+    let around = Around { parameters: &parameters, timeout_ms, secrets, hosts, has_mqtt };
     // All of it is looked at, whatever is wrong with the action.
     let (name, description) = (reader.get(&section, &NAME), reader.get(&section, &DESCRIPTION));
     let behavior = reader.get(&section, &BEHAVIOR);

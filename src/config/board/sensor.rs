@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::super::key::{AnyKey, Choice, Key, Kind, Need, Number, Path, Text, one_line, wrong_type};
+use super::super::key::{AnyKey, Choice, Key, Need, Number, Path, Text, one_line, wrong_type};
 use super::super::problem::shown;
 use super::super::read::{Reader, Section, Sheet};
 use super::line_name;

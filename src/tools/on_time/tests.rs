@@ -146,7 +146,7 @@ impl World {
         self.set(0, false);
         self.set(1, false);
         self.excused[2] += down_for;
-        self.now = self.now + down_for;
+        self.now += down_for;
         let unix_s = self.unix_s();
         for kept in std::mem::take(&mut self.disk) {
             self.on.remember(kept, LONGEST, self.now, unix_s);

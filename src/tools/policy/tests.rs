@@ -56,7 +56,7 @@ impl World {
     }
 
     fn wait_ms(&mut self, ms: u64) {
-        self.now = self.now + Duration::from_millis(ms);
+        self.now += Duration::from_millis(ms);
     }
 }
 

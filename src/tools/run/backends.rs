@@ -12,6 +12,7 @@ use super::command::Commands;
 use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::mcp::{self, News, Servers};
+use super::mqtt::Broker;
 use super::secrets::SecretBook;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
@@ -27,6 +28,8 @@ const RESULT_BYTES_MAX: usize = 16 * 1024;
 pub(super) struct Backends {
     pub(super) lines: Arc<Lines>,
     pub(super) secrets: SecretBook,
+    /// The MQTT broker, where the configuration names one.
+    pub(super) mqtt: Option<Broker>,
     http: Http,
     commands: Commands,
     pub(super) mcp: Servers,
@@ -40,7 +43,8 @@ impl Backends {
         let secrets = SecretBook::new(&agent.secrets);
         let (mcp, news) = Servers::new(agent, &secrets, outside);
         let (http, commands) = (Http::new(agent), Commands::default());
-        (Backends { lines, secrets, http, commands, mcp, breakers }, news)
+        let mqtt = Broker::new(agent, outside);
+        (Backends { lines, secrets, http, commands, mcp, mqtt, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
@@ -48,8 +52,8 @@ impl Backends {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
             Work::Await(_) => None, // any number may look at a line
-            Work::Http(_) | Work::Command(_) => None,
-            Work::Mcp(_) => None, // a server takes several calls at once
+            // A server takes several calls at once.
+            Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) => None,
         }
     }
 
@@ -58,6 +62,7 @@ impl Backends {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
             Work::Await(plan) => format!("line `{}` was in use", plan.line),
+            Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
             Work::Http(request) => format!("{} was in use", request.peer()),
             Work::Command(line) => format!("`{}` was in use", line.name()),
             Work::Mcp(call) => format!("the MCP server `{}` was in use", call.server),
@@ -69,6 +74,11 @@ impl Backends {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
             Work::Await(plan) => self.lines.wait_for(plan).await.map_err(Failure::Refused),
+            // It knows by itself when it is away, and fails at once then: it needs no breaker.
+            Work::Mqtt(request) => match &self.mqtt {
+                Some(broker) => broker.carry_out(request).await,
+                None => Err(Failure::Refused("the configuration names no MQTT broker".to_string())),
+            },
             Work::Http(request) => self.guarded(&request.peer(), self.http.ask(request, &self.secrets)).await,
             Work::Command(line) => self.commands.run(line, &self.secrets).await,
             Work::Mcp(call) => match self.mcp.ready(call).await {
@@ -84,7 +94,7 @@ impl Backends {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Await(_) | Work::Http(_) | Work::Mcp(_) => {}
+            Work::Line(_) | Work::Await(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) => {}
         }
     }
 

@@ -4,6 +4,7 @@ pub mod address;
 pub mod command;
 pub mod gpio;
 pub mod http;
+pub mod mqtt;
 
 use serde_json::Value;
 use toml::Spanned;
@@ -27,6 +28,8 @@ pub(super) struct Around<'a> {
     pub(super) timeout_ms: u32,
     /// The secrets that there are.
     pub(super) secrets: &'a Secrets,
+    /// Whether there is a broker.
+    pub(super) has_mqtt: bool,
     /// The hosts of `[http]`; none where they are wrong.
     pub(super) hosts: Option<&'a [Host]>,
 }
@@ -71,7 +74,8 @@ impl Around<'_> {
 type Read = fn(&mut Reader<'_>, &Section<'_>, &Around<'_>) -> Option<Action>;
 
 /// The kinds by the key that names them.
-const KINDS: [(&str, Read); 3] = [("gpio", gpio::read), ("http", http::read), ("command", command::read)];
+const KINDS: [(&str, Read); 4] =
+    [("gpio", gpio::read), ("mqtt", mqtt::read), ("http", http::read), ("command", command::read)];
 
 /// The tool's action; none where it is wrong, which was noted.
 pub(super) fn action(reader: &mut Reader<'_>, tool: &Section<'_>, around: &Around<'_>) -> Option<Action> {
