@@ -94,7 +94,8 @@ fn the_documents_examples_are_valid() {
         .filter_map(|example| {
             let text = format!("description = \"x\"\n[capture]\npcm = \"x\"\n[playback]\npcm = \"x\"\n{example}");
             let board = board::parse(&text, "board/README.md", "x").unwrap_or_else(|problems| panic!("{problems:#?}"));
-            assert!(board.light.is_some() || !board.lines.is_empty(), "an example of nothing: {example}");
+            let has_some = board.light.is_some() || !board.lines.is_empty() || !board.sensors.is_empty();
+            assert!(has_some, "an example of nothing: {example}");
             board.light
         })
         .collect();
@@ -152,7 +153,7 @@ fn the_shipped_examples_of_tools_are_valid() {
     let (lines, servers) = examples.split_once("# Servers and programs").expect("more examples at the end");
     let (servers, broker) = servers.split_once("# Over MQTT").expect("and more");
     let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
-    for (examples, tools) in [(lines, 4), (servers, 3), (broker, 3)] {
+    for (examples, tools) in [(lines, 5), (servers, 3), (broker, 3)] {
         let open: String = examples
             .lines()
             .skip_while(|line| !line.starts_with("# ["))
@@ -175,6 +176,19 @@ fn the_shipped_examples_of_servers_are_valid() {
     let agent = agent::parse(&text, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
     let names: Vec<&str> = agent.mcp.iter().flat_map(|server| &server.allow).map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["files_read_text_file", "find_manual", "calendar_list_events"]);
+}
+
+/// So do those of watches, on the simulated board.
+#[test]
+fn the_shipped_examples_of_watches_are_valid() {
+    let text = file_of("systemd/mynah.toml");
+    let (_, watches) = text.split_once("# What the model is told by itself").expect("the watches");
+    let (watches, _) = watches.split_once("\n\n").expect("an end");
+    let lines = watches.lines().filter_map(|line| line.strip_prefix("#   ")).collect::<Vec<_>>().join("\n");
+    let agent = agent::parse(&lines, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{lines}"));
+    assert_eq!(agent.watches.len(), 2);
+    let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
+    assert_eq!(check(&agent, &sim), []);
 }
 
 /// A default outside its own range would be a trap for whoever writes it into a file.

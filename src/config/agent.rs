@@ -16,6 +16,7 @@ pub mod secrets;
 mod session;
 pub mod template;
 pub mod tool;
+pub mod watch;
 
 use serde_json::Value;
 
@@ -87,6 +88,8 @@ pub struct Agent {
     pub tools: Vec<Tool>,
     /// Servers whose tools it may call, too.
     pub mcp: Vec<mcp::McpServer>,
+    /// What the model is told by itself.
+    pub watches: Vec<watch::Watch>,
 }
 
 /// What opens the gate.
@@ -479,6 +482,11 @@ pub enum Action {
     },
     /// Topics of the broker.
     Mqtt(action::mqtt::MqttAction),
+    /// Reads a sensor of the board profile.
+    SensorRead {
+        /// Its name.
+        sensor: String,
+    },
     /// Asks a server.
     Http(action::http::HttpAction),
     /// Runs a program.

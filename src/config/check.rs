@@ -46,7 +46,32 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
             }
         }
     }
+    for (index, watch) in agent.watches.iter().enumerate() {
+        if let Some(message) = watch.condition.line().and_then(|line| misread(line, board)) {
+            problems.push(unplaced(
+                &format!("watch[{index}].line"),
+                message.replacen("has", "is", 1).replace("an interlock needs another line", "watch another line"),
+            ));
+        }
+    }
+    problems.extend(sensors(agent, board));
     problems
+}
+
+/// The sensors that are wanted and that the board does not have.
+fn sensors<'a>(agent: &'a Agent, board: &'a Board) -> impl Iterator<Item = Problem> + 'a {
+    let read = agent.tools.iter().enumerate().filter_map(|(index, tool)| match &tool.action {
+        Action::SensorRead { sensor } => Some((format!("tools[{index}].action.sensor"), sensor)),
+        _ => None,
+    });
+    let watched = agent.watches.iter().enumerate();
+    let watched =
+        watched.filter_map(|(index, watch)| Some((format!("watch[{index}].sensor"), watch.condition.sensor()?)));
+    read.chain(watched).filter(|(_, sensor)| !board.sensors.contains_key(*sensor)).map(|(key, sensor)| {
+        let known: Vec<&str> = board.sensors.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
+        unplaced(&key, format!("is \"{sensor}\", which is not a sensor of board `{}`, which has {known}", board.name))
+    })
 }
 
 /// What is wrong with an action's line, if anything.
@@ -119,7 +144,7 @@ fn unplaced(key: &str, message: String) -> Problem {
     Problem { file: String::new(), line: 0, key: key.to_string(), message }
 }
 
-/// Gives problems of [`check`] their file, and their line where `text` has the key or a section around it.
+/// Gives problems of [`check`] their file, and their line where `text` has the key or a section around it; in line order.
 pub fn locate(problems: &mut [Problem], text: &str, file: &str) {
     let lines = LineIndex::new(text);
     let (document, _) = DeTable::parse_recoverable(text);
@@ -127,6 +152,7 @@ pub fn locate(problems: &mut [Problem], text: &str, file: &str) {
         problem.file = file.to_string();
         problem.line = offset_of(&problem.key, document.get_ref()).map_or(0, |offset| lines.line_of(offset));
     }
+    problems.sort_by_key(|problem| problem.line);
 }
 
 /// Where the deepest part of `key` that exists is written: `tools[1].action.line`, step by step.

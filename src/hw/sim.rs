@@ -9,13 +9,15 @@
 mod clock;
 mod lines;
 mod mic;
+mod sensors;
 mod speaker;
 mod voice;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback};
+use super::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback, Sensor, SensorTrouble};
 use crate::audio::trouble::PcmTrouble;
 use crate::config;
 use crate::units::{Decibel, Hertz, Time};
@@ -49,6 +51,8 @@ pub struct SimSetup {
     pub inputs: Vec<String>,
     /// Names of the lines the program drives.
     pub outputs: Vec<String>,
+    /// The sensors.
+    pub sensors: BTreeMap<String, config::board::Sensor>,
 }
 
 impl Default for SimSetup {
@@ -61,6 +65,7 @@ impl Default for SimSetup {
             seed: 1,
             inputs: vec!["talk".into()],
             outputs: vec!["lamp".into()],
+            sensors: BTreeMap::new(),
         }
     }
 }
@@ -77,6 +82,7 @@ impl SimSetup {
             playback: pcm_shape(&profile.playback, 2)?,
             inputs: named(config::board::Direction::Input),
             outputs: named(config::board::Direction::Output),
+            sensors: profile.sensors.clone(),
             ..SimSetup::default()
         })
     }
@@ -110,6 +116,7 @@ pub struct SimBoard {
     clock: SimClock,
     voice: Arc<Mutex<voice::Voice>>,
     lines: Arc<lines::Lines>,
+    sensors: Arc<sensors::Sensors>,
     capture_open: Arc<OpenOnce>,
     playback_open: Arc<OpenOnce>,
 }
@@ -118,12 +125,14 @@ impl SimBoard {
     /// Builds the board; nothing runs until its devices are opened.
     pub fn new(setup: SimSetup, clock: SimClock) -> SimBoard {
         let voice = voice::Voice::new(setup.capture.rate, setup.noise, setup.seed);
+        let sensors = sensors::Sensors::new(&setup.sensors);
         let lines = lines::Lines::new(&setup.inputs, &setup.outputs, clock.clone());
         SimBoard {
             setup: Arc::new(setup),
             clock,
             voice: Arc::new(Mutex::new(voice)),
             lines: Arc::new(lines),
+            sensors: Arc::new(sensors),
             capture_open: Arc::default(),
             playback_open: Arc::default(),
         }
@@ -131,7 +140,12 @@ impl SimBoard {
 
     /// The hands and the mouth of the person in front of the board.
     pub fn handle(&self) -> SimHandle {
-        SimHandle { clock: self.clock.clone(), voice: self.voice.clone(), lines: self.lines.clone() }
+        SimHandle {
+            clock: self.clock.clone(),
+            voice: self.voice.clone(),
+            lines: self.lines.clone(),
+            sensors: self.sensors.clone(),
+        }
     }
 }
 
@@ -157,6 +171,10 @@ impl Board for SimBoard {
     fn open_input(&self, line: &str) -> Result<Box<dyn Input>, LineTrouble> {
         lines::Lines::open_input(&self.lines, line)
     }
+
+    fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {
+        sensors::Sensors::open(&self.sensors, name)
+    }
 }
 
 /// The hands and the mouth of the person in front of a [`SimBoard`], and their eyes on its lamps.
@@ -165,6 +183,7 @@ pub struct SimHandle {
     clock: SimClock,
     voice: Arc<Mutex<voice::Voice>>,
     lines: Arc<lines::Lines>,
+    sensors: Arc<sensors::Sensors>,
 }
 
 impl SimHandle {
@@ -190,6 +209,11 @@ impl SimHandle {
     /// Releases `line`.
     pub fn release(&self, line: &str) -> Result<(), LineTrouble> {
         self.lines.move_input(line, false)
+    }
+
+    /// Makes a sensor say this from now on, in the unit of its channel, before the profile's scale and offset.
+    pub fn set_sensor(&self, name: &str, number: f64) -> Result<(), SensorTrouble> {
+        self.sensors.set(name, number)
     }
 
     /// Whether the line `line`, input or output, is active.

@@ -16,6 +16,8 @@ pub mod on_time;
 pub mod policy;
 pub mod run;
 pub mod schema;
+pub mod sensor;
+pub mod watch;
 pub mod work;
 
 use std::collections::BTreeMap;

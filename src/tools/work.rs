@@ -14,6 +14,8 @@ pub enum Work {
     Line(LinePlan),
     /// A line of the board is waited for.
     Await(gpio::AwaitPlan),
+    /// A sensor of the board is read, by its name.
+    Sensor(String),
     /// Topics of the broker.
     Mqtt(mqtt::Request),
     /// A server is asked.
@@ -35,6 +37,7 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration
         Action::GpioBlink { line, on_ms, off_ms, times } => Work::Line(gpio::blink(line, *on_ms, *off_ms, *times)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
         Action::GpioWait { line, edge, wait_ms } => Work::Await(gpio::AwaitPlan::new(line, *edge, *wait_ms)),
+        Action::SensorRead { sensor } => Work::Sensor(sensor.clone()),
         Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
         Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
@@ -65,6 +68,7 @@ impl Work {
         match self {
             Work::Line(plan) => plan.describe(),
             Work::Await(plan) => plan.describe(),
+            Work::Sensor(name) => format!("read sensor `{name}`"),
             Work::Mqtt(request) => request.describe(),
             Work::Http(request) => request.describe(),
             Work::Command(line) => line.describe(),
@@ -76,7 +80,7 @@ impl Work {
     pub fn halfway(&self) -> &'static str {
         match self {
             Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
-            Work::Await(_) => "it only looked, and changed nothing",
+            Work::Await(_) | Work::Sensor(_) => "it only looked, and changed nothing",
             Work::Mqtt(mqtt::Request::Read(_)) => "it only asked, and changed nothing",
             Work::Mqtt(_) => "the message may or may not have been passed on; it will not be sent any more",
             Work::Http(request) if request.method.is_safe() => "it only asked, and changed nothing",

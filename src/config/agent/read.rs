@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
-    ears, endpoint, mcp, mqtt, policy, secrets, session, tool,
+    ears, endpoint, mcp, mqtt, policy, secrets, session, tool, watch,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -285,7 +285,7 @@ pub const TOP: Sheet = Sheet {
     ],
     tables: &[
         "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "mqtt", "secrets",
-        "http", "tools", "mcp",
+        "http", "tools", "mcp", "watch",
     ],
 };
 /// `[listen]`.
@@ -391,6 +391,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         prices: session::prices(reader, &top),
         mqtt: mqtt::mqtt(reader, &top, &secrets),
         audit: audit::audit(reader, &top),
+        watches: watch::watches(reader, &top),
         mcp: mcp::servers(
             reader,
             &top,

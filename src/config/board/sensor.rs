@@ -213,6 +213,16 @@ fn sensor(reader: &mut Reader<'_>, at: &Section<'_>) -> Option<Sensor> {
 }
 
 impl Sensor {
+    /// The unit of the kernel's numbers; empty where the channel does not say.
+    pub fn usual_unit(&self) -> &'static str {
+        match &self.source {
+            SensorSource::OneWire { .. } => "°C",
+            SensorSource::Hwmon { channel, .. } => hwmon_unit(channel).0,
+            SensorSource::Iio { channel, .. } => iio_unit(channel).0,
+            SensorSource::File(_) => "",
+        }
+    }
+
     /// What a number of the kernel's in `unit` means, or why it cannot be right.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use super::lines::{LINE_TIMEOUT, Lines};
 use super::mcp::{self, News, Servers};
 use super::mqtt::Broker;
 use super::secrets::SecretBook;
+use super::sensors::Sensors;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
 use crate::flow::What;
@@ -27,6 +28,7 @@ const RESULT_BYTES_MAX: usize = 16 * 1024;
 /// The backends of all tools.
 pub(super) struct Backends {
     pub(super) lines: Arc<Lines>,
+    pub(super) sensors: Sensors,
     pub(super) secrets: SecretBook,
     /// The MQTT broker, where the configuration names one.
     pub(super) mqtt: Option<Broker>,
@@ -44,14 +46,15 @@ impl Backends {
         let (mcp, news) = Servers::new(agent, &secrets, outside);
         let (http, commands) = (Http::new(agent), Commands::default());
         let mqtt = Broker::new(agent, outside);
-        (Backends { lines, secrets, http, commands, mcp, mqtt, breakers }, news)
+        let sensors = Sensors::new(agent, outside.board.clone());
+        (Backends { lines, sensors, secrets, http, commands, mcp, mqtt, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
     pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
-            Work::Await(_) => None, // any number may look at a line
+            Work::Await(_) | Work::Sensor(_) => None, // any number may look at one
             // A server takes several calls at once.
             Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) => None,
         }
@@ -62,6 +65,7 @@ impl Backends {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
             Work::Await(plan) => format!("line `{}` was in use", plan.line),
+            Work::Sensor(name) => format!("sensor `{name}` was in use"),
             Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
             Work::Http(request) => format!("{} was in use", request.peer()),
             Work::Command(line) => format!("`{}` was in use", line.name()),
@@ -74,6 +78,7 @@ impl Backends {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
             Work::Await(plan) => self.lines.wait_for(plan).await.map_err(Failure::Refused),
+            Work::Sensor(name) => self.sensors.answer(name).await.map_err(Failure::Refused),
             // It knows by itself when it is away, and fails at once then: it needs no breaker.
             Work::Mqtt(request) => match &self.mqtt {
                 Some(broker) => broker.carry_out(request).await,
@@ -94,7 +99,7 @@ impl Backends {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Await(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) => {}
+            Work::Line(_) | Work::Await(_) | Work::Sensor(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) => {}
         }
     }
 

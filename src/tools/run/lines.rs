@@ -10,6 +10,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Tell;
+use crate::config::agent::watch::Watch;
 use crate::flow::What;
 use crate::hw::{self, Board, LineTrouble};
 use crate::tools::gpio::{AwaitPlan, LOOK_EVERY};
@@ -48,6 +49,7 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn new(
         tools: &Tools,
+        watches: &[Watch],
         board: Arc<dyn Board>,
         tell: Arc<Tell>,
         active_when_safe: BTreeSet<String>,
@@ -55,7 +57,9 @@ impl Lines {
         let outputs: BTreeMap<String, Slot<Driven>> =
             tools.outputs().map(|line| (line.to_string(), Slot::default())).collect();
         // Reading a line that a tool drives asks the output.
-        let inputs = tools.inputs().chain(tools.interlocks()).filter(|line| !outputs.contains_key(*line));
+        let watched = watches.iter().filter_map(|watch| watch.condition.line()).map(String::as_str);
+        let inputs =
+            tools.inputs().chain(tools.interlocks()).chain(watched).filter(|line| !outputs.contains_key(*line));
         let inputs = inputs.map(|line| (line.to_string(), Slot::default())).collect();
         Lines { board, outputs, inputs, active_when_safe, tell }
     }

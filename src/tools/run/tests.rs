@@ -3,6 +3,7 @@
 
 mod io_tests;
 mod policy_tests;
+mod sensor_tests;
 
 use super::*;
 use crate::audio::trouble::PcmTrouble;

@@ -5,6 +5,7 @@ pub mod command;
 pub mod gpio;
 pub mod http;
 pub mod mqtt;
+pub mod sensor;
 
 use serde_json::Value;
 use toml::Spanned;
@@ -74,8 +75,13 @@ impl Around<'_> {
 type Read = fn(&mut Reader<'_>, &Section<'_>, &Around<'_>) -> Option<Action>;
 
 /// The kinds by the key that names them.
-const KINDS: [(&str, Read); 4] =
-    [("gpio", gpio::read), ("mqtt", mqtt::read), ("http", http::read), ("command", command::read)];
+const KINDS: [(&str, Read); 5] = [
+    ("gpio", gpio::read),
+    ("mqtt", mqtt::read),
+    ("http", http::read),
+    ("command", command::read),
+    ("sensor", sensor::read),
+];
 
 /// The tool's action; none where it is wrong, which was noted.
 pub(super) fn action(reader: &mut Reader<'_>, tool: &Section<'_>, around: &Around<'_>) -> Option<Action> {
