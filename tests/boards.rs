@@ -94,7 +94,8 @@ fn the_documents_examples_are_valid() {
         .filter_map(|example| {
             let text = format!("description = \"x\"\n[capture]\npcm = \"x\"\n[playback]\npcm = \"x\"\n{example}");
             let board = board::parse(&text, "board/README.md", "x").unwrap_or_else(|problems| panic!("{problems:#?}"));
-            let has_some = board.light.is_some() || !board.lines.is_empty() || !board.sensors.is_empty();
+            let has_some =
+                board.light.is_some() || !board.lines.is_empty() || !board.sensors.is_empty() || !board.pwm.is_empty();
             assert!(has_some, "an example of nothing: {example}");
             board.light
         })
@@ -153,7 +154,7 @@ fn the_shipped_examples_of_tools_are_valid() {
     let (lines, servers) = examples.split_once("# Servers and programs").expect("more examples at the end");
     let (servers, broker) = servers.split_once("# Over MQTT").expect("and more");
     let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
-    for (examples, tools) in [(lines, 5), (servers, 3), (broker, 3)] {
+    for (examples, tools) in [(lines, 8), (servers, 3), (broker, 3)] {
         let open: String = examples
             .lines()
             .skip_while(|line| !line.starts_with("# ["))

@@ -432,6 +432,7 @@ impl Action {
     pub fn on_argument(&self) -> Option<&str> {
         match self {
             Action::GpioSet { argument, .. } => Some(argument),
+            Action::Pwm(action) => action.on_argument(),
             Action::Mqtt(action) => action.on_argument(),
             _ => None,
         }
@@ -487,6 +488,8 @@ pub enum Action {
         /// Its name.
         sensor: String,
     },
+    /// Moves a PWM output of the board profile.
+    Pwm(action::pwm::PwmAction),
     /// Asks a server.
     Http(action::http::HttpAction),
     /// Runs a program.

@@ -5,6 +5,7 @@
 
 pub mod light;
 mod pcm;
+pub mod pwm;
 pub mod read;
 pub mod sensor;
 
@@ -90,6 +91,8 @@ pub struct Board {
     pub lines: BTreeMap<String, Line>,
     /// The light by which the device shows what it does.
     pub light: Option<Light>,
+    /// PWM outputs by our name (`shelf_light`).
+    pub pwm: BTreeMap<String, pwm::PwmOutput>,
     /// Sensors by our name (`freezer`).
     pub sensors: BTreeMap<String, Sensor>,
     /// The camera, as a fact about the board.

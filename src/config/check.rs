@@ -3,7 +3,9 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::agent::{Action, Agent, ListenMode};
+use super::agent::action::pwm::{PwmAction, PwmDeed, limits};
+use super::agent::{Action, Agent, ListenMode, Tool};
+use super::board::pwm::PwmKind;
 use super::board::{self, Board, Direction};
 use super::problem::{LineIndex, Problem, nearest};
 
@@ -54,8 +56,43 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
             ));
         }
     }
+    for (index, tool) in agent.tools.iter().enumerate() {
+        if let Action::Pwm(action) = &tool.action
+            && let Some((key, message)) = pwm_misfit(action, tool, board)
+        {
+            problems.push(unplaced(&format!("tools[{index}].action.{key}"), message));
+        }
+    }
     problems.extend(sensors(agent, board));
     problems
+}
+
+/// What is wrong with a PWM action's output, if anything, and which key says it.
+fn pwm_misfit(action: &PwmAction, tool: &Tool, board: &Board) -> Option<(&'static str, String)> {
+    let name = &action.output;
+    let Some(output) = board.pwm.get(name) else {
+        let known: Vec<&str> = board.pwm.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
+        let message = format!("is \"{name}\", which is not a PWM output of board `{}`, which has {known}", board.name);
+        return Some(("output", message));
+    };
+    let wanted = match (&action.deed, &output.kind) {
+        (PwmDeed::Dim { .. }, PwmKind::Dimmer { .. }) | (PwmDeed::Buzz { .. }, PwmKind::Buzzer) => return None,
+        (PwmDeed::Turn { argument, .. }, PwmKind::Servo(servo)) => {
+            let schema = &tool.parameters.as_ref()?["properties"][argument.as_str()];
+            let (min, max) = limits(schema)?;
+            let (least, most) = (servo.min_degrees, servo.max_degrees);
+            let message = format!(
+                "names \"{argument}\", which goes from {min} to {max}, but [pwm.{name}] of board `{}` only from {least} to {most}",
+                board.name
+            );
+            return (min < least || max > most).then_some(("argument", message));
+        }
+        (PwmDeed::Dim { .. }, _) => "dimmer",
+        (PwmDeed::Turn { .. }, _) => "servo",
+        (PwmDeed::Buzz { .. }, _) => "buzzer",
+    };
+    Some(("output", format!("is \"{name}\", which is no {wanted} on board `{}`", board.name)))
 }
 
 /// The sensors that are wanted and that the board does not have.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Board, Button, Capture, Clock, Input, Light, LineTrouble, Output, PcmShape, Playback, Sensor, SensorTrouble,
+    Board, Button, Capture, Clock, Input, Light, LineTrouble, Output, PcmShape, Playback, Pwm, Sensor, SensorTrouble,
 };
 use crate::audio::trouble::PcmTrouble;
 use crate::units::Time;
@@ -195,6 +195,10 @@ impl Board for FaultBoard {
 
     fn open_light(&self) -> Result<Box<dyn Light>, LineTrouble> {
         self.inner.open_light()
+    }
+
+    fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
+        self.inner.open_pwm(name)
     }
 
     fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {

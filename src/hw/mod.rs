@@ -130,6 +130,14 @@ pub enum LineTrouble {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// A PWM output cannot be used.
+    #[error("PWM output {what}: {why}")]
+    Pwm {
+        /// Its name in the board profile.
+        what: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// Anything else.
     #[error("line {line}: {why}")]
     Other {
@@ -162,6 +170,24 @@ pub trait Output: Send {
 pub trait Input: Send {
     /// Whether it is active now.
     fn is_active(&mut self) -> Result<bool, LineTrouble>;
+}
+
+/// What a PWM channel gives, again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// From one pulse to the next, ns.
+    pub period_ns: u64,
+    /// How long it is on, ns; at most the period, 0 for never.
+    pub on_ns: u64,
+}
+
+/// A PWM channel that the program drives: a dimmer, a servo, a buzzer.
+pub trait Pwm: Send {
+    /// What hangs on it.
+    fn output(&self) -> &board::pwm::PwmOutput;
+
+    /// Gives these pulses from now on.
+    fn set(&mut self, pulse: Pulse) -> Result<(), LineTrouble>;
 }
 
 /// What a sensor measured.
@@ -282,6 +308,10 @@ pub trait Board: Send + Sync {
     /// Opens the light; it is dark until told. A board that knows of no other has it on the line [`board::LED`].
     fn open_light(&self) -> Result<Box<dyn Light>, LineTrouble> {
         Ok(Box::new(LineLight::new(self.open_output(board::LED)?)))
+    }
+    /// Opens a PWM output of the board profile; it gives no pulses until set. A board that knows of none has none.
+    fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
+        Err(LineTrouble::Pwm { what: name.to_string(), why: "this board has none".to_string() })
     }
     /// Opens a sensor of the board profile. A board that knows of none has none.
     fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    Board, Button, Capture, Clock, Input, Light, LineLight, LineTrouble, Output, Playback, Sensor, SensorTrouble,
+    Board, Button, Capture, Clock, Input, Light, LineLight, LineTrouble, Output, Playback, Pwm, Sensor, SensorTrouble,
 };
 use super::{files, gpio, pixels, pwm, sensor};
 use crate::audio::trouble::PcmTrouble;
@@ -88,6 +88,14 @@ impl Board for Opened {
             // Where the profile has none, the sentence about the line says what to add.
             Some(board::Light::Line) | None => Ok(Box::new(LineLight::new(self.open_output(board::LED)?))),
         }
+    }
+
+    fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
+        let Some(wish) = self.profile.pwm.get(name) else {
+            let why = format!("board `{}` has no such output; add [pwm.{name}] to its profile", self.profile.name);
+            return Err(LineTrouble::Pwm { what: name.to_string(), why });
+        };
+        pwm::open_output(Path::new(pwm::CLASS), name, wish)
     }
 
     fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {

@@ -14,6 +14,7 @@ pub mod mcp;
 pub mod mqtt;
 pub mod on_time;
 pub mod policy;
+pub mod pwm;
 pub mod run;
 pub mod schema;
 pub mod sensor;
@@ -87,9 +88,9 @@ impl Tools {
 
     /// How long `output` may be on: the shortest of the limits of all tools that switch it, where `tool` is one.
     pub fn longest_on(&self, output: &str, tool: &Tool) -> Option<Duration> {
-        let line = output.strip_prefix("line ");
-        let switches = |other: &&Tool| match (&other.action, line) {
-            (Action::GpioSet { line: of, .. }, Some(line)) => of == line,
+        let switches = |other: &&Tool| match (&other.action, output.split_once(' ')) {
+            (Action::GpioSet { line: of, .. }, Some(("line", line))) => of == line,
+            (Action::Pwm(action), Some(("pwm", of))) => action.output == of,
             _ => other.name == tool.name,
         };
         let limits = self.0.values().filter(switches).filter_map(|other| other.policy.max_on_s);

@@ -13,6 +13,7 @@ mod kept;
 mod lines;
 pub mod mcp;
 pub mod mqtt;
+mod pwm;
 mod reach;
 mod secrets;
 mod sensors;
@@ -203,6 +204,7 @@ struct Errands {
 impl Errands {
     async fn serve(mut self, mut orders: mpsc::Receiver<ToolOrder>, mut stopped: oneshot::Receiver<()>) {
         self.house.backends.lines.open_all();
+        self.house.backends.pwm.open_all();
         self.house.remember().await;
         if let Some(mqtt) = &self.house.backends.mqtt {
             mqtt.start();
@@ -343,7 +345,11 @@ impl Errands {
                 self.answer(id, name, done.result);
             }
         }
-        tokio::join!(self.house.backends.lines.rest_all(), self.house.backends.mcp.stop());
+        tokio::join!(
+            self.house.backends.lines.rest_all(),
+            self.house.backends.pwm.rest_all(),
+            self.house.backends.mcp.stop()
+        );
         if let Some(mqtt) = &self.house.backends.mqtt {
             mqtt.stop().await;
         }

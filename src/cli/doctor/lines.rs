@@ -60,7 +60,7 @@ fn figure(trouble: &LineTrouble) -> &'static str {
         LineTrouble::Missing { .. } => "not there",
         LineTrouble::Busy { .. } => "busy",
         LineTrouble::Denied { .. } => "no right",
-        LineTrouble::Light { .. } | LineTrouble::Other { .. } => "does not work",
+        LineTrouble::Light { .. } | LineTrouble::Pwm { .. } | LineTrouble::Other { .. } => "does not work",
     }
 }
 

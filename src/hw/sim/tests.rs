@@ -247,6 +247,7 @@ fn a_profile_the_simulated_board_cannot_follow_is_refused_by_key() {
         driver: LineDriver::Sim,
         lines: Default::default(),
         light: None,
+        pwm: Default::default(),
         sensors: Default::default(),
         camera: None,
     };

@@ -13,6 +13,7 @@ use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::mcp::{self, News, Servers};
 use super::mqtt::Broker;
+use super::pwm::Outputs;
 use super::secrets::SecretBook;
 use super::sensors::Sensors;
 use super::{Outside, Tell};
@@ -20,6 +21,7 @@ use crate::config::agent::Agent;
 use crate::flow::What;
 use crate::hw::Clock;
 use crate::tools::breaker::{Breaker, Change};
+use crate::tools::pwm::{Motion, PwmPlan};
 use crate::tools::{Failure, Work};
 
 /// Bytes of a result that the model gets: about four thousand tokens, and more is a mistake of the other side's.
@@ -28,6 +30,7 @@ const RESULT_BYTES_MAX: usize = 16 * 1024;
 /// The backends of all tools.
 pub(super) struct Backends {
     pub(super) lines: Arc<Lines>,
+    pub(super) pwm: Arc<Outputs>,
     pub(super) sensors: Sensors,
     pub(super) secrets: SecretBook,
     /// The MQTT broker, where the configuration names one.
@@ -47,13 +50,15 @@ impl Backends {
         let (http, commands) = (Http::new(agent), Commands::default());
         let mqtt = Broker::new(agent, outside);
         let sensors = Sensors::new(agent, outside.board.clone());
-        (Backends { lines, sensors, secrets, http, commands, mcp, mqtt, breakers }, news)
+        let pwm = Arc::new(Outputs::new(agent, outside.board.clone()));
+        (Backends { lines, pwm, sensors, secrets, http, commands, mcp, mqtt, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
     pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
+            Work::Pwm(plan) => self.pwm.turn(&plan.output).await,
             Work::Await(_) | Work::Sensor(_) => None, // any number may look at one
             // A server takes several calls at once.
             Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) => None,
@@ -65,6 +70,7 @@ impl Backends {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
             Work::Await(plan) => format!("line `{}` was in use", plan.line),
+            Work::Pwm(plan) => format!("output `{}` was in use", plan.output),
             Work::Sensor(name) => format!("sensor `{name}` was in use"),
             Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
             Work::Http(request) => format!("{} was in use", request.peer()),
@@ -78,6 +84,7 @@ impl Backends {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
             Work::Await(plan) => self.lines.wait_for(plan).await.map_err(Failure::Refused),
+            Work::Pwm(plan) => self.pwm.carry_out(plan).await.map_err(Failure::Refused),
             Work::Sensor(name) => self.sensors.answer(name).await.map_err(Failure::Refused),
             // It knows by itself when it is away, and fails at once then: it needs no breaker.
             Work::Mqtt(request) => match &self.mqtt {
@@ -98,8 +105,15 @@ impl Backends {
     pub(super) async fn undo(&self, work: &Work) {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
+            Work::Pwm(PwmPlan { output, motion: Motion::Buzz { .. } }) => self.pwm.rest(output, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Await(_) | Work::Sensor(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) => {}
+            Work::Line(_)
+            | Work::Await(_)
+            | Work::Sensor(_)
+            | Work::Pwm(_)
+            | Work::Mqtt(_)
+            | Work::Http(_)
+            | Work::Mcp(_) => {}
         }
     }
 

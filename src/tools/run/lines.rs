@@ -25,10 +25,10 @@ struct Driven {
     is_active: bool,
 }
 
-/// One line: its device once it is open, and whose turn it is.
-struct Slot<T> {
+/// One line or other output: its device once it is open, and whose turn it is.
+pub(super) struct Slot<T> {
     device: Arc<Mutex<Option<T>>>,
-    turn: Mutex<()>,
+    pub(super) turn: Mutex<()>,
 }
 
 impl<T> Default for Slot<T> {
@@ -78,7 +78,7 @@ impl Lines {
         let Some(slot) = self.outputs.get(line) else { return Err(format!("line `{line}` is not an output")) };
         let (board, tell, name) = (self.board.clone(), self.tell.clone(), line.to_string());
         let safe = self.safe(line);
-        on_device(slot, line, move |device: &mut Option<Driven>| {
+        on_device(slot, &format!("line `{line}`"), move |device: &mut Option<Driven>| {
             if let Some(driven) = device
                 && let Err(trouble) = driven.output.set(active)
             {
@@ -109,10 +109,10 @@ impl Lines {
             // An output that was not opened yet was not driven yet either.
             let level =
                 |device: &mut Option<Driven>| device.as_mut().map_or(Ok(false), |driven| driven.output.is_active());
-            return on_device(slot, line, level).await;
+            return on_device(slot, &format!("line `{line}`"), level).await;
         }
         let Some(slot) = self.inputs.get(line) else { return Err(format!("line `{line}` is not known")) };
-        on_device(slot, line, move |device: &mut Option<Box<dyn hw::Input>>| {
+        on_device(slot, &format!("line `{line}`"), move |device: &mut Option<Box<dyn hw::Input>>| {
             let input = match device {
                 Some(input) => input,
                 None => device.insert(board.open_input(&name)?),
@@ -223,9 +223,9 @@ impl Lines {
 /// Does `work` with a line's device on a thread that may block, alone, and waits [`LINE_TIMEOUT`] at most.
 ///
 /// The device's lock travels with the work: what hangs keeps it, and what is asked later stays later.
-async fn on_device<T: Send + 'static, R: Send + 'static>(
+pub(super) async fn on_device<T: Send + 'static, R: Send + 'static>(
     slot: &Slot<T>,
-    line: &str,
+    what: &str,
     work: impl FnOnce(&mut Option<T>) -> Result<R, LineTrouble> + Send + 'static,
 ) -> Result<R, String> {
     let device = slot.device.clone();
@@ -235,7 +235,7 @@ async fn on_device<T: Send + 'static, R: Send + 'static>(
     };
     match timeout(LINE_TIMEOUT, done).await {
         Ok(Ok(result)) => result.map_err(|trouble| trouble.to_string()),
-        Ok(Err(_)) => Err(format!("line `{line}` could not be reached")),
-        Err(_) => Err(format!("line `{line}` did not react within {} ms", LINE_TIMEOUT.as_millis())),
+        Ok(Err(_)) => Err(format!("{what} could not be reached")),
+        Err(_) => Err(format!("{what} did not react within {} ms", LINE_TIMEOUT.as_millis())),
     }
 }

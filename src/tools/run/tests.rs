@@ -3,6 +3,7 @@
 
 mod io_tests;
 mod policy_tests;
+mod pwm_tests;
 mod sensor_tests;
 
 use super::*;

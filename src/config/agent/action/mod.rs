@@ -5,6 +5,7 @@ pub mod command;
 pub mod gpio;
 pub mod http;
 pub mod mqtt;
+pub mod pwm;
 pub mod sensor;
 
 use serde_json::Value;
@@ -75,11 +76,12 @@ impl Around<'_> {
 type Read = fn(&mut Reader<'_>, &Section<'_>, &Around<'_>) -> Option<Action>;
 
 /// The kinds by the key that names them.
-const KINDS: [(&str, Read); 5] = [
+const KINDS: [(&str, Read); 6] = [
     ("gpio", gpio::read),
     ("mqtt", mqtt::read),
     ("http", http::read),
     ("command", command::read),
+    ("pwm", pwm::read),
     ("sensor", sensor::read),
 ];
 
