@@ -379,6 +379,8 @@ pub use crate::live::usage::Usage;
 pub enum ToolOrder {
     /// Check the arguments and run the action; answer once.
     Run(Call),
+    /// The same, for the owner, by hand: through the same checks, but allowed whoever may call.
+    ByHand(Call),
     /// Stop the call and undo what can be undone; no answer is wanted.
     Cancel(CallId),
     /// A person said yes by the button.

@@ -28,6 +28,14 @@ enum Command {
     Doctor(cli::doctor::Args),
     /// Which sound cards and GPIO chips there are, by the names that belong into a board profile
     Devices(cli::devices::Args),
+    /// Whether an agent file and a board profile are right
+    Config(cli::config::Args),
+    /// What the model may do: lists it, runs one by hand, warns of what makes models fail
+    Tools(cli::tools::Args),
+    /// Who called which tool, with what, and what came of it
+    Log(cli::audit::Args),
+    /// Brings every output of the board to its safe state, and ends: for the service's unit, after a crash
+    Safe(cli::safe::Args),
     /// What the running daemon did last: what came, what was sent, which deadline passed. No speech, no words in it
     Trace(cli::trace::Args),
     /// The wake word: learns it from a few recordings, and shows how well it is heard
@@ -38,7 +46,7 @@ enum Command {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all went well; 1 something failed (the last line says what); 2 wrong arguments; \
-3 and 4 the verdict of `mynah doctor`; 77 the service refused the API key, or there is none; 78 the configuration is wrong, or the service refused it.";
+3 and 4 the verdict of `mynah doctor` (3 also of `mynah tools lint`); 77 the service refused the API key, or there is none; 78 the configuration is wrong, or the service refused it.";
 
 fn main() -> ExitCode {
     let program = Program::parse();
@@ -49,6 +57,10 @@ fn main() -> ExitCode {
         Command::Emulator(args) => emulate(&args),
         Command::Doctor(args) => cli::doctor::run(&args, &mut std::io::stdout()),
         Command::Devices(args) => cli::devices::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
+        Command::Config(args) => cli::config::run(&args, &mut std::io::stdout()),
+        Command::Tools(args) => cli::tools::run(&args, &mut std::io::stdout()),
+        Command::Log(args) => cli::audit::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
+        Command::Safe(args) => cli::safe::run(&args, &mut std::io::stdout()),
         Command::Token(args) => cli::token::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Wake(args) => cli::wake::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => cli::trace::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),

@@ -1,5 +1,7 @@
 //! One file a subcommand.
 
+pub mod audit;
+pub mod config;
 pub mod demo;
 pub mod devices;
 pub mod doctor;
@@ -12,9 +14,11 @@ pub mod house;
 pub mod load;
 pub mod log;
 pub mod run;
+pub mod safe;
 pub mod sounds;
 pub mod state;
 pub mod token;
+pub mod tools;
 pub mod trace;
 pub mod wake;
 pub mod watch;

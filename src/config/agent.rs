@@ -5,6 +5,7 @@
 pub mod action;
 pub mod audit;
 pub mod body;
+pub mod device;
 mod ears;
 pub mod endpoint;
 pub mod mcp;
@@ -483,13 +484,12 @@ pub enum Action {
     },
     /// Topics of the broker.
     Mqtt(action::mqtt::MqttAction),
-    /// Reads a sensor of the board profile.
-    SensorRead {
-        /// Its name.
-        sensor: String,
-    },
+    /// Reads a sensor of the board profile, by its name.
+    SensorRead(String),
     /// Moves a PWM output of the board profile.
     Pwm(action::pwm::PwmAction),
+    /// The device does something with itself.
+    Device(device::DeviceAction),
     /// Asks a server.
     Http(action::http::HttpAction),
     /// Runs a program.

@@ -98,7 +98,7 @@ fn pwm_misfit(action: &PwmAction, tool: &Tool, board: &Board) -> Option<(&'stati
 /// The sensors that are wanted and that the board does not have.
 fn sensors<'a>(agent: &'a Agent, board: &'a Board) -> impl Iterator<Item = Problem> + 'a {
     let read = agent.tools.iter().enumerate().filter_map(|(index, tool)| match &tool.action {
-        Action::SensorRead { sensor } => Some((format!("tools[{index}].action.sensor"), sensor)),
+        Action::SensorRead(sensor) => Some((format!("tools[{index}].action.sensor"), sensor)),
         _ => None,
     });
     let watched = agent.watches.iter().enumerate();

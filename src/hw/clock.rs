@@ -63,6 +63,13 @@ pub fn minute_of_day(unix_s: i64) -> Option<u16> {
     u16::try_from(at.tm_hour * 60 + at.tm_min).ok()
 }
 
+/// The local weekday's name; none where the clock was not set yet.
+pub fn weekday(unix_s: i64) -> Option<&'static str> {
+    const NAMES: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+    let at = local(unix_s).filter(|_| unix_s >= CLOCK_SET_S)?;
+    NAMES.get(usize::try_from(at.tm_wday).ok()?).copied()
+}
+
 /// The local calendar at a moment, from seconds since 1970; none where the system's tables cannot tell.
 fn local(unix_s: i64) -> Option<libc::tm> {
     let seconds = libc::time_t::try_from(unix_s).ok()?;
@@ -103,6 +110,8 @@ mod tests {
         let offset_s = local(noon).map_or(0, |at| at.tm_gmtoff);
         let midnight = noon - 12 * 3600 - offset_s;
         assert_eq!((day_of(midnight - 1), day_of(midnight)), (20_777, 20_778));
+        assert_eq!((weekday(midnight - 1), weekday(midnight), weekday(0)), (Some("Friday"), Some("Saturday"), None));
+        assert_eq!((minute_of_day(midnight + 90), minute_of_day(0)), (Some(1), None));
         assert!(written(midnight).starts_with("2026-11-21 00:00:00 "), "{}", written(midnight));
         assert_eq!(day_of(-5 * 24 * 3600), 0, "a clock before 1970 is no reason to end");
     }

@@ -98,7 +98,8 @@ fn instruction(agent: &Agent) -> String {
     }
 }
 
-fn declaration(tool: &Tool, behavior: Behavior) -> Value {
+/// The function declaration of a tool.
+pub fn declaration(tool: &Tool, behavior: Behavior) -> Value {
     let mut declared = Map::new();
     declared.insert("name".into(), json!(tool.name));
     declared.insert("description".into(), json!(tool.description));

@@ -7,6 +7,7 @@
 mod backends;
 mod clerk;
 mod command;
+mod device;
 mod house;
 mod http;
 mod kept;
@@ -243,7 +244,8 @@ impl Errands {
 
     fn obey(&mut self, order: ToolOrder) {
         match order {
-            ToolOrder::Run(call) => self.start(call),
+            ToolOrder::Run(call) => self.start(call, Caller::Model),
+            ToolOrder::ByHand(call) => self.start(call, Caller::Hand),
             ToolOrder::Cancel(id) => self.cancel(&id),
             ToolOrder::Heard { text, began_at } => self.house.heard(&text, began_at),
             ToolOrder::Tapped => self.start_confirmed(),
@@ -255,7 +257,7 @@ impl Errands {
         (self.reply)(ToolReply { id, name, result });
     }
 
-    fn start(&mut self, call: Call) {
+    fn start(&mut self, call: Call, caller: Caller) {
         let Call { id, name, args } = call;
         if self.running.contains_key(&id) {
             return self.answer(id, name, Err("a call with this id is still running".to_string()));
@@ -267,7 +269,7 @@ impl Errands {
         let (halt, halted) = oneshot::channel();
         self.running.insert(id.clone(), Some(halt));
         let house = self.house.clone();
-        let request = Request { id: Some(id.to_string()), name: name.clone(), args, caller: Caller::Model };
+        let request = Request { id: Some(id.to_string()), name: name.clone(), args, caller };
         self.tasks.spawn(async move {
             let done = house.serve(request, halted).await;
             Ended::Call { id, name, done }

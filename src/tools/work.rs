@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{LinePlan, command, gpio, http, mcp, mqtt, pwm};
+use super::{LinePlan, command, device, gpio, http, mcp, mqtt, pwm};
 use crate::config::agent::{Action, Tool};
 
 /// What is done.
@@ -20,6 +20,8 @@ pub enum Work {
     Sensor(String),
     /// Topics of the broker.
     Mqtt(mqtt::Request),
+    /// The device does something with itself.
+    Device(device::DeviceWork),
     /// A server is asked.
     Http(Box<http::Request>),
     /// A program runs.
@@ -40,8 +42,9 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
         Action::GpioWait { line, edge, wait_ms } => Work::Await(gpio::AwaitPlan::new(line, *edge, *wait_ms)),
         Action::Pwm(action) => Work::Pwm(pwm::plan(action, args)?),
-        Action::SensorRead { sensor } => Work::Sensor(sensor.clone()),
+        Action::SensorRead(sensor) => Work::Sensor(sensor.clone()),
         Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
+        Action::Device(action) => Work::Device(device::work(*action, args)?),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
         Action::Command(action) => Work::Command(Box::new(command::line(action, args)?)),
         Action::Mcp(action) => Work::Mcp(mcp::call(action, args, timeout)?),
@@ -75,6 +78,7 @@ impl Work {
             Work::Await(plan) => plan.describe(),
             Work::Pwm(plan) => plan.describe(),
             Work::Sensor(name) => format!("read sensor `{name}`"),
+            Work::Device(work) => work.describe(),
             Work::Mqtt(request) => request.describe(),
             Work::Http(request) => request.describe(),
             Work::Command(line) => line.describe(),
@@ -85,6 +89,7 @@ impl Work {
     /// What may be left of it where it is stopped halfway, for a sentence.
     pub fn halfway(&self) -> &'static str {
         match self {
+            Work::Device(_) => "it is done at once or not at all",
             Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
             Work::Pwm(_) => "a buzzer is silent, a servo stays where it was on its way",
             Work::Await(_) | Work::Sensor(_) => "it only looked, and changed nothing",

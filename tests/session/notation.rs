@@ -404,6 +404,7 @@ pub fn line(output: &Output) -> Option<String> {
             format!("tool run {} {} {}", call.id, call.name, Value::Object(call.args.clone()))
         }
         Output::Tool(ToolOrder::Cancel(id)) => format!("tool cancel {id}"),
+        Output::Tool(ToolOrder::ByHand(call)) => format!("tool by hand {}", call.name),
         Output::Tool(ToolOrder::Tapped) => "tool tapped".into(),
         Output::Tool(ToolOrder::Heard { text, .. }) => format!("tool heard {text}"),
         Output::Tool(ToolOrder::Offline) => "tool offline".into(),

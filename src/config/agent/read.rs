@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
-    ears, endpoint, mcp, mqtt, policy, secrets, session, tool, watch,
+    device, ears, endpoint, mcp, mqtt, policy, secrets, session, tool, watch,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -282,6 +282,7 @@ pub const TOP: Sheet = Sheet {
         &EXTRA_CA,
         &KEY_FILE,
         &TOKEN_URL,
+        &device::DEVICE_TOOLS,
     ],
     tables: &[
         "listen", "gestures", "echo", "wake", "speak", "session", "limits", "prices", "audit", "mqtt", "secrets",
@@ -370,7 +371,8 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let limits = limits(reader, &top);
     let secrets = secrets::secrets(reader, &top);
     let hosts = action::http::hosts(reader, &top);
-    let tools = tool::tools(reader, &top, limits.tool_timeout_ms, &secrets, hosts.as_deref());
+    let mut tools = tool::tools(reader, &top, limits.tool_timeout_ms, &secrets, hosts.as_deref());
+    tools.extend(device::tools(reader, &top, &tools));
     Agent {
         model: reader.get(&top, &MODEL),
         fallback_model: reader.find(&top, &FALLBACK_MODEL),

@@ -59,6 +59,7 @@ pub fn output(output: &Output, at: Time, to: &Recorder) {
         Output::Link(order) => link_order(order, to),
         Output::Speaker(order) => speaker_order(order),
         Output::Tool(ToolOrder::Run(call)) => Entry::new("-> tools", "run").name(to.name(&call.name)),
+        Output::Tool(ToolOrder::ByHand(call)) => Entry::new("-> tools", "by hand").name(to.name(&call.name)),
         Output::Tool(ToolOrder::Cancel(_)) => Entry::new("-> tools", "cancel"),
         Output::Tool(ToolOrder::Tapped) => Entry::new("-> tools", "tapped"),
         Output::Tool(ToolOrder::Heard { .. }) => Entry::new("-> tools", "heard").stream(),

@@ -9,6 +9,7 @@ use tokio::sync::MutexGuard;
 use tokio::sync::mpsc::Receiver;
 
 use super::command::Commands;
+use super::device::Device;
 use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::mcp::{self, News, Servers};
@@ -35,6 +36,7 @@ pub(super) struct Backends {
     pub(super) secrets: SecretBook,
     /// The MQTT broker, where the configuration names one.
     pub(super) mqtt: Option<Broker>,
+    device: Device,
     http: Http,
     commands: Commands,
     pub(super) mcp: Servers,
@@ -51,7 +53,8 @@ impl Backends {
         let mqtt = Broker::new(agent, outside);
         let sensors = Sensors::new(agent, outside.board.clone());
         let pwm = Arc::new(Outputs::new(agent, outside.board.clone()));
-        (Backends { lines, pwm, sensors, secrets, http, commands, mcp, mqtt, breakers }, news)
+        let device = Device::new(outside);
+        (Backends { lines, pwm, sensors, secrets, device, http, commands, mcp, mqtt, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
@@ -61,7 +64,7 @@ impl Backends {
             Work::Pwm(plan) => self.pwm.turn(&plan.output).await,
             Work::Await(_) | Work::Sensor(_) => None, // any number may look at one
             // A server takes several calls at once.
-            Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) => None,
+            Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) => None,
         }
     }
 
@@ -72,6 +75,7 @@ impl Backends {
             Work::Await(plan) => format!("line `{}` was in use", plan.line),
             Work::Pwm(plan) => format!("output `{}` was in use", plan.output),
             Work::Sensor(name) => format!("sensor `{name}` was in use"),
+            Work::Device(_) => "the device was in use".to_string(),
             Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
             Work::Http(request) => format!("{} was in use", request.peer()),
             Work::Command(line) => format!("`{}` was in use", line.name()),
@@ -86,6 +90,7 @@ impl Backends {
             Work::Await(plan) => self.lines.wait_for(plan).await.map_err(Failure::Refused),
             Work::Pwm(plan) => self.pwm.carry_out(plan).await.map_err(Failure::Refused),
             Work::Sensor(name) => self.sensors.answer(name).await.map_err(Failure::Refused),
+            Work::Device(work) => self.device.carry_out(work, self.breakers.broken()),
             // It knows by itself when it is away, and fails at once then: it needs no breaker.
             Work::Mqtt(request) => match &self.mqtt {
                 Some(broker) => broker.carry_out(request).await,
@@ -107,13 +112,8 @@ impl Backends {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Pwm(PwmPlan { output, motion: Motion::Buzz { .. } }) => self.pwm.rest(output, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_)
-            | Work::Await(_)
-            | Work::Sensor(_)
-            | Work::Pwm(_)
-            | Work::Mqtt(_)
-            | Work::Http(_)
-            | Work::Mcp(_) => {}
+            Work::Line(_) | Work::Await(_) | Work::Sensor(_) | Work::Pwm(_) => {}
+            Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) => {}
         }
     }
 
@@ -138,6 +138,13 @@ struct Breakers {
 }
 
 impl Breakers {
+    /// Who is not asked at the moment.
+    fn broken(&self) -> Vec<String> {
+        let breakers = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_broken = |breaker: &Breaker| breaker.may_ask(self.clock.now()).is_err();
+        breakers.iter().filter(|(_, breaker)| is_broken(breaker)).map(|(name, _)| name.clone()).collect()
+    }
+
     fn may_ask(&self, peer: &str) -> Result<(), Failure> {
         let breakers = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Err(left)) = breakers.get(peer).map(|breaker| breaker.may_ask(self.clock.now())) else {

@@ -16,6 +16,7 @@ use crate::config::agent::policy::{Caller, Confirm, Order, Policy};
 use crate::flow::{Control, What};
 use crate::hw::clock;
 use crate::tools::audit::{Deed, Outcome};
+use crate::tools::device::DeviceWork;
 use crate::tools::on_time::{OffCall, OnTimes};
 use crate::tools::policy::{self, Asking, Gatekeeper, Moment, Verdict};
 use crate::tools::{Failure, Plan, Tools, Work};
@@ -263,6 +264,10 @@ impl House {
             self.backends.undo(&plan.work).await;
         } else if !policy::is_on(&tool.policy, &request.args) {
             self.went_off(tool, request, &plan.work).await;
+        }
+        if let (Ok(Value::Object(told)), Work::Device(DeviceWork::Status)) = (&mut done.result, &plan.work) {
+            let on: Vec<Value> = lock(&self.on_times).all().map(|(output, _)| output.into()).collect();
+            told.insert("switched_on".into(), on.into());
         }
         if let (Ok(Value::Object(told)), Some(off_at)) = (&mut done.result, off_at) {
             told.insert("switches_itself_off_in_s".into(), off_at.since(self.now()).as_secs().into());

@@ -35,7 +35,7 @@ impl Sensors {
     /// Those that the tools and the watches of `agent` read. They are opened when first needed.
     pub(super) fn new(agent: &Agent, board: Arc<dyn Board>) -> Sensors {
         let read = agent.tools.iter().filter_map(|tool| match &tool.action {
-            Action::SensorRead { sensor } => Some(sensor),
+            Action::SensorRead(sensor) => Some(sensor),
             _ => None,
         });
         let watched = agent.watches.iter().filter_map(|watch| watch.condition.sensor());

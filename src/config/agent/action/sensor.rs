@@ -18,7 +18,7 @@ pub const SHEET: Sheet = Sheet { name: "tools.action", keys: &[&SENSOR], tables:
 
 pub(super) fn read(reader: &mut Reader<'_>, place: &Section<'_>, _: &Around<'_>) -> Option<Action> {
     let section = open(reader, place, &SHEET);
-    Some(Action::SensorRead { sensor: reader.find(&section, &SENSOR)? })
+    Some(Action::SensorRead(reader.find(&section, &SENSOR)?))
 }
 
 fn sensor_name(name: &str) -> Result<(), String> {

@@ -1,0 +1,58 @@
+//! `mynah config`: whether an agent file and a board profile are right, before the device finds out.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::load;
+use crate::tools::lint;
+
+/// Arguments of `mynah config`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Task {
+    /// Reads an agent file and says what is wrong with it, line by line, also with the board; 78 where anything is
+    Check(CheckArgs),
+}
+
+/// Arguments of `mynah config check`.
+#[derive(Debug, clap::Args)]
+struct CheckArgs {
+    /// The agent file [default: /etc/mynah/mynah.toml, or built-in settings where there is none]
+    #[arg(value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    /// A board profile: a built-in name (see board/README.md) or a file
+    #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
+    board: String,
+}
+
+/// Does it.
+///
+/// # Errors
+/// Every problem, a line each, with exit code 78.
+pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let Task::Check(check) = &args.task;
+    let path = load::config_path(check.config.as_deref());
+    let (agent, profile) = load::both(path, &check.board)?;
+    let file = path.map_or_else(|| "the built-in settings".to_string(), |path| path.display().to_string());
+    let (tools, servers) = (agent.tools.len(), agent.mcp.len());
+    let counted = |count: usize, what: &str| match count {
+        0 => format!("no {what}s"),
+        1 => format!("1 {what}"),
+        many => format!("{many} {what}s"),
+    };
+    let mut has = counted(tools, "tool");
+    if servers > 0 {
+        has += &format!(" and {}", counted(servers, "MCP server"));
+    }
+    writeln!(out, "{file} is right, and fits board {}: model {}, {has}", profile.name, agent.model)?;
+    for finding in lint::lint(&agent.tools) {
+        let tool = finding.tool.map_or_else(String::new, |tool| format!("`{tool}`: "));
+        writeln!(out, "look at: {tool}{}", finding.text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
