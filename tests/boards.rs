@@ -94,7 +94,9 @@ fn the_documents_examples_are_valid() {
         .filter_map(|example| {
             let text = format!("description = \"x\"\n[capture]\npcm = \"x\"\n[playback]\npcm = \"x\"\n{example}");
             let board = board::parse(&text, "board/README.md", "x").unwrap_or_else(|problems| panic!("{problems:#?}"));
-            assert!(board.light.is_some() || !board.lines.is_empty(), "an example of nothing: {example}");
+            let has_some =
+                board.light.is_some() || !board.lines.is_empty() || !board.sensors.is_empty() || !board.pwm.is_empty();
+            assert!(has_some, "an example of nothing: {example}");
             board.light
         })
         .collect();
@@ -153,7 +155,7 @@ fn the_shipped_examples_of_tools_are_valid() {
     let (servers, broker) = servers.split_once("# Over MQTT").expect("and more");
     let (broker, _) = broker.split_once(OF_HOME).expect("and those of Home Assistant");
     let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
-    for (examples, tools) in [(lines, 2), (servers, 3), (broker, 3)] {
+    for (examples, tools) in [(lines, 8), (servers, 3), (broker, 3)] {
         let open: String = examples
             .lines()
             .skip_while(|line| !line.starts_with("# ["))
@@ -207,6 +209,19 @@ fn the_examples_of_the_three_users_are_valid() {
         assert_eq!(check(&agent, &sim), [], "{file}");
         assert_eq!(mynah::tools::lint::lint(&agent.tools), [], "{file}");
     }
+}
+
+/// So do those of watches, on the simulated board.
+#[test]
+fn the_shipped_examples_of_watches_are_valid() {
+    let text = file_of("systemd/mynah.toml");
+    let (_, watches) = text.split_once("# What the model is told by itself").expect("the watches");
+    let (watches, _) = watches.split_once("\n\n").expect("an end");
+    let lines = watches.lines().filter_map(|line| line.strip_prefix("#   ")).collect::<Vec<_>>().join("\n");
+    let agent = agent::parse(&lines, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{lines}"));
+    assert_eq!(agent.watches.len(), 2);
+    let sim = board::parse(board::builtin("sim").expect("built in"), "board/sim.toml", "sim").expect("valid");
+    assert_eq!(check(&agent, &sim), []);
 }
 
 /// A default outside its own range would be a trap for whoever writes it into a file.

@@ -9,6 +9,7 @@ use super::load;
 use crate::config::board::{Board as Profile, Direction, LineDriver, Safe};
 use crate::hw::clock::RealClock;
 use crate::hw::{self, Board, LineTrouble};
+use crate::tools::pwm;
 
 /// Arguments of `mynah safe`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let mut is_all_safe = true;
     for (name, result) in bring_to_rest(&profile, &*board) {
         match result {
-            Ok(level) => writeln!(out, "{name:<16} {}", if level { "active" } else { "inactive" })?,
+            Ok(level) => writeln!(out, "{name:<16} {level}")?,
             Err(trouble) => {
                 is_all_safe = false;
                 writeln!(out, "{name:<16} NOT SAFE: {trouble}")?;
@@ -42,17 +43,25 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     Ok(if is_all_safe { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Drives each output of the profile to its safe level; answers the level, or why it could not be.
+/// Drives each output of the profile to its safe level; answers what that is, or why it could not be.
 fn bring_to_rest<'a>(
     profile: &'a Profile,
     board: &'a dyn Board,
-) -> impl Iterator<Item = (&'a str, Result<bool, LineTrouble>)> {
+) -> impl Iterator<Item = (&'a str, Result<&'static str, LineTrouble>)> {
     let outputs = profile.lines.iter().filter(|(_, line)| line.direction == Direction::Output);
-    outputs.map(|(name, line)| {
+    let lines = outputs.map(|(name, line)| {
         let level = line.safe == Safe::Active;
         let driven = board.open_output(name).and_then(|mut output| output.set(level));
-        (name.as_str(), driven.map(|()| level))
-    })
+        (name.as_str(), driven.map(|()| if level { "active" } else { "inactive" }))
+    });
+    let pwm = profile.pwm.keys().map(|name| {
+        let driven = board.open_pwm(name).and_then(|mut output| {
+            let pulse = pwm::safe(output.output());
+            output.set(pulse).map(|()| if pulse.on_ns == 0 { "no pulses" } else { "as bright as is safe" })
+        });
+        (name.as_str(), driven)
+    });
+    lines.chain(pwm)
 }
 
 #[cfg(test)]
@@ -72,7 +81,8 @@ mod tests {
             format!("[lines.{name}]\ndirection = \"output\"\nline = \"{name}\"\nsafe = \"{safe}\"\n")
         };
         let text = format!(
-            "description = \"x\"\ndriver = \"files\"\nfolder = \"{}\"\n[capture]\npcm = \"x\"\n[playback]\npcm = \"x\"\n{}{}{}",
+            "description = \"x\"\ndriver = \"files\"\nfolder = \"{}\"\n[capture]\npcm = \"x\"\n[playback]\npcm = \"x\"\n{}{}{}\
+             [pwm.horn]\nkind = \"buzzer\"\npwm_chip = \"no-such-chip\"\n",
             folder.display(),
             output("broken", "inactive"),
             output("lamp", "inactive"),
@@ -82,7 +92,7 @@ mod tests {
         fs::write(folder.join("lamp"), "1").unwrap();
         let board = hw::open::open(profile.clone(), Arc::new(RealClock::new()));
         let done: Vec<_> = bring_to_rest(&profile, &*board).map(|(name, result)| (name, result.ok())).collect();
-        assert_eq!(done, [("broken", None), ("lamp", Some(false)), ("valve", Some(true))]);
+        assert_eq!(done, [("broken", None), ("lamp", Some("inactive")), ("valve", Some("active")), ("horn", None)]);
         let levels = ["lamp", "valve"].map(|name| fs::read_to_string(folder.join(name)).unwrap().trim().to_string());
         fs::remove_dir_all(&folder).unwrap();
         assert_eq!(levels, ["0", "1"]);

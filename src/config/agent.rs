@@ -18,11 +18,12 @@ pub mod secrets;
 mod session;
 pub mod template;
 pub mod tool;
+pub mod watch;
 
 use serde_json::Value;
 
 use super::problem::Problem;
-use action::home::{HomeAction, HomeVerb};
+pub use action::Action;
 
 /// Reads an agent file from its text; `file` is its name for the messages.
 ///
@@ -92,6 +93,8 @@ pub struct Agent {
     pub tools: Vec<Tool>,
     /// Servers whose tools it may call, too.
     pub mcp: Vec<mcp::McpServer>,
+    /// What the model is told by itself.
+    pub watches: Vec<watch::Watch>,
 }
 
 /// What opens the gate.
@@ -427,52 +430,4 @@ impl Tool {
     pub fn rests_offline(&self) -> bool {
         self.policy.when_offline == policy::WhenOffline::Rest
     }
-}
-
-impl Action {
-    /// The parameter that says on or off, where the action itself knows it.
-    pub fn on_argument(&self) -> Option<&str> {
-        match self {
-            Action::GpioSet { argument, .. } => Some(argument),
-            Action::Home(HomeAction { verb: HomeVerb::Switch { argument }, .. }) => Some(argument),
-            Action::Mqtt(action) => action.on_argument(),
-            _ => None,
-        }
-    }
-}
-
-/// What a tool does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Sets an output line to what the BOOLEAN argument `argument` says.
-    GpioSet {
-        /// Line of the board profile.
-        line: String,
-        /// Name of the BOOLEAN parameter.
-        argument: String,
-    },
-    /// Makes an output line active for a while.
-    GpioPulse {
-        /// Line of the board profile.
-        line: String,
-        /// How long, ms, 1–60000.
-        pulse_ms: u32,
-    },
-    /// Reads a line.
-    GpioRead {
-        /// Line of the board profile.
-        line: String,
-    },
-    /// Topics of the broker.
-    Mqtt(action::mqtt::MqttAction),
-    /// The device does something with itself.
-    Device(device::DeviceAction),
-    /// Asks a server.
-    Http(action::http::HttpAction),
-    /// Uses an entity of Home Assistant.
-    Home(HomeAction),
-    /// Runs a program.
-    Command(action::command::CommandAction),
-    /// Calls a tool of a server of `[[mcp]]`.
-    Mcp(mcp::McpAction),
 }

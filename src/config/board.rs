@@ -5,12 +5,15 @@
 
 pub mod light;
 mod pcm;
+pub mod pwm;
 pub mod read;
+pub mod sensor;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use light::{ColourOrder, Light, PixelChip, PixelLight, PwmLight};
+pub use sensor::Sensor;
 
 use super::problem::Problem;
 
@@ -88,6 +91,10 @@ pub struct Board {
     pub lines: BTreeMap<String, Line>,
     /// The light by which the device shows what it does.
     pub light: Option<Light>,
+    /// PWM outputs by our name (`shelf_light`).
+    pub pwm: BTreeMap<String, pwm::PwmOutput>,
+    /// Sensors by our name (`freezer`).
+    pub sensors: BTreeMap<String, Sensor>,
     /// The camera, as a fact about the board.
     pub camera: Option<Camera>,
 }

@@ -3,7 +3,9 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::agent::{Action, Agent, ListenMode};
+use super::agent::action::pwm::{PwmAction, PwmDeed, limits};
+use super::agent::{Action, Agent, ListenMode, Tool};
+use super::board::pwm::PwmKind;
 use super::board::{self, Board, Direction};
 use super::problem::{LineIndex, Problem, nearest};
 
@@ -46,15 +48,78 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
             }
         }
     }
+    for (index, watch) in agent.watches.iter().enumerate() {
+        if let Some(message) = watch.condition.line().and_then(|line| misread(line, board)) {
+            problems.push(unplaced(
+                &format!("watch[{index}].line"),
+                message.replacen("has", "is", 1).replace("an interlock needs another line", "watch another line"),
+            ));
+        }
+    }
+    for (index, tool) in agent.tools.iter().enumerate() {
+        if let Action::Pwm(action) = &tool.action
+            && let Some((key, message)) = pwm_misfit(action, tool, board)
+        {
+            problems.push(unplaced(&format!("tools[{index}].action.{key}"), message));
+        }
+    }
+    problems.extend(sensors(agent, board));
     problems
+}
+
+/// What is wrong with a PWM action's output, if anything, and which key says it.
+fn pwm_misfit(action: &PwmAction, tool: &Tool, board: &Board) -> Option<(&'static str, String)> {
+    let name = &action.output;
+    let Some(output) = board.pwm.get(name) else {
+        let known: Vec<&str> = board.pwm.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
+        let message = format!("is \"{name}\", which is not a PWM output of board `{}`, which has {known}", board.name);
+        return Some(("output", message));
+    };
+    let wanted = match (&action.deed, &output.kind) {
+        (PwmDeed::Dim { .. }, PwmKind::Dimmer { .. }) | (PwmDeed::Buzz { .. }, PwmKind::Buzzer) => return None,
+        (PwmDeed::Turn { argument, .. }, PwmKind::Servo(servo)) => {
+            let schema = &tool.parameters.as_ref()?["properties"][argument.as_str()];
+            let (min, max) = limits(schema)?;
+            let (least, most) = (servo.min_degrees, servo.max_degrees);
+            let message = format!(
+                "names \"{argument}\", which goes from {min} to {max}, but [pwm.{name}] of board `{}` only from {least} to {most}",
+                board.name
+            );
+            return (min < least || max > most).then_some(("argument", message));
+        }
+        (PwmDeed::Dim { .. }, _) => "dimmer",
+        (PwmDeed::Turn { .. }, _) => "servo",
+        (PwmDeed::Buzz { .. }, _) => "buzzer",
+    };
+    Some(("output", format!("is \"{name}\", which is no {wanted} on board `{}`", board.name)))
+}
+
+/// The sensors that are wanted and that the board does not have.
+fn sensors<'a>(agent: &'a Agent, board: &'a Board) -> impl Iterator<Item = Problem> + 'a {
+    let read = agent.tools.iter().enumerate().filter_map(|(index, tool)| match &tool.action {
+        Action::SensorRead(sensor) => Some((format!("tools[{index}].action.sensor"), sensor)),
+        _ => None,
+    });
+    let watched = agent.watches.iter().enumerate();
+    let watched =
+        watched.filter_map(|(index, watch)| Some((format!("watch[{index}].sensor"), watch.condition.sensor()?)));
+    read.chain(watched).filter(|(_, sensor)| !board.sensors.contains_key(*sensor)).map(|(key, sensor)| {
+        let known: Vec<&str> = board.sensors.keys().map(String::as_str).collect();
+        let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
+        unplaced(&key, format!("is \"{sensor}\", which is not a sensor of board `{}`, which has {known}", board.name))
+    })
 }
 
 /// What is wrong with an action's line, if anything.
 fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> Option<String> {
     let drives = driven_line(action).is_some();
     let name = match action {
-        Action::Mcp(_) => return None,
-        Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } | Action::GpioRead { line } => line,
+        Action::GpioSet { line, .. }
+        | Action::GpioPulse { line, .. }
+        | Action::GpioBlink { line, .. }
+        | Action::GpioWait { line, .. }
+        | Action::GpioRead { line } => line,
         _ => return None,
     };
     let Some(line) = board.lines.get(name) else {
@@ -66,6 +131,9 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
     }
     if drives && line.direction == Direction::Input {
         return Some(format!("is \"{name}\", an input of board `{}`; only an output can be set or pulsed", board.name));
+    }
+    if matches!(action, Action::GpioWait { .. }) && line.direction == Direction::Output {
+        return Some(format!("is \"{name}\", an output of board `{}`; only an input can be waited for", board.name));
     }
     if !drives && line.direction == Direction::Output && !is_driven(name) {
         return Some(format!("is \"{name}\", an output of board `{}` that no tool drives: it is never on", board.name));
@@ -97,7 +165,7 @@ fn lines_of(board: &Board, name: &str) -> String {
 
 fn driven_line(action: &Action) -> Option<&str> {
     match action {
-        Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => Some(line),
+        Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } | Action::GpioBlink { line, .. } => Some(line),
         _ => None,
     }
 }
@@ -113,7 +181,7 @@ fn unplaced(key: &str, message: String) -> Problem {
     Problem { file: String::new(), line: 0, key: key.to_string(), message }
 }
 
-/// Gives problems of [`check`] their file, and their line where `text` has the key or a section around it.
+/// Gives problems of [`check`] their file, and their line where `text` has the key or a section around it; in line order.
 pub fn locate(problems: &mut [Problem], text: &str, file: &str) {
     let lines = LineIndex::new(text);
     let (document, _) = DeTable::parse_recoverable(text);
@@ -121,6 +189,7 @@ pub fn locate(problems: &mut [Problem], text: &str, file: &str) {
         problem.file = file.to_string();
         problem.line = offset_of(&problem.key, document.get_ref()).map_or(0, |offset| lines.line_of(offset));
     }
+    problems.sort_by_key(|problem| problem.line);
 }
 
 /// Where the deepest part of `key` that exists is written: `tools[1].action.line`, step by step.

@@ -18,6 +18,7 @@ mod poll;
 pub mod process;
 pub mod pwm;
 pub mod realtime;
+pub mod sensor;
 pub mod signals;
 pub mod sim;
 pub mod store;
@@ -129,6 +130,14 @@ pub enum LineTrouble {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// A PWM output cannot be used.
+    #[error("PWM output {what}: {why}")]
+    Pwm {
+        /// Its name in the board profile.
+        what: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// Anything else.
     #[error("line {line}: {why}")]
     Other {
@@ -161,6 +170,60 @@ pub trait Output: Send {
 pub trait Input: Send {
     /// Whether it is active now.
     fn is_active(&mut self) -> Result<bool, LineTrouble>;
+}
+
+/// What a PWM channel gives, again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// From one pulse to the next, ns.
+    pub period_ns: u64,
+    /// How long it is on, ns; at most the period, 0 for never.
+    pub on_ns: u64,
+}
+
+/// A PWM channel that the program drives: a dimmer, a servo, a buzzer.
+pub trait Pwm: Send {
+    /// What hangs on it.
+    fn output(&self) -> &board::pwm::PwmOutput;
+
+    /// Gives these pulses from now on.
+    fn set(&mut self, pulse: Pulse) -> Result<(), LineTrouble>;
+}
+
+/// What a sensor measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The number.
+    pub value: f64,
+    /// Its unit; empty where it has none.
+    pub unit: String,
+}
+
+/// Why there is no reading.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SensorTrouble {
+    /// It is not there: wiring, driver, or the profile's name for it.
+    #[error("sensor {sensor}: {why}")]
+    Missing {
+        /// Its name in the board profile.
+        sensor: String,
+        /// What was looked for, and what there is.
+        why: String,
+    },
+    /// It is there, and what it says is nothing or cannot be right.
+    #[error("sensor {sensor}: {why}")]
+    Faulty {
+        /// Its name in the board profile.
+        sensor: String,
+        /// What it said, and what to look at.
+        why: String,
+    },
+}
+
+/// Something that measures.
+pub trait Sensor: Send {
+    /// Measures now; may block for as long as the bus does.
+    fn read(&mut self) -> Result<Reading, SensorTrouble>;
 }
 
 /// A colour, 0–255 each, as the eye takes it.
@@ -245,6 +308,15 @@ pub trait Board: Send + Sync {
     /// Opens the light; it is dark until told. A board that knows of no other has it on the line [`board::LED`].
     fn open_light(&self) -> Result<Box<dyn Light>, LineTrouble> {
         Ok(Box::new(LineLight::new(self.open_output(board::LED)?)))
+    }
+    /// Opens a PWM output of the board profile; it gives no pulses until set. A board that knows of none has none.
+    fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
+        Err(LineTrouble::Pwm { what: name.to_string(), why: "this board has none".to_string() })
+    }
+    /// Opens a sensor of the board profile. A board that knows of none has none.
+    fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {
+        let why = "this board has no sensors".to_string();
+        Err(SensorTrouble::Missing { sensor: name.to_string(), why })
     }
 }
 

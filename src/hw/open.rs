@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Board, Button, Capture, Clock, Input, Light, LineLight, LineTrouble, Output, Playback};
-use super::{files, gpio, pixels, pwm};
+use super::{
+    Board, Button, Capture, Clock, Input, Light, LineLight, LineTrouble, Output, Playback, Pwm, Sensor, SensorTrouble,
+};
+use super::{files, gpio, pixels, pwm, sensor};
 use crate::audio::trouble::PcmTrouble;
 use crate::config::board::{self, Direction, Line, LineDriver};
 
@@ -86,6 +88,22 @@ impl Board for Opened {
             // Where the profile has none, the sentence about the line says what to add.
             Some(board::Light::Line) | None => Ok(Box::new(LineLight::new(self.open_output(board::LED)?))),
         }
+    }
+
+    fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
+        let Some(wish) = self.profile.pwm.get(name) else {
+            let why = format!("board `{}` has no such output; add [pwm.{name}] to its profile", self.profile.name);
+            return Err(LineTrouble::Pwm { what: name.to_string(), why });
+        };
+        pwm::open_output(Path::new(pwm::CLASS), name, wish)
+    }
+
+    fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {
+        let Some(wish) = self.profile.sensors.get(name) else {
+            let why = format!("board `{}` has no such sensor; add [sensors.{name}] to its profile", self.profile.name);
+            return Err(SensorTrouble::Missing { sensor: name.to_string(), why });
+        };
+        Ok(sensor::open(Path::new(sensor::SYS), name, wish))
     }
 }
 

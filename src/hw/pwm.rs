@@ -1,4 +1,4 @@
-//! A light that is an LED on a PWM channel, by the kernel's files in `/sys/class/pwm`.
+//! Lights and other outputs on a PWM channel, by the kernel's files in `/sys/class/pwm`.
 //!
 //! The files are those of Documentation/ABI/testing/sysfs-class-pwm (Linux 6.12): a channel is exported, gets a period and
 //! a duty cycle in nanoseconds, and is enabled. A chip is found by its number or, because numbers change between kernels
@@ -10,7 +10,8 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::{Glow, Light, LineTrouble};
+use super::{Glow, Light, LineTrouble, Pulse, Pwm};
+use crate::config::board::pwm::PwmOutput;
 use crate::config::board::{Polarity, PwmLight};
 
 /// Where the kernel has them.
@@ -28,21 +29,28 @@ const UDEV_LOOK: Duration = Duration::from_millis(10);
 /// # Errors
 /// [`LineTrouble`] where the chip or its channel is not there, is taken, or may not be used.
 pub fn open(class: &Path, wish: &PwmLight) -> Result<Box<dyn Light>, LineTrouble> {
-    let chip = find(class, &wish.pwm_chip)?;
-    let channel = chip.join(format!("pwm{}", wish.pwm_channel));
     let what = format!("{} channel {}", wish.pwm_chip, wish.pwm_channel);
-    let mut light = Channel { channel, what, polarity: wish.polarity, brightness_percent: wish.brightness_percent };
-    light.export(&chip, wish.pwm_channel)?;
-    // What an earlier owner left may be longer than our period, and then the period is refused.
-    let _ = light.write("duty_cycle", 0);
-    light.write("period", PERIOD_NS)?;
-    light.show(&[Glow::DARK])?;
-    light.write("enable", 1)?;
-    Ok(Box::new(light))
+    let as_light = |why| LineTrouble::Light { what: what.clone(), why };
+    let chip = find(class, &wish.pwm_chip).map_err(|why| LineTrouble::Light { what: wish.pwm_chip.clone(), why })?;
+    let channel = Channel::open(&chip, wish.pwm_channel, wish.polarity, PERIOD_NS);
+    let channel = channel.map_err(|fault| fault.told(as_light))?;
+    Ok(Box::new(Lamp { channel, what: what.clone(), brightness_percent: wish.brightness_percent }))
+}
+
+/// Opens an output of the board profile; it gives no pulses until set. `class` is [`CLASS`].
+///
+/// # Errors
+/// As those of [`open`].
+pub fn open_output(class: &Path, name: &str, wish: &PwmOutput) -> Result<Box<dyn Pwm>, LineTrouble> {
+    let as_output = |why| LineTrouble::Pwm { what: name.to_string(), why };
+    let chip = find(class, &wish.pwm_chip).map_err(as_output)?;
+    let channel = Channel::open(&chip, wish.pwm_channel, wish.polarity, PERIOD_NS);
+    let channel = channel.map_err(|fault| fault.told(as_output))?;
+    Ok(Box::new(Output { channel, name: name.to_string(), wish: wish.clone() }))
 }
 
 /// The chip's folder.
-fn find(class: &Path, name: &str) -> Result<PathBuf, LineTrouble> {
+fn find(class: &Path, name: &str) -> Result<PathBuf, String> {
     let chips: Vec<PathBuf> = fs::read_dir(class).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     let is_wanted = |chip: &&PathBuf| {
         let device = fs::read_link(chip.join("device")).unwrap_or_default();
@@ -54,71 +62,134 @@ fn find(class: &Path, name: &str) -> Result<PathBuf, LineTrouble> {
     let mut known: Vec<_> = chips.iter().filter_map(|chip| chip.file_name()?.to_str()).collect();
     known.sort_unstable();
     let known = if known.is_empty() { "there is none".to_string() } else { format!("there is {}", known.join(", ")) };
-    let why = format!("there is no such PWM chip ({known}): is its overlay in config.txt (`dtoverlay=pwm`)?");
-    Err(LineTrouble::Light { what: name.to_string(), why })
+    Err(format!("there is no such PWM chip ({known}): is its overlay in config.txt (`dtoverlay=pwm`)?"))
+}
+
+/// Why a channel cannot be used.
+enum Fault {
+    /// Rights are missing.
+    Denied(PathBuf),
+    /// Anything else.
+    Other(String),
+}
+
+impl Fault {
+    fn told(self, other: impl FnOnce(String) -> LineTrouble) -> LineTrouble {
+        match self {
+            Fault::Denied(path) => {
+                let remedy = "install board/60-mynah-light.rules in /etc/udev/rules.d, and let the service write to /sys \
+                              (board/README.md says how for both)";
+                LineTrouble::Denied { what: path.display().to_string(), remedy: remedy.to_string() }
+            }
+            Fault::Other(why) => other(why),
+        }
+    }
+
+    fn of(path: &Path, error: &io::Error) -> Fault {
+        match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Fault::Denied(path.to_path_buf()),
+            _ => Fault::Other(format!("{}: {error}", path.display())),
+        }
+    }
 }
 
 struct Channel {
     /// Its folder.
-    channel: PathBuf,
-    /// What to call it.
-    what: String,
+    folder: PathBuf,
     polarity: Polarity,
-    brightness_percent: u32,
+    period_ns: u64,
 }
 
 impl Channel {
+    /// Takes the channel; it gives no pulses until set.
+    fn open(chip: &Path, number: u32, polarity: Polarity, period_ns: u64) -> Result<Channel, Fault> {
+        let mut channel = Channel { folder: chip.join(format!("pwm{number}")), polarity, period_ns };
+        channel.export(chip, number)?;
+        // What an earlier owner left may be longer than our period, and then the period is refused.
+        let _ = channel.write("duty_cycle", 0);
+        channel.write("period", period_ns)?;
+        channel.set(Pulse { period_ns, on_ns: 0 })?;
+        channel.write("enable", 1)?;
+        Ok(channel)
+    }
+
     /// Asks the kernel for the channel, where that was not done before.
-    fn export(&self, chip: &Path, number: u32) -> Result<(), LineTrouble> {
-        if self.channel.exists() {
+    fn export(&self, chip: &Path, number: u32) -> Result<(), Fault> {
+        if self.folder.exists() {
             return Ok(());
         }
         let export = chip.join("export");
         write(&export, u64::from(number)).map_err(|error| match error.raw_os_error() {
-            Some(libc::EBUSY) => self.trouble("a driver of the kernel holds it; name another channel".to_string()),
-            Some(libc::ENODEV | libc::EINVAL) => self.trouble("the chip has no such channel".to_string()),
-            _ => self.failed(&export, &error),
+            Some(libc::EBUSY) => Fault::Other("a driver of the kernel holds it; name another channel".to_string()),
+            Some(libc::ENODEV | libc::EINVAL) => Fault::Other("the chip has no such channel".to_string()),
+            _ => Fault::of(&export, &error),
         })?;
         let since = Instant::now();
-        let duty = self.channel.join("duty_cycle");
+        let duty = self.folder.join("duty_cycle");
         while OpenOptions::new().write(true).open(&duty).is_err() && since.elapsed() < UDEV_TAKES {
             std::thread::sleep(UDEV_LOOK);
         }
         Ok(())
     }
 
-    fn write(&self, file: &str, number: u64) -> Result<(), LineTrouble> {
-        let path = self.channel.join(file);
-        write(&path, number).map_err(|error| self.failed(&path, &error))
-    }
-
-    fn failed(&self, path: &Path, error: &io::Error) -> LineTrouble {
-        if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) {
-            let remedy = "install board/60-mynah-light.rules in /etc/udev/rules.d, and let the service write to /sys \
-                          (board/README.md says how for both)";
-            return LineTrouble::Denied { what: path.display().to_string(), remedy: remedy.to_string() };
+    fn set(&mut self, pulse: Pulse) -> Result<(), Fault> {
+        let on_ns = pulse.on_ns.min(pulse.period_ns);
+        let high_ns = match self.polarity {
+            Polarity::ActiveHigh => on_ns,
+            Polarity::ActiveLow => pulse.period_ns - on_ns,
+        };
+        // The duty cycle may never be longer than the period, also in between.
+        if pulse.period_ns > self.period_ns {
+            self.write("period", pulse.period_ns)?;
         }
-        self.trouble(format!("{}: {error}", path.display()))
+        self.write("duty_cycle", high_ns)?;
+        if pulse.period_ns < self.period_ns {
+            self.write("period", pulse.period_ns)?;
+        }
+        self.period_ns = pulse.period_ns;
+        Ok(())
     }
 
-    fn trouble(&self, why: String) -> LineTrouble {
-        LineTrouble::Light { what: self.what.clone(), why }
+    fn write(&self, file: &str, number: u64) -> Result<(), Fault> {
+        let path = self.folder.join(file);
+        write(&path, number).map_err(|error| Fault::of(&path, &error))
     }
 }
 
-impl Light for Channel {
+struct Lamp {
+    channel: Channel,
+    /// What to call it.
+    what: String,
+    brightness_percent: u32,
+}
+
+impl Light for Lamp {
     fn lamps(&self) -> usize {
         1
     }
 
     fn show(&mut self, glows: &[Glow]) -> Result<(), LineTrouble> {
         let power = glows.first().copied().unwrap_or(Glow::DARK).power() * self.brightness_percent as f32 / 100.0;
-        let lit_ns = ((PERIOD_NS as f32 * power) as u64).min(PERIOD_NS);
-        let high_ns = match self.polarity {
-            Polarity::ActiveHigh => lit_ns,
-            Polarity::ActiveLow => PERIOD_NS - lit_ns,
-        };
-        self.write("duty_cycle", high_ns)
+        let pulse = Pulse { period_ns: PERIOD_NS, on_ns: (PERIOD_NS as f32 * power) as u64 };
+        let as_light = |why| LineTrouble::Light { what: self.what.clone(), why };
+        self.channel.set(pulse).map_err(|fault| fault.told(as_light))
+    }
+}
+
+struct Output {
+    channel: Channel,
+    name: String,
+    wish: PwmOutput,
+}
+
+impl Pwm for Output {
+    fn output(&self) -> &PwmOutput {
+        &self.wish
+    }
+
+    fn set(&mut self, pulse: Pulse) -> Result<(), LineTrouble> {
+        let as_output = |why| LineTrouble::Pwm { what: self.name.clone(), why };
+        self.channel.set(pulse).map_err(|fault| fault.told(as_output))
     }
 }
 
@@ -218,5 +289,33 @@ mod tests {
         assert!(trouble.contains("dtoverlay=pwm"), "{trouble}");
         let trouble = open(Path::new("/no/such/class"), &wish("pwmchip0", Polarity::ActiveHigh)).err().unwrap();
         assert!(trouble.to_string().contains("there is none"), "{trouble}");
+    }
+
+    #[test]
+    fn an_output_gives_the_pulses_it_is_told_to_whatever_came_before() {
+        use crate::config::board::pwm::PwmKind;
+        let tree = Tree::new("output");
+        tree.export("pwmchip2/pwm1");
+        for (polarity, expected) in [
+            (Polarity::ActiveHigh, [("20000000", "1500000"), ("500000", "250000"), ("500000", "0")]),
+            (Polarity::ActiveLow, [("20000000", "18500000"), ("500000", "250000"), ("500000", "500000")]),
+        ] {
+            let wish = PwmOutput { pwm_chip: "1f00098000.pwm".into(), pwm_channel: 1, polarity, kind: PwmKind::Buzzer };
+            let mut output = open_output(&tree.0, "horn", &wish).unwrap();
+            let pulses = [(20_000_000, 1_500_000), (500_000, 250_000), (500_000, 0)];
+            for ((period_ns, on_ns), (period, duty)) in pulses.into_iter().zip(expected) {
+                output.set(Pulse { period_ns, on_ns }).unwrap();
+                let written = ["period", "duty_cycle"].map(|file| tree.read(&format!("pwmchip2/pwm1/{file}")));
+                assert_eq!(written, [period, duty]);
+            }
+        }
+        let wish = PwmOutput {
+            pwm_chip: "pwmchip9".into(),
+            pwm_channel: 0,
+            polarity: Polarity::ActiveHigh,
+            kind: PwmKind::Buzzer,
+        };
+        let trouble = open_output(&tree.0, "horn", &wish).err().unwrap().to_string();
+        assert!(trouble.starts_with("PWM output horn: there is no such PWM chip (there is pwmchip0"), "{trouble}");
     }
 }

@@ -9,13 +9,18 @@
 mod clock;
 mod lines;
 mod mic;
+mod pwm;
+mod sensors;
 mod speaker;
 mod voice;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback};
+use super::{
+    Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback, Pulse, Pwm, Sensor, SensorTrouble,
+};
 use crate::audio::trouble::PcmTrouble;
 use crate::config;
 use crate::units::{Decibel, Hertz, Time};
@@ -49,6 +54,10 @@ pub struct SimSetup {
     pub inputs: Vec<String>,
     /// Names of the lines the program drives.
     pub outputs: Vec<String>,
+    /// The PWM outputs.
+    pub pwm: BTreeMap<String, config::board::pwm::PwmOutput>,
+    /// The sensors.
+    pub sensors: BTreeMap<String, config::board::Sensor>,
 }
 
 impl Default for SimSetup {
@@ -61,6 +70,8 @@ impl Default for SimSetup {
             seed: 1,
             inputs: vec!["talk".into()],
             outputs: vec!["lamp".into()],
+            pwm: BTreeMap::new(),
+            sensors: BTreeMap::new(),
         }
     }
 }
@@ -77,6 +88,8 @@ impl SimSetup {
             playback: pcm_shape(&profile.playback, 2)?,
             inputs: named(config::board::Direction::Input),
             outputs: named(config::board::Direction::Output),
+            pwm: profile.pwm.clone(),
+            sensors: profile.sensors.clone(),
             ..SimSetup::default()
         })
     }
@@ -110,6 +123,8 @@ pub struct SimBoard {
     clock: SimClock,
     voice: Arc<Mutex<voice::Voice>>,
     lines: Arc<lines::Lines>,
+    pwm: Arc<pwm::Outputs>,
+    sensors: Arc<sensors::Sensors>,
     capture_open: Arc<OpenOnce>,
     playback_open: Arc<OpenOnce>,
 }
@@ -118,12 +133,16 @@ impl SimBoard {
     /// Builds the board; nothing runs until its devices are opened.
     pub fn new(setup: SimSetup, clock: SimClock) -> SimBoard {
         let voice = voice::Voice::new(setup.capture.rate, setup.noise, setup.seed);
+        let sensors = sensors::Sensors::new(&setup.sensors);
+        let pwm = pwm::Outputs::new(&setup.pwm);
         let lines = lines::Lines::new(&setup.inputs, &setup.outputs, clock.clone());
         SimBoard {
             setup: Arc::new(setup),
             clock,
             voice: Arc::new(Mutex::new(voice)),
             lines: Arc::new(lines),
+            pwm: Arc::new(pwm),
+            sensors: Arc::new(sensors),
             capture_open: Arc::default(),
             playback_open: Arc::default(),
         }
@@ -131,7 +150,13 @@ impl SimBoard {
 
     /// The hands and the mouth of the person in front of the board.
     pub fn handle(&self) -> SimHandle {
-        SimHandle { clock: self.clock.clone(), voice: self.voice.clone(), lines: self.lines.clone() }
+        SimHandle {
+            clock: self.clock.clone(),
+            voice: self.voice.clone(),
+            lines: self.lines.clone(),
+            pwm: self.pwm.clone(),
+            sensors: self.sensors.clone(),
+        }
     }
 }
 
@@ -157,6 +182,14 @@ impl Board for SimBoard {
     fn open_input(&self, line: &str) -> Result<Box<dyn Input>, LineTrouble> {
         lines::Lines::open_input(&self.lines, line)
     }
+
+    fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
+        pwm::Outputs::open(&self.pwm, name)
+    }
+
+    fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {
+        sensors::Sensors::open(&self.sensors, name)
+    }
 }
 
 /// The hands and the mouth of the person in front of a [`SimBoard`], and their eyes on its lamps.
@@ -165,6 +198,8 @@ pub struct SimHandle {
     clock: SimClock,
     voice: Arc<Mutex<voice::Voice>>,
     lines: Arc<lines::Lines>,
+    pwm: Arc<pwm::Outputs>,
+    sensors: Arc<sensors::Sensors>,
 }
 
 impl SimHandle {
@@ -190,6 +225,16 @@ impl SimHandle {
     /// Releases `line`.
     pub fn release(&self, line: &str) -> Result<(), LineTrouble> {
         self.lines.move_input(line, false)
+    }
+
+    /// What a PWM output was last set to; none where nobody has yet.
+    pub fn pulse(&self, name: &str) -> Result<Option<Pulse>, LineTrouble> {
+        self.pwm.pulse(name)
+    }
+
+    /// Makes a sensor say this from now on, in the unit of its channel, before the profile's scale and offset.
+    pub fn set_sensor(&self, name: &str, number: f64) -> Result<(), SensorTrouble> {
+        self.sensors.set(name, number)
     }
 
     /// Whether the line `line`, input or output, is active.

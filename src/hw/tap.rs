@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Board, Button, Capture, Clock, Input, Light, LineTrouble, Output, PcmShape, Playback};
+use super::{
+    Board, Button, Capture, Clock, Input, Light, LineTrouble, Output, PcmShape, Playback, Pwm, Sensor, SensorTrouble,
+};
 use crate::audio::mean;
 use crate::audio::trouble::PcmTrouble;
 use crate::units::{Hertz, Time};
@@ -156,6 +158,14 @@ impl Board for TapBoard {
 
     fn open_light(&self) -> Result<Box<dyn Light>, LineTrouble> {
         self.inner.open_light()
+    }
+
+    fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
+        self.inner.open_pwm(name)
+    }
+
+    fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {
+        self.inner.open_sensor(name)
     }
 }
 

@@ -17,8 +17,11 @@ pub mod mcp;
 pub mod mqtt;
 pub mod on_time;
 pub mod policy;
+pub mod pwm;
 pub mod run;
 pub mod schema;
+pub mod sensor;
+pub mod watch;
 pub mod work;
 
 use std::collections::BTreeMap;
@@ -88,9 +91,9 @@ impl Tools {
 
     /// How long `output` may be on: the shortest of the limits of all tools that switch it, where `tool` is one.
     pub fn longest_on(&self, output: &str, tool: &Tool) -> Option<Duration> {
-        let line = output.strip_prefix("line ");
-        let switches = |other: &&Tool| match (&other.action, line) {
-            (Action::GpioSet { line: of, .. }, Some(line)) => of == line,
+        let switches = |other: &&Tool| match (&other.action, output.split_once(' ')) {
+            (Action::GpioSet { line: of, .. }, Some(("line", line))) => of == line,
+            (Action::Pwm(action), Some(("pwm", of))) => action.output == of,
             _ => other.name == tool.name,
         };
         let limits = self.0.values().filter(switches).filter_map(|other| other.policy.max_on_s);
@@ -100,7 +103,9 @@ impl Tools {
     /// The lines that tools drive.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter_map(|tool| match &tool.action {
-            Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } => Some(line.as_str()),
+            Action::GpioSet { line, .. } | Action::GpioPulse { line, .. } | Action::GpioBlink { line, .. } => {
+                Some(line.as_str())
+            }
             _ => None,
         })
     }
@@ -115,7 +120,7 @@ impl Tools {
     /// The lines that tools read.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter_map(|tool| match &tool.action {
-            Action::GpioRead { line } => Some(line.as_str()),
+            Action::GpioRead { line } | Action::GpioWait { line, .. } => Some(line.as_str()),
             _ => None,
         })
     }

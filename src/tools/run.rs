@@ -15,8 +15,11 @@ mod kept;
 mod lines;
 pub mod mcp;
 pub mod mqtt;
+mod pwm;
 mod reach;
 mod secrets;
+mod sensors;
+mod watch;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -37,7 +40,9 @@ use lines::Lines;
 use mcp::{Declared, News};
 
 use crate::config::agent::policy::Caller;
+use crate::config::agent::watch::Watch;
 use crate::config::agent::{Agent, Tool};
+use crate::config::board::sensor::SENSORS_MAX;
 use crate::flow::{Call, Control, TOOL_ORDERS_MAX, ToolOrder, ToolReply, What};
 use crate::hw::folder::Folder;
 use crate::hw::{Board, Clock};
@@ -131,13 +136,19 @@ pub fn spawn(
 ) -> io::Result<Handle> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // Each call touches one line, and one more may rest it; the disk and the interlocks beside.
-        .max_blocking_threads(2 * TOOL_ORDERS_MAX + 4)
+        // Each call touches one line, and one more may rest it; the disk and the interlocks beside. Any sensor may hang.
+        .max_blocking_threads(2 * TOOL_ORDERS_MAX + 4 + SENSORS_MAX)
         .thread_name("line")
         .build()?;
     let declared = Declared::remembered(agent, &outside);
     let tools = declared.table();
-    let lines = Lines::new(&tools, outside.board.clone(), outside.tell.clone(), outside.active_when_safe.clone());
+    let lines = Lines::new(
+        &tools,
+        &agent.watches,
+        outside.board.clone(),
+        outside.tell.clone(),
+        outside.active_when_safe.clone(),
+    );
     let clerk = Clerk::new(agent.audit, outside.folder.clone(), outside.clock.clone(), outside.tell.clone())?;
     let (backends, news) = Backends::new(agent, Arc::new(lines), &outside);
     backends.mcp.start()?;
@@ -150,6 +161,7 @@ pub fn spawn(
         declared,
         news,
         running: HashMap::new(),
+        watches: agent.watches.clone(),
         strangers: Vec::new(),
         from_mqtt,
         tasks: JoinSet::new(),
@@ -183,6 +195,7 @@ struct Errands {
     /// What of the tools servers listed.
     declared: Declared,
     news: mpsc::Receiver<News>,
+    watches: Vec<Watch>,
     /// The calls that run; none in place of the sender where one was cancelled and only cleans up.
     running: HashMap<CallId, Option<oneshot::Sender<Halt>>>,
     /// Calls of others than the model that run, to be stopped.
@@ -195,11 +208,13 @@ struct Errands {
 impl Errands {
     async fn serve(mut self, mut orders: mpsc::Receiver<ToolOrder>, mut stopped: oneshot::Receiver<()>) {
         self.house.backends.lines.open_all();
+        self.house.backends.pwm.open_all();
         self.house.remember().await;
         if let Some(mqtt) = &self.house.backends.mqtt {
             mqtt.start();
         }
         let house = self.house.clone();
+        let _watching = watch::start(&self.watches, &house); // ends with this
         let mut interlocks = interval(INTERLOCKS_EVERY);
         interlocks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -336,7 +351,8 @@ impl Errands {
             }
         }
         let backends = &self.house.backends;
-        tokio::join!(backends.lines.rest_all(), backends.mcp.stop(), backends.home.stop());
+        let (lines, pwm) = (backends.lines.rest_all(), backends.pwm.rest_all());
+        tokio::join!(lines, pwm, backends.mcp.stop(), backends.home.stop());
         if let Some(mqtt) = &backends.mqtt {
             mqtt.stop().await;
         }

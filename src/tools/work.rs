@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{LinePlan, command, device, gpio, home, http, mcp, mqtt};
+use super::{LinePlan, command, device, gpio, home, http, mcp, mqtt, pwm};
 use crate::config::agent::{Action, Tool};
 
 /// What is done.
@@ -12,6 +12,12 @@ use crate::config::agent::{Action, Tool};
 pub enum Work {
     /// A line of the board.
     Line(LinePlan),
+    /// A line of the board is waited for.
+    Await(gpio::AwaitPlan),
+    /// A PWM output of the board.
+    Pwm(pwm::PwmPlan),
+    /// A sensor of the board is read, by its name.
+    Sensor(String),
     /// Topics of the broker.
     Mqtt(mqtt::Request),
     /// The device does something with itself.
@@ -34,7 +40,11 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration
     Ok(match action {
         Action::GpioSet { line, argument } => Work::Line(gpio::set(line, argument, args)?),
         Action::GpioPulse { line, pulse_ms } => Work::Line(gpio::pulse(line, *pulse_ms)),
+        Action::GpioBlink { line, on_ms, off_ms, times } => Work::Line(gpio::blink(line, *on_ms, *off_ms, *times)),
         Action::GpioRead { line } => Work::Line(gpio::read(line)),
+        Action::GpioWait { line, edge, wait_ms } => Work::Await(gpio::AwaitPlan::new(line, *edge, *wait_ms)),
+        Action::Pwm(action) => Work::Pwm(pwm::plan(action, args)?),
+        Action::SensorRead(sensor) => Work::Sensor(sensor.clone()),
         Action::Mqtt(action) => Work::Mqtt(mqtt::request(action, args)?),
         Action::Device(action) => Work::Device(device::work(*action, args)?),
         Action::Http(action) => Work::Http(Box::new(http::request(action, args)?)),
@@ -49,8 +59,10 @@ impl Work {
     /// nothing stays on.
     pub fn output(&self, tool: &Tool, args: &Map<String, Value>) -> Option<String> {
         let argument = tool.policy.on_argument.as_ref()?;
-        if let Work::Line(plan) = self {
-            return Some(format!("line {}", plan.line));
+        match self {
+            Work::Line(plan) => return Some(format!("line {}", plan.line)),
+            Work::Pwm(plan) => return Some(format!("pwm {}", plan.output)),
+            _ => {}
         }
         let others = args.iter().filter(|(name, _)| *name != argument);
         let others: Map<String, Value> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -59,13 +71,16 @@ impl Work {
 
     /// Whether what it switches belongs to this board, and so goes to rest with the program.
     pub fn is_local(&self) -> bool {
-        matches!(self, Work::Line(_))
+        matches!(self, Work::Line(_) | Work::Pwm(_))
     }
 
     /// What would be done, for a rehearsal.
     pub fn describe(&self) -> String {
         match self {
             Work::Line(plan) => plan.describe(),
+            Work::Await(plan) => plan.describe(),
+            Work::Pwm(plan) => plan.describe(),
+            Work::Sensor(name) => format!("read sensor `{name}`"),
             Work::Device(work) => work.describe(),
             Work::Mqtt(request) => request.describe(),
             Work::Http(request) => request.describe(),
@@ -80,6 +95,8 @@ impl Work {
         match self {
             Work::Device(_) => "it is done at once or not at all",
             Work::Line(_) => "what it moved for a moment is back at rest; what it had set stays",
+            Work::Pwm(_) => "a buzzer is silent, a servo stays where it was on its way",
+            Work::Await(_) | Work::Sensor(_) => "it only looked, and changed nothing",
             Work::Mqtt(mqtt::Request::Read(_)) => "it only asked, and changed nothing",
             Work::Mqtt(_) => "the message may or may not have been passed on; it will not be sent any more",
             Work::Http(request) if request.method.is_safe() => "it only asked, and changed nothing",

@@ -74,6 +74,8 @@ impl House for TestHouse {
             driver: LineDriver::Sim,
             lines: [(TALK.into(), line(Direction::Input)), (LAMP.into(), line(Direction::Output))].into(),
             light: None,
+            pwm: Default::default(),
+            sensors: Default::default(),
             camera: None,
         })
     }

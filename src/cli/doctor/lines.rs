@@ -1,20 +1,41 @@
-//! Lines and camera: each is there, may be used, and nobody else has it.
+//! Lines, PWM outputs, sensors and camera: each is there, may be used, and nobody else has it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::report::Check;
 use crate::config::board::{self, Direction, Light, LineDriver};
-use crate::hw::{Board, LineTrouble};
+use crate::hw::{Board, LineTrouble, SensorTrouble};
 
 /// Programs of which one takes pictures with the ribbon camera.
 const RPICAM: [&str; 3] = ["rpicam-vid", "rpicam-still", "libcamera-still"];
 
-/// A check for each line of the profile, and for a light that is no line. An output is made inactive for a moment, its
+/// A check for each line, PWM output and sensor of the profile, and for a light that is no line. An output is made inactive for a moment, its
 /// state of rest.
 pub fn lines(board: &dyn Board, profile: &board::Board) -> Vec<Check> {
     let lines = profile.lines.iter().map(|(name, line)| line_check(board, profile, name, line));
-    lines.chain(light(board, profile)).collect()
+    let outputs = profile.pwm.keys().map(|name| pwm_check(board, name));
+    let sensors = profile.sensors.keys().map(|name| sensor_check(board, name));
+    lines.chain(light(board, profile)).chain(outputs).chain(sensors).collect()
+}
+
+fn pwm_check(board: &dyn Board, name: &str) -> Check {
+    let title = format!("output {name}");
+    match board.open_pwm(name) {
+        Ok(_) => Check::ok(title, "PWM, can be driven"),
+        Err(trouble) => Check::bad(title, figure(&trouble), format!("{trouble} ([pwm.{name}])")),
+    }
+}
+
+fn sensor_check(board: &dyn Board, name: &str) -> Check {
+    let title = format!("sensor {name}");
+    match board.open_sensor(name).and_then(|mut sensor| sensor.read()) {
+        Ok(reading) => Check::ok(title, format!("{} {}", reading.value, reading.unit).trim().to_string()),
+        Err(trouble) => {
+            let figure = if matches!(trouble, SensorTrouble::Missing { .. }) { "not there" } else { "does not work" };
+            Check::bad(title, figure, format!("{trouble} ([sensors.{name}])"))
+        }
+    }
 }
 
 fn light(board: &dyn Board, profile: &board::Board) -> Option<Check> {
@@ -60,7 +81,7 @@ fn figure(trouble: &LineTrouble) -> &'static str {
         LineTrouble::Missing { .. } => "not there",
         LineTrouble::Busy { .. } => "busy",
         LineTrouble::Denied { .. } => "no right",
-        LineTrouble::Light { .. } | LineTrouble::Other { .. } => "does not work",
+        LineTrouble::Light { .. } | LineTrouble::Pwm { .. } | LineTrouble::Other { .. } => "does not work",
     }
 }
 
@@ -135,6 +156,18 @@ mod tests {
         assert_eq!(verdict("talk").figure, "input, inactive");
         drop(held);
         assert_eq!(lines(&board, &profile).iter().filter(|check| check.verdict == Verdict::Bad).count(), 0);
+    }
+
+    #[test]
+    fn sensors_and_pwm_outputs_are_looked_at_too() {
+        let profile = profile("");
+        let board = SimBoard::new(SimSetup::from_profile(&profile).unwrap(), SimClock::stepped());
+        board.handle().set_sensor("freezer", 900.0).unwrap();
+        let checks = lines(&board, &profile);
+        let found = |name: &str| checks.iter().find(|check| check.name == name).unwrap();
+        assert_eq!((found("output horn").verdict, found("sensor room").figure.as_str()), (Verdict::Ok, "20 °C"));
+        assert_eq!(found("sensor freezer").verdict, Verdict::Bad);
+        assert!(found("sensor freezer").advice.as_ref().unwrap().contains("[sensors.freezer]"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
-    device, ears, endpoint, home, mcp, mqtt, policy, secrets, session, tool,
+    device, ears, endpoint, home, mcp, mqtt, policy, secrets, session, tool, watch,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -300,6 +300,7 @@ pub const TOP: Sheet = Sheet {
         "home_assistant",
         "tools",
         "mcp",
+        "watch",
     ],
 };
 /// `[listen]`.
@@ -417,6 +418,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         prices: session::prices(reader, &top),
         mqtt: mqtt::mqtt(reader, &top, &secrets),
         audit: audit::audit(reader, &top),
+        watches: watch::watches(reader, &top),
         mcp: mcp::servers(
             reader,
             &top,

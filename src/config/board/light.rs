@@ -261,7 +261,7 @@ fn word(kind: LightKind) -> &'static str {
 }
 
 /// A name in `/sys`, which is no path.
-fn chip_name(chip: &str) -> Result<(), String> {
+pub(super) fn chip_name(chip: &str) -> Result<(), String> {
     one_line(chip)?;
     if chip.contains('/') || chip.starts_with('.') {
         return Err(format!("is \"{}\"; it must be {}", shown(chip), PWM_CHIP.kind.rule()));

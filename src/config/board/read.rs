@@ -7,6 +7,8 @@ use super::super::problem::{Problem, shown};
 use super::super::read::{Reader, Section, Sheet};
 use super::light::{LIGHT, light};
 use super::pcm::{pcm, wake_ms};
+use super::pwm::{self, PWM};
+use super::sensor::{SENSORS, sensors};
 use super::{Bias, Board, Camera, Direction, Line, LineDriver, Polarity, Safe, line_name};
 
 pub use super::pcm::{CAPTURE, PLAYBACK};
@@ -114,7 +116,7 @@ const SOURCE: Key<Text> = Key {
 pub const TOP: Sheet = Sheet {
     name: "",
     keys: &[&DESCRIPTION, &DRIVER, &FOLDER],
-    tables: &["capture", "playback", "lines", "light", "camera"],
+    tables: &["capture", "playback", "lines", "light", "pwm", "sensors", "camera"],
 };
 /// `[lines.NAME]`.
 pub const LINES: Sheet =
@@ -123,7 +125,7 @@ pub const LINES: Sheet =
 pub const CAMERA: Sheet = Sheet { name: "camera", keys: &[&SOURCE], tables: &[] };
 
 /// All sheets of a board profile.
-pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &LIGHT, &CAMERA];
+pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &LIGHT, &PWM, &SENSORS, &CAMERA];
 
 /// All keys with their sections, for those who print the table.
 pub fn keys() -> impl Iterator<Item = (&'static str, &'static dyn AnyKey)> {
@@ -146,6 +148,8 @@ pub(super) fn parse(text: &str, file: &str, name: &str) -> Result<Board, Vec<Pro
         wake_ms: wake_ms(&mut reader, &playback),
         light: light(&mut reader, &top, &driver, &lines),
         lines,
+        pwm: pwm::outputs(&mut reader, &top),
+        sensors: sensors(&mut reader, &top),
         camera: camera(&mut reader, &top),
         driver,
     };

@@ -247,6 +247,8 @@ fn a_profile_the_simulated_board_cannot_follow_is_refused_by_key() {
         driver: LineDriver::Sim,
         lines: Default::default(),
         light: None,
+        pwm: Default::default(),
+        sensors: Default::default(),
         camera: None,
     };
     let setup = SimSetup::from_profile(&profile).unwrap();
@@ -254,4 +256,18 @@ fn a_profile_the_simulated_board_cannot_follow_is_refused_by_key() {
     profile.capture = pcm;
     let refused = SimSetup::from_profile(&profile).unwrap_err().to_string();
     assert!(refused.contains("rate_hz = 1"), "{refused}");
+}
+
+#[test]
+fn a_simulated_sensor_says_what_it_is_told_by_the_profiles_rules() {
+    let text = config::board::builtin("sim").unwrap();
+    let profile = config::board::parse(text, "sim.toml", "sim").unwrap();
+    let board = SimBoard::new(SimSetup::from_profile(&profile).unwrap(), SimClock::stepped());
+    let mut freezer = board.open_sensor("freezer").unwrap();
+    assert_eq!(freezer.read().unwrap(), crate::hw::Reading { value: 20.0, unit: "°C".into() });
+    board.handle().set_sensor("freezer", -18.5).unwrap();
+    assert_eq!(freezer.read().unwrap().value, -18.5);
+    board.handle().set_sensor("freezer", 200.0).unwrap();
+    assert!(freezer.read().unwrap_err().to_string().contains("cannot be"));
+    assert!(board.open_sensor("cellar").is_err() && board.handle().set_sensor("cellar", 1.0).is_err());
 }

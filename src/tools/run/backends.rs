@@ -15,13 +15,16 @@ use super::http::Http;
 use super::lines::{LINE_TIMEOUT, Lines};
 use super::mcp::{self, News, Servers};
 use super::mqtt::Broker;
+use super::pwm::Outputs;
 use super::secrets::SecretBook;
+use super::sensors::Sensors;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
 use crate::flow::What;
 use crate::hw::Clock;
 use crate::tools::breaker::{Breaker, Change};
 use crate::tools::home::PEER;
+use crate::tools::pwm::{Motion, PwmPlan};
 use crate::tools::{Failure, Work};
 
 /// Bytes of a result that the model gets: about four thousand tokens, and more is a mistake of the other side's.
@@ -30,6 +33,8 @@ const RESULT_BYTES_MAX: usize = 16 * 1024;
 /// The backends of all tools.
 pub(super) struct Backends {
     pub(super) lines: Arc<Lines>,
+    pub(super) pwm: Arc<Outputs>,
+    pub(super) sensors: Sensors,
     pub(super) secrets: SecretBook,
     /// The MQTT broker, where the configuration names one.
     pub(super) mqtt: Option<Broker>,
@@ -49,14 +54,18 @@ impl Backends {
         let (mcp, news) = Servers::new(agent, &secrets, outside);
         let (http, commands) = (Http::new(agent), Commands::default());
         let (home, mqtt) = (Home::new(agent, &secrets, outside), Broker::new(agent, outside));
+        let sensors = Sensors::new(agent, outside.board.clone());
+        let pwm = Arc::new(Outputs::new(agent, outside.board.clone()));
         let device = Device::new(outside);
-        (Backends { lines, secrets, device, http, commands, mcp, mqtt, home, breakers }, news)
+        (Backends { lines, pwm, sensors, secrets, device, http, commands, mcp, mqtt, home, breakers }, news)
     }
 
     /// Waits for what only one call at a time may have.
     pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
         match work {
             Work::Line(plan) => self.lines.turn(&plan.line).await,
+            Work::Pwm(plan) => self.pwm.turn(&plan.output).await,
+            Work::Await(_) | Work::Sensor(_) => None, // any number may look at one
             // A server takes several calls at once.
             Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) | Work::Home(_) => None,
         }
@@ -66,6 +75,9 @@ impl Backends {
     pub(super) fn in_use(&self, work: &Work) -> String {
         match work {
             Work::Line(plan) => format!("line `{}` was in use", plan.line),
+            Work::Await(plan) => format!("line `{}` was in use", plan.line),
+            Work::Pwm(plan) => format!("output `{}` was in use", plan.output),
+            Work::Sensor(name) => format!("sensor `{name}` was in use"),
             Work::Device(_) => "the device was in use".to_string(),
             Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
             Work::Http(request) => format!("{} was in use", request.peer()),
@@ -79,6 +91,9 @@ impl Backends {
     pub(super) async fn carry_out(&self, work: &Work) -> Result<Value, Failure> {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
+            Work::Await(plan) => self.lines.wait_for(plan).await.map_err(Failure::Refused),
+            Work::Pwm(plan) => self.pwm.carry_out(plan).await.map_err(Failure::Refused),
+            Work::Sensor(name) => self.sensors.answer(name).await.map_err(Failure::Refused),
             Work::Device(work) => self.device.carry_out(work, self.breakers.broken()),
             // It knows by itself when it is away, and fails at once then: it needs no breaker.
             Work::Mqtt(request) => match &self.mqtt {
@@ -103,8 +118,10 @@ impl Backends {
     pub(super) async fn undo(&self, work: &Work) {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
+            Work::Pwm(PwmPlan { output, motion: Motion::Buzz { .. } }) => self.pwm.rest(output, LINE_TIMEOUT).await,
             Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) | Work::Home(_) => {}
+            Work::Line(_) | Work::Await(_) | Work::Sensor(_) | Work::Pwm(_) => {}
+            Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) | Work::Home(_) => {}
         }
     }
 

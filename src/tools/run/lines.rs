@@ -7,11 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Tell;
+use crate::config::agent::watch::Watch;
 use crate::flow::What;
 use crate::hw::{self, Board, LineTrouble};
+use crate::tools::gpio::{AwaitPlan, LOOK_EVERY};
 use crate::tools::{LinePlan, Step, Tools};
 
 /// How long the driver of a line may take: an I2C expander's bus gives up after about a second.
@@ -23,10 +25,10 @@ struct Driven {
     is_active: bool,
 }
 
-/// One line: its device once it is open, and whose turn it is.
-struct Slot<T> {
+/// One line or other output: its device once it is open, and whose turn it is.
+pub(super) struct Slot<T> {
     device: Arc<Mutex<Option<T>>>,
-    turn: Mutex<()>,
+    pub(super) turn: Mutex<()>,
 }
 
 impl<T> Default for Slot<T> {
@@ -47,6 +49,7 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn new(
         tools: &Tools,
+        watches: &[Watch],
         board: Arc<dyn Board>,
         tell: Arc<Tell>,
         active_when_safe: BTreeSet<String>,
@@ -54,7 +57,9 @@ impl Lines {
         let outputs: BTreeMap<String, Slot<Driven>> =
             tools.outputs().map(|line| (line.to_string(), Slot::default())).collect();
         // Reading a line that a tool drives asks the output.
-        let inputs = tools.inputs().chain(tools.interlocks()).filter(|line| !outputs.contains_key(*line));
+        let watched = watches.iter().filter_map(|watch| watch.condition.line()).map(String::as_str);
+        let inputs =
+            tools.inputs().chain(tools.interlocks()).chain(watched).filter(|line| !outputs.contains_key(*line));
         let inputs = inputs.map(|line| (line.to_string(), Slot::default())).collect();
         Lines { board, outputs, inputs, active_when_safe, tell }
     }
@@ -73,7 +78,7 @@ impl Lines {
         let Some(slot) = self.outputs.get(line) else { return Err(format!("line `{line}` is not an output")) };
         let (board, tell, name) = (self.board.clone(), self.tell.clone(), line.to_string());
         let safe = self.safe(line);
-        on_device(slot, line, move |device: &mut Option<Driven>| {
+        on_device(slot, &format!("line `{line}`"), move |device: &mut Option<Driven>| {
             if let Some(driven) = device
                 && let Err(trouble) = driven.output.set(active)
             {
@@ -104,10 +109,10 @@ impl Lines {
             // An output that was not opened yet was not driven yet either.
             let level =
                 |device: &mut Option<Driven>| device.as_mut().map_or(Ok(false), |driven| driven.output.is_active());
-            return on_device(slot, line, level).await;
+            return on_device(slot, &format!("line `{line}`"), level).await;
         }
         let Some(slot) = self.inputs.get(line) else { return Err(format!("line `{line}` is not known")) };
-        on_device(slot, line, move |device: &mut Option<Box<dyn hw::Input>>| {
+        on_device(slot, &format!("line `{line}`"), move |device: &mut Option<Box<dyn hw::Input>>| {
             let input = match device {
                 Some(input) => input,
                 None => device.insert(board.open_input(&name)?),
@@ -132,6 +137,23 @@ impl Lines {
             }
         }
         plan.output(sensed).ok_or_else(|| format!("line `{}` was not read", plan.line))
+    }
+
+    /// Waits for an input's edge, looking at it again and again: the kernel gives the edges of a line to one holder only,
+    /// and several calls may wait for one line.
+    pub(super) async fn wait_for(&self, plan: &AwaitPlan) -> Result<Value, String> {
+        let began = Instant::now();
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut edges = plan.edges();
+        loop {
+            look.tick().await;
+            let is_active = self.sense(&plan.line).await?;
+            let waited = began.elapsed();
+            if let Some(answer) = edges.see(is_active, waited) {
+                return Ok(answer);
+            }
+        }
     }
 
     /// What a line is when nobody looks after it.
@@ -201,9 +223,9 @@ impl Lines {
 /// Does `work` with a line's device on a thread that may block, alone, and waits [`LINE_TIMEOUT`] at most.
 ///
 /// The device's lock travels with the work: what hangs keeps it, and what is asked later stays later.
-async fn on_device<T: Send + 'static, R: Send + 'static>(
+pub(super) async fn on_device<T: Send + 'static, R: Send + 'static>(
     slot: &Slot<T>,
-    line: &str,
+    what: &str,
     work: impl FnOnce(&mut Option<T>) -> Result<R, LineTrouble> + Send + 'static,
 ) -> Result<R, String> {
     let device = slot.device.clone();
@@ -213,7 +235,7 @@ async fn on_device<T: Send + 'static, R: Send + 'static>(
     };
     match timeout(LINE_TIMEOUT, done).await {
         Ok(Ok(result)) => result.map_err(|trouble| trouble.to_string()),
-        Ok(Err(_)) => Err(format!("line `{line}` could not be reached")),
-        Err(_) => Err(format!("line `{line}` did not react within {} ms", LINE_TIMEOUT.as_millis())),
+        Ok(Err(_)) => Err(format!("{what} could not be reached")),
+        Err(_) => Err(format!("{what} did not react within {} ms", LINE_TIMEOUT.as_millis())),
     }
 }

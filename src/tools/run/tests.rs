@@ -1,7 +1,10 @@
 //! The errands thread on a board that writes down what happens to its lines.
 #![allow(clippy::unwrap_used)]
 
+mod io_tests;
 mod policy_tests;
+mod pwm_tests;
+mod sensor_tests;
 
 use super::*;
 use crate::audio::trouble::PcmTrouble;

@@ -6,6 +6,8 @@ pub mod gpio;
 pub mod home;
 pub mod http;
 pub mod mqtt;
+pub mod pwm;
+pub mod sensor;
 
 use serde_json::Value;
 use toml::Spanned;
@@ -13,12 +15,85 @@ use toml::de::DeValue;
 
 use super::super::key::wrong_type;
 use super::super::read::{Reader, Section};
-use super::Action;
 use super::home::HomeAssistant;
 use super::schema::Noted;
 use super::secrets::Secrets;
 use super::template::Template;
+use super::{device, mcp};
 use address::Host;
+
+/// What a tool does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Sets an output line to what the BOOLEAN argument `argument` says.
+    GpioSet {
+        /// Line of the board profile.
+        line: String,
+        /// Name of the BOOLEAN parameter.
+        argument: String,
+    },
+    /// Makes an output line active for a while.
+    GpioPulse {
+        /// Line of the board profile.
+        line: String,
+        /// How long, ms, 1–60000.
+        pulse_ms: u32,
+    },
+    /// Makes an output line active several times.
+    GpioBlink {
+        /// Line of the board profile.
+        line: String,
+        /// How long it is active each time, ms, 20–60000.
+        on_ms: u32,
+        /// How long it is inactive in between, ms, 20–60000.
+        off_ms: u32,
+        /// How often, 1–100.
+        times: u32,
+    },
+    /// Reads a line.
+    GpioRead {
+        /// Line of the board profile.
+        line: String,
+    },
+    /// Waits for an input line to change.
+    GpioWait {
+        /// Line of the board profile.
+        line: String,
+        /// How it is to change.
+        edge: gpio::EdgeKind,
+        /// How long at most, ms, 10–60000.
+        wait_ms: u32,
+    },
+    /// Topics of the broker.
+    Mqtt(mqtt::MqttAction),
+    /// Reads a sensor of the board profile, by its name.
+    SensorRead(String),
+    /// Moves a PWM output of the board profile.
+    Pwm(pwm::PwmAction),
+    /// The device does something with itself.
+    Device(device::DeviceAction),
+    /// Asks a server.
+    Http(http::HttpAction),
+    /// Uses an entity of Home Assistant.
+    Home(home::HomeAction),
+    /// Runs a program.
+    Command(command::CommandAction),
+    /// Calls a tool of a server of `[[mcp]]`.
+    Mcp(mcp::McpAction),
+}
+
+impl Action {
+    /// The parameter that says on or off, where the action itself knows it.
+    pub fn on_argument(&self) -> Option<&str> {
+        match self {
+            Action::GpioSet { argument, .. } => Some(argument),
+            Action::Home(home::HomeAction { verb: home::HomeVerb::Switch { argument }, .. }) => Some(argument),
+            Action::Pwm(action) => action.on_argument(),
+            Action::Mqtt(action) => action.on_argument(),
+            _ => None,
+        }
+    }
+}
 
 const FORM: &str = "a table such as { gpio = \"set\", line = \"lamp\", argument = \"on\" }";
 
@@ -78,12 +153,14 @@ impl Around<'_> {
 type Read = fn(&mut Reader<'_>, &Section<'_>, &Around<'_>) -> Option<Action>;
 
 /// The kinds by the key that names them.
-const KINDS: [(&str, Read); 5] = [
+const KINDS: [(&str, Read); 7] = [
     ("gpio", gpio::read),
     ("mqtt", mqtt::read),
     ("http", http::read),
     ("command", command::read),
     ("home_assistant", home::read),
+    ("pwm", pwm::read),
+    ("sensor", sensor::read),
 ];
 
 /// The tool's action; none where it is wrong, which was noted.
