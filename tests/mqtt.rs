@@ -124,6 +124,49 @@ fn the_broker_goes_and_comes_back_and_nothing_of_the_meantime_is_sent() {
 
 #[test]
 #[ignore = "needs Mosquitto and its clients (tests/run.sh installs them)"]
+fn what_is_on_at_the_broker_goes_off_in_time_at_the_end_and_after_a_crash() {
+    let mut broker = Broker::open("on-time");
+    let place = Place::new("on-time-state");
+    let kept = place.0.join("state/tools.json");
+    let tool = |max_on_s: u32| {
+        let policy = format!("policy = {{ on_argument = \"on\", max_on_s = {max_on_s} }}");
+        let action = r#"{ mqtt = "publish", topic = "home/heater/set", argument = "on", on = "ON", off = "OFF" }"#;
+        let schema = r#"{ type = "OBJECT", properties = { on = { type = "BOOLEAN" } }, required = ["on"] }"#;
+        let tool =
+            format!("name = \"heat\"\ndescription = \"Heats.\"\nparameters = {schema}\naction = {action}\n{policy}");
+        format!("[mqtt]\nhost = \"127.0.0.1\"\nport = {}\n[[tools]]\n{tool}\n", broker.port)
+    };
+    let (short, long) = (tool(2), tool(30));
+    let ears = Listener::new(&broker, "home/heater/#");
+    let state = place.0.join("state");
+
+    let mut device = Device::start_in(&short, Some(&state));
+    assert!(device.call("heat", json!({"on": true})).unwrap()["switches_itself_off_in_s"].as_u64().unwrap() <= 2);
+    assert_eq!((ears.hears("ON"), ears.hears("OFF")), ("0 home/heater/set ON".into(), "0 home/heater/set OFF".into()));
+    // The broker is away when it should go off: it goes off when the broker is back.
+    device.call("heat", json!({"on": true})).unwrap();
+    broker.down();
+    std::thread::sleep(Duration::from_millis(5500)); // the limit, and a first try that fails; the next comes in nine
+    broker.up();
+    let ears = Listener::new(&broker, "home/heater/#");
+    ears.hears("OFF");
+    device.stop();
+
+    // An orderly end switches it off; a kill leaves the note by which the next start does.
+    let mut device = Device::start_in(&long, Some(&state));
+    device.call_until("heat", &json!({"on": true}), Result::is_ok);
+    ears.hears("ON");
+    let note = std::fs::read(&kept).unwrap();
+    device.stop();
+    ears.hears("OFF");
+    std::fs::write(&kept, note).unwrap();
+    let device = Device::start_in(&short, Some(&state));
+    ears.hears("OFF");
+    device.stop();
+}
+
+#[test]
+#[ignore = "needs Mosquitto and its clients (tests/run.sh installs them)"]
 fn passwords_and_certificates_open_the_door_and_wrong_ones_are_named() {
     let mut files = [String::new(), String::new(), String::new(), String::new()];
     let broker = Broker::start("papers", |place| {

@@ -13,8 +13,10 @@ use serde_json::{Map, Value};
 
 use crate::units::Time;
 
-/// How soon a switching-off that failed is tried again: not so often that it is a burden to who is down.
-pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How soon a switching-off that failed is tried again …
+const RETRY_FIRST: Duration = Duration::from_secs(5);
+/// … and at last, after it failed again and again: not so often that it is a burden to who is down, or fills the log.
+pub const RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Outputs that are watched; a tool with an argument for the room has several.
 pub const OUTPUTS_MAX: usize = 256;
 
@@ -33,6 +35,10 @@ struct On {
     off_at: Time,
     /// The switching-off is at work.
     is_going_off: bool,
+    /// How often it came to nothing.
+    tries: u32,
+    /// Which switching-on this is: a switching-off that began before it does not speak for it.
+    number: u64,
     is_lasting: bool,
 }
 
@@ -49,7 +55,11 @@ pub struct KeptOn {
 
 /// All that is on and has a limit.
 #[derive(Debug, Default)]
-pub struct OnTimes(BTreeMap<String, On>);
+pub struct OnTimes {
+    on: BTreeMap<String, On>,
+    /// Of the newest switching-on.
+    number: u64,
+}
 
 impl OnTimes {
     /// `output` is about to be switched on. `is_lasting`: it stays on when the program ends. Answers when it goes off.
@@ -64,41 +74,63 @@ impl OnTimes {
         is_lasting: bool,
         now: Time,
     ) -> Result<Time, String> {
-        if let Some(on) = self.0.get_mut(output) {
-            // A tool with a shorter limit for the same output counts.
-            on.off_at = on.off_at.min(now + longest);
+        self.number += 1;
+        if let Some(on) = self.on.get_mut(output) {
+            // While it is being switched off it may be off already, and on anew from here. Otherwise it does not get
+            // longer; a tool with a shorter limit for the same output counts.
+            let is_anew = std::mem::take(&mut on.is_going_off);
+            on.off_at = if is_anew { now + longest } else { on.off_at.min(now + longest) };
+            on.number = self.number;
             return Ok(on.off_at);
         }
-        if self.0.len() >= OUTPUTS_MAX {
+        if self.on.len() >= OUTPUTS_MAX {
             return Err(format!("{OUTPUTS_MAX} things are on already; switch some of them off first"));
         }
         let off_at = now + longest;
-        self.0.insert(output.to_string(), On { off, off_at, is_going_off: false, is_lasting });
+        self.on.insert(
+            output.to_string(),
+            On { off, off_at, is_going_off: false, tries: 0, number: self.number, is_lasting },
+        );
         Ok(off_at)
     }
 
-    /// `output` was switched off, by whomever.
-    pub fn went_off(&mut self, output: &str) {
-        self.0.remove(output);
+    /// A switching-off of `output` begins, by whomever. Answers which switching-on it speaks for.
+    pub fn going_off(&self, output: &str) -> u64 {
+        self.on.get(output).map_or(0, |on| on.number)
     }
 
-    /// The switching-off that [`OnTimes::due`] asked for came to nothing.
-    pub fn stays_on(&mut self, output: &str, now: Time) {
-        if let Some(on) = self.0.get_mut(output) {
-            on.is_going_off = false;
-            on.off_at = on.off_at.max(now + RETRY_AFTER);
+    /// `output` was switched off, by a call that began when [`OnTimes::going_off`] answered `number`. Where it was
+    /// switched on meanwhile it may well be on, and stays armed.
+    pub fn went_off(&mut self, output: &str, number: u64) {
+        if self.on.get(output).is_some_and(|on| on.number == number) {
+            self.on.remove(output);
         }
+    }
+
+    /// The switching-off that [`OnTimes::due`] asked for came to nothing. Answers how often that was now.
+    pub fn stays_on(&mut self, output: &str, now: Time) -> u32 {
+        let Some(on) = self.on.get_mut(output) else { return 0 };
+        on.is_going_off = false;
+        let after = (RETRY_FIRST * 2_u32.saturating_pow(on.tries.min(8))).min(RETRY_AFTER);
+        on.off_at = on.off_at.max(now + after);
+        on.tries = on.tries.saturating_add(1);
+        on.tries
+    }
+
+    /// How often the switching-off of `output` came to nothing.
+    pub fn tries(&self, output: &str) -> u32 {
+        self.on.get(output).map_or(0, |on| on.tries)
     }
 
     /// The next time at which something is to be switched off.
     pub fn next(&self) -> Option<Time> {
-        self.0.values().filter(|on| !on.is_going_off).map(|on| on.off_at).min()
+        self.on.values().filter(|on| !on.is_going_off).map(|on| on.off_at).min()
     }
 
     /// What is to be switched off now; each is to be answered with [`OnTimes::went_off`] or [`OnTimes::stays_on`].
     pub fn due(&mut self, now: Time) -> Vec<(String, OffCall)> {
         let is_due = |on: &&mut On| !on.is_going_off && on.off_at <= now;
-        let due = self.0.iter_mut().filter(|(_, on)| is_due(on));
+        let due = self.on.iter_mut().filter(|(_, on)| is_due(on));
         due.map(|(output, on)| {
             on.is_going_off = true;
             (output.clone(), on.off.clone())
@@ -108,7 +140,7 @@ impl OnTimes {
 
     /// Makes these due at once: where something demands that they go off now.
     pub fn hasten(&mut self, now: Time, is_meant: impl Fn(&str, &OffCall) -> bool) {
-        for (output, on) in &mut self.0 {
+        for (output, on) in &mut self.on {
             if is_meant(output, &on.off) {
                 on.off_at = on.off_at.min(now);
             }
@@ -117,12 +149,18 @@ impl OnTimes {
 
     /// What is on, for those who look after it.
     pub fn all(&self) -> impl Iterator<Item = (&str, &OffCall)> {
-        self.0.iter().map(|(output, on)| (output.as_str(), &on.off))
+        self.on.iter().map(|(output, on)| (output.as_str(), &on.off))
+    }
+
+    /// What is on elsewhere, and so would stay on when the program ends.
+    pub fn lasting(&self) -> Vec<(String, OffCall)> {
+        let lasting = self.on.iter().filter(|(_, on)| on.is_lasting && !on.is_going_off);
+        lasting.map(|(output, on)| (output.clone(), on.off.clone())).collect()
     }
 
     /// What must be known after a restart.
     pub fn kept(&self, now: Time, unix_s: i64) -> Vec<KeptOn> {
-        let lasting = self.0.iter().filter(|(_, on)| on.is_lasting);
+        let lasting = self.on.iter().filter(|(_, on)| on.is_lasting);
         let kept = |(output, on): (&String, &On)| KeptOn {
             output: output.clone(),
             off: on.off.clone(),
@@ -135,9 +173,9 @@ impl OnTimes {
     /// it longer. Where the clock was not set, or went back, that long is waited at most.
     pub fn remember(&mut self, kept: KeptOn, longest: Duration, now: Time, unix_s: i64) {
         let left = u64::try_from(kept.off_unix_s - unix_s).map_or(Duration::ZERO, Duration::from_secs).min(longest);
-        let on = On { off: kept.off, off_at: now + left, is_going_off: false, is_lasting: true };
-        if self.0.len() < OUTPUTS_MAX {
-            self.0.insert(kept.output, on);
+        let on = On { off: kept.off, off_at: now + left, is_going_off: false, tries: 0, number: 0, is_lasting: true };
+        if self.on.len() < OUTPUTS_MAX {
+            self.on.insert(kept.output, on);
         }
     }
 }

@@ -59,7 +59,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Stops the calls that run, makes every output that was opened inactive, and waits for the thread:
+    /// Stops the calls that run, brings every output to rest, also what is on elsewhere, and waits for the thread:
     /// at most about two seconds, even if a line hangs, or three where servers of `[[mcp]]` do not end by themselves.
     pub fn stop(self) {
         let _ = self.stop.send(()); // gone already where the orders' sender was dropped
@@ -351,8 +351,8 @@ impl Errands {
             }
         }
         let backends = &self.house.backends;
-        let (lines, pwm) = (backends.lines.rest_all(), backends.pwm.rest_all());
-        tokio::join!(lines, pwm, backends.mcp.stop(), backends.home.stop());
+        tokio::join!(backends.lines.rest_all(), backends.pwm.rest_all(), self.house.rest_elsewhere());
+        tokio::join!(backends.mcp.stop(), backends.home.stop());
         if let Some(mqtt) = &backends.mqtt {
             mqtt.stop().await;
         }

@@ -16,6 +16,7 @@ use mynah::config::agent::{self, Agent};
 use mynah::config::board;
 use mynah::flow::{Call, Control, Event, TOOL_ORDERS_MAX, ToolOrder, ToolReply, What};
 use mynah::hw::clock::RealClock;
+use mynah::hw::folder::Folder;
 use mynah::hw::sim::{SimBoard, SimClock, SimSetup};
 use mynah::tools::run::{Handle, Outside, spawn};
 use mynah::units::CallId;
@@ -200,6 +201,11 @@ pub struct Device {
 
 impl Device {
     pub fn start(agent: &str) -> Device {
+        Device::start_in(agent, None)
+    }
+
+    /// One that keeps in a folder what outlives it.
+    pub fn start_in(agent: &str, folder: Option<&Path>) -> Device {
         let agent: Agent = agent::parse(agent, "test").unwrap_or_else(|problems| panic!("{problems:#?}"));
         let (orders, orders_there) = tokio::sync::mpsc::channel(TOOL_ORDERS_MAX);
         let (answer, replies) = channel();
@@ -211,6 +217,7 @@ impl Device {
         let outside = Outside {
             tell: Arc::new(move |what| teller.lock().unwrap().push(what)),
             give: Arc::new(move |control| give.lock().unwrap().send(control).is_ok()),
+            folder: folder.map(|path| Arc::new(Folder::new(path))),
             ..Outside::new(Arc::new(sim), Arc::new(RealClock::new()))
         };
         let handle = spawn(&agent, outside, orders_there, move |reply| drop(answer.send(reply))).unwrap();

@@ -22,10 +22,25 @@ fn to_switch_on_again_does_not_move_the_deadline() {
     assert_eq!(on.due(at(54)), []);
     assert_eq!(on.due(at(55)), [("lamp".to_string(), off("lamp"))]);
     assert_eq!((on.due(at(56)), on.next()), (vec![], None), "it is at work");
-    on.stays_on("lamp", at(56));
+    assert_eq!(on.stays_on("lamp", at(56)), 1);
     assert_eq!(on.next(), Some(at(61)), "tried again");
-    on.went_off("lamp");
+    let mut waits = Vec::new();
+    for _ in 0..5 {
+        let now = on.next().unwrap();
+        on.due(now);
+        on.stays_on("lamp", now);
+        waits.push(on.next().unwrap().since(now).as_secs());
+    }
+    assert_eq!((waits, on.tries("lamp")), (vec![10, 20, 40, 60, 60], 6), "ever more seldom");
+    on.went_off("lamp", on.going_off("lamp"));
     assert_eq!(on.next(), None);
+    // Switched on while it was being switched off: the end of the one is not the end of the other.
+    on.arm("lamp", off("lamp"), LONGEST, false, at(1000)).unwrap();
+    on.due(at(1060));
+    let number = on.going_off("lamp");
+    assert_eq!(on.arm("lamp", off("lamp"), LONGEST, false, at(1061)), Ok(at(1121)));
+    on.went_off("lamp", number);
+    assert_eq!(on.next(), Some(at(1121)), "it is on");
 }
 
 #[test]
@@ -59,6 +74,10 @@ enum Deed {
     On { output: usize, is_done: bool },
     /// A call switches it off; it may fail.
     Off { output: usize, is_done: bool },
+    /// A call that switches it off has done so, and its answer is under way …
+    OffBegins { output: usize },
+    /// … and all such answers come.
+    OffsEnd,
     /// The program is killed and starts again after so long.
     Crash(Duration),
     /// Time passes; the switching-off fails as long as this is true.
@@ -70,6 +89,8 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let deed = prop_oneof![
         (0..3_usize, any::<bool>()).prop_map(|(output, is_done)| Deed::On { output, is_done }),
         (0..3_usize, any::<bool>()).prop_map(|(output, is_done)| Deed::Off { output, is_done }),
+        (0..3_usize).prop_map(|output| Deed::OffBegins { output }),
+        Just(Deed::OffsEnd),
         time.clone().prop_map(Deed::Crash),
         (time, any::<bool>()).prop_map(|(time, is_down)| Deed::Wait { time, is_down }),
     ];
@@ -82,6 +103,8 @@ struct World {
     on: OnTimes,
     disk: Vec<KeptOn>,
     since: [Option<Time>; 3],
+    /// Switchings-off whose answers are under way.
+    under_way: Vec<(usize, u64)>,
     now: Time,
     /// While the program does not run, or the other side is down, nobody can switch off: that time does not count.
     excused: [Duration; 3],
@@ -116,7 +139,8 @@ impl World {
     fn switch_off(&mut self, output: usize, is_done: bool) {
         if is_done {
             self.set(output, false);
-            self.on.went_off(&output.to_string());
+            let name = output.to_string();
+            self.on.went_off(&name, self.on.going_off(&name));
             self.save();
         }
     }
@@ -142,6 +166,7 @@ impl World {
 
     fn crash(&mut self, down_for: Duration) {
         self.on = OnTimes::default();
+        self.under_way.clear();
         // The unit drives the lines to rest when the process has died, and the start does it again.
         self.set(0, false);
         self.set(1, false);
@@ -174,6 +199,16 @@ proptest! {
             match deed {
                 Deed::On { output, is_done } => world.switch_on(output, is_done),
                 Deed::Off { output, is_done } => world.switch_off(output, is_done),
+                Deed::OffBegins { output } => {
+                    world.under_way.push((output, world.on.going_off(&output.to_string())));
+                    world.set(output, false);
+                }
+                Deed::OffsEnd => {
+                    for (output, number) in std::mem::take(&mut world.under_way) {
+                        world.on.went_off(&output.to_string(), number);
+                    }
+                    world.save();
+                }
                 Deed::Crash(down_for) => world.crash(down_for),
                 Deed::Wait { time, is_down } => world.live(world.now + time, is_down),
             }

@@ -25,6 +25,9 @@ use crate::units::Time;
 /// How long an output may be on of which nobody said how long: it is watched for its interlock only.
 const NO_LIMIT: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
+/// How long the end of the program waits for what is to go off elsewhere.
+const REST_ELSEWHERE: Duration = Duration::from_secs(2);
+
 /// A call, whoever made it.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
@@ -123,6 +126,11 @@ impl House {
     pub(super) async fn serve(&self, request: Request, halted: oneshot::Receiver<Halt>) -> Done {
         let began = Instant::now();
         let done = self.run(&request, halted).await;
+        self.put_down(request, &done, began);
+        done
+    }
+
+    fn put_down(&self, request: Request, done: &Done, began: Instant) {
         if let Some(clerk) = lock(&self.clerk).as_ref() {
             clerk.put_down(Deed {
                 tool: request.name,
@@ -134,7 +142,6 @@ impl House {
                 took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             });
         }
-        done
     }
 
     async fn run(&self, request: &Request, mut halted: oneshot::Receiver<Halt>) -> Done {
@@ -251,6 +258,8 @@ impl House {
             Ok(off_at) => off_at,
             Err(why) => return Done::refused(why),
         };
+        let output = plan.work.output(tool, &request.args);
+        let going_off = output.map_or(0, |output| lock(&self.on_times).going_off(&output));
         let mut done = tokio::select! {
             biased;
             halt = &mut halted => Done::halted(halt, plan.work.halfway()),
@@ -263,7 +272,7 @@ impl House {
         if done.result.is_err() {
             self.backends.undo(&plan.work).await;
         } else if !policy::is_on(&tool.policy, &request.args) {
-            self.went_off(tool, request, &plan.work).await;
+            self.went_off(tool, request, &plan.work, going_off).await;
         }
         if let (Ok(Value::Object(told)), Work::Device(DeviceWork::Status)) = (&mut done.result, &plan.work) {
             let on: Vec<Value> = lock(&self.on_times).all().map(|(output, _)| output.into()).collect();
@@ -291,7 +300,7 @@ impl House {
         let off_at = lock(&self.on_times).arm(&output, off, limit, is_lasting, now)?;
         self.on_changed.notify_one();
         if is_lasting && let Err(why) = self.write_down().await {
-            lock(&self.on_times).went_off(&output);
+            // It stays armed: to be switched off once more does no harm.
             tracing::warn!("{why}");
             return Err(
                 "the device cannot write down that it must switch this off again; its owner must look after it".into(),
@@ -300,9 +309,9 @@ impl House {
         Ok(longest.map(|_| off_at))
     }
 
-    async fn went_off(&self, tool: &Tool, request: &Request, work: &Work) {
+    async fn went_off(&self, tool: &Tool, request: &Request, work: &Work, number: u64) {
         let Some(output) = work.output(tool, &request.args) else { return };
-        lock(&self.on_times).went_off(&output);
+        lock(&self.on_times).went_off(&output, number);
         self.on_changed.notify_one();
         if !work.is_local() && tool.policy.max_on_s.is_some() {
             self.write_or_warn().await;
@@ -361,12 +370,33 @@ impl House {
     pub(super) async fn switch_off(&self, output: String, off: OffCall) {
         let request = Request { id: None, name: off.name, args: off.args, caller: Caller::Mynah };
         let (_never, halted) = oneshot::channel();
-        let done = self.serve(request, halted).await;
-        if let Err(why) = done.result {
-            tracing::error!(output, "could not be switched off, and is tried again: {why}");
-            lock(&self.on_times).stays_on(&output, self.now());
+        let began = Instant::now();
+        let is_first = lock(&self.on_times).tries(&output) == 0;
+        let done = self.run(&request, halted).await;
+        if let Err(why) = &done.result {
+            let tries = lock(&self.on_times).stays_on(&output, self.now());
             self.on_changed.notify_one();
+            if tries.is_power_of_two() {
+                tracing::error!(output, tries, "could not be switched off, and is tried again: {why}");
+            }
         }
+        // What fails every minute would push all else out of the log.
+        if is_first || done.result.is_ok() {
+            self.put_down(request, &done, began);
+        }
+    }
+
+    /// The program ends: what is on elsewhere goes off, too, as far as that can be reached in time. What cannot is
+    /// switched off at the next start.
+    pub(super) async fn rest_elsewhere(self: &Arc<House>) {
+        let lasting = lock(&self.on_times).lasting();
+        let mut going = tokio::task::JoinSet::new();
+        for (output, off) in lasting {
+            let house = self.clone();
+            going.spawn(async move { house.switch_off(output, off).await });
+        }
+        let all = async { while going.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(REST_ELSEWHERE, all).await; // the rest is written down
     }
 
     /// Has everything switched off now whose interlock does not hold any more.
