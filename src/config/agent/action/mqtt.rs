@@ -1,4 +1,4 @@
-//! `action = { mqtt = "publish", … }`: topics of the broker that [mqtt] names.
+//! `action = { mqtt = "publish", … }`: topics of the broker that `[mqtt]` names.
 
 use serde_json::Value;
 
