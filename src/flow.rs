@@ -135,6 +135,8 @@ pub enum Control {
     Confirm,
     /// Tell the model this when nobody speaks and nothing is said; it says aloud what comes of it.
     Tell(Arc<str>),
+    /// A timer or an alarm rings from now on (true) until a person stops it or this says so (false).
+    Ring(bool),
 }
 
 /// Whether a voice may cut a reply now.
@@ -299,6 +301,8 @@ pub enum Cue {
     Unmuted,
     /// A new conversation has begun.
     Reset,
+    /// A timer has run out, or it is the time of an alarm; sounds again and again.
+    Ring,
 }
 
 /// What the speaker tells the core.
@@ -394,6 +398,8 @@ pub enum ToolOrder {
     },
     /// The connection to the service was lost.
     Offline,
+    /// A person stopped what rings.
+    Hushed,
 }
 
 /// The result of a call. *Kept*: delivered once or cancelled once.

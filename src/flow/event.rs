@@ -284,6 +284,11 @@ pub enum What {
         /// Why.
         why: String,
     },
+    /// A timer or an alarm rings, or rings no more.
+    Ringing {
+        /// Whether it rings.
+        is_ringing: bool,
+    },
     /// The device says something by a sound.
     Cue {
         /// What.

@@ -70,6 +70,23 @@ pub fn weekday(unix_s: i64) -> Option<&'static str> {
     NAMES.get(usize::try_from(at.tm_wday).ok()?).copied()
 }
 
+/// The first moment after `unix_s` that is this minute of the local day (0–1439) on a weekday (0 for Sunday) that fits;
+/// none where the clock was not set yet, or no day fits. Where daylight saving leaves that minute out, it is the one an
+/// hour off.
+#[allow(clippy::useless_conversion, reason = "time is 32 bits wide on some 32-bit machines")]
+pub fn next_at(unix_s: i64, minute_of_day: u16, fits: impl Fn(u8) -> bool) -> Option<i64> {
+    const DAYS: i32 = 9; // a week, today's minute that is past, and a night in which the clocks change
+    let today = local(unix_s).filter(|_| unix_s >= CLOCK_SET_S)?;
+    (0..DAYS).find_map(|days| {
+        let mut at = today;
+        (at.tm_mday, at.tm_isdst, at.tm_sec) = (today.tm_mday + days, -1, 0);
+        (at.tm_hour, at.tm_min) = (i32::from(minute_of_day / 60), i32::from(minute_of_day % 60));
+        // SAFETY: a pointer to a live value, which the call brings into its usual form; the zone may be read, as in `local`.
+        let moment = i64::from(unsafe { libc::mktime(&raw mut at) });
+        (moment > unix_s && u8::try_from(at.tm_wday).is_ok_and(&fits)).then_some(moment)
+    })
+}
+
 /// The local calendar at a moment, from seconds since 1970; none where the system's tables cannot tell.
 fn local(unix_s: i64) -> Option<libc::tm> {
     let seconds = libc::time_t::try_from(unix_s).ok()?;
@@ -101,8 +118,26 @@ pub fn written(unix_s: i64) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_time_of_day_is_after_now_and_on_a_day_that_fits() {
+        let noon = 1_795_262_400; // 2026-11-21, a Saturday, 12:00:00 UTC
+        let now = minute_of_day(noon).unwrap();
+        let day_s = 24 * 3600;
+        let any = |_| true;
+        assert_eq!(next_at(noon, now, any), Some(noon + day_s), "the minute that is just past");
+        assert_eq!(next_at(noon - 1, now, any), Some(noon));
+        assert_eq!(next_at(noon, (now + 1) % 1440, any), Some(noon + 60));
+        assert_eq!(next_at(noon, (now + 1439) % 1440, any), Some(noon + day_s - 60));
+        let saturday = |day| day == 6;
+        assert_eq!(next_at(noon, now, saturday).map(weekday), Some(Some("Saturday")));
+        assert_eq!(next_at(noon, now, saturday), Some(noon + 7 * day_s));
+        assert_eq!(next_at(noon, now, |_| false), None);
+        assert_eq!(next_at(100, now, any), None, "a clock that is not set");
+    }
 
     #[test]
     fn a_day_begins_at_local_midnight_and_is_written_with_its_offset() {

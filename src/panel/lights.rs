@@ -53,6 +53,7 @@ pub fn pattern(look: Look) -> &'static Pattern {
         Look::ListeningInTrouble => &LISTENING_IN_TROUBLE,
         Look::Thinking => &THINKING,
         Look::Speaking => &SPEAKING,
+        Look::Ringing => &RINGING,
         Look::FollowUp => &FOLLOW_UP,
         Look::Offline => &OFFLINE,
         Look::Spent => &SPENT,
@@ -110,6 +111,12 @@ const SPEAKING: Pattern = Pattern {
     curve: &[(0, 30), (200, 100), (800, 100), (1000, 30), (1200, 30)],
     motion: Motion::Together,
     words: ("it speaks", "lively: 0.9 s on, 0.3 s off"),
+};
+const RINGING: Pattern = Pattern {
+    colour: GREEN,
+    curve: &[(0, 100), (600, 100), (600, 0), (900, 0), (900, 100), (1500, 100), (1500, 0), (2400, 0)],
+    motion: Motion::Together,
+    words: ("a timer or an alarm rings (a press stops it)", "two **long** flashes, then dark"),
 };
 const FOLLOW_UP: Pattern = Pattern {
     colour: BLUE,

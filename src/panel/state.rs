@@ -11,12 +11,13 @@
 //!    [`Look::ListeningInTrouble`].
 //! 4. [`Look::Trouble`]: microphone, loudspeaker or a line cannot be used.
 //! 5. [`Look::Speaking`]
-//! 6. [`Look::Spent`]
-//! 7. [`Look::Offline`]: only where somebody would notice: they wait for an answer, or a connection is to be kept.
-//! 8. [`Look::Thinking`]
-//! 9. [`Look::FollowUp`]
-//! 10. [`Look::Starting`]
-//! 11. [`Look::Idle`]
+//! 6. [`Look::Ringing`]
+//! 7. [`Look::Spent`]
+//! 8. [`Look::Offline`]: only where somebody would notice: they wait for an answer, or a connection is to be kept.
+//! 9. [`Look::Thinking`]
+//! 10. [`Look::FollowUp`]
+//! 11. [`Look::Starting`]
+//! 12. [`Look::Idle`]
 //!
 //! So mute and trouble are never hidden, and nothing that listens does it in secret. What lasts less than a person needs
 //! to read a rhythm (ducking, a cue, a conversation that begins anew) has no look of its own.
@@ -49,6 +50,8 @@ pub enum Look {
     Thinking,
     /// The reply is heard.
     Speaking,
+    /// A timer or an alarm rings.
+    Ringing,
     /// A voice alone may open the microphone now.
     FollowUp,
     /// There is no connection, and there should be.
@@ -65,13 +68,14 @@ pub enum Look {
 
 impl Look {
     /// All of them, in the order of the table.
-    pub const ALL: [Look; 12] = [
+    pub const ALL: [Look; 13] = [
         Look::Starting,
         Look::Idle,
         Look::Listening,
         Look::ListeningInTrouble,
         Look::Thinking,
         Look::Speaking,
+        Look::Ringing,
         Look::FollowUp,
         Look::Offline,
         Look::Spent,
@@ -104,6 +108,7 @@ pub struct State {
     has_speaker_trouble: bool,
     has_line_trouble: bool,
     is_speaking: bool,
+    is_ringing: bool,
     is_spent: bool,
     /// Whether a connection was ready, ever.
     was_ready: bool,
@@ -130,6 +135,7 @@ impl State {
             has_speaker_trouble: false,
             has_line_trouble: false,
             is_speaking: false,
+            is_ringing: false,
             is_spent: false,
             was_ready: false,
             has_started: false,
@@ -159,6 +165,7 @@ impl State {
             () if is_listening => Look::Listening,
             () if has_trouble => Look::Trouble,
             () if self.is_speaking => Look::Speaking,
+            () if self.is_ringing => Look::Ringing,
             () if self.is_spent => Look::Spent,
             () if self.wants_link() && self.offline_from.is_some_and(|from| from <= now) => Look::Offline,
             () if self.is_awaited => Look::Thinking,
@@ -218,6 +225,7 @@ impl State {
             What::Recovered { part } => self.trouble(part, false),
             What::EchoState { duplex, .. } => self.duplex = *duplex,
             What::Woken => self.woken_until = Some(at + TAP_MAX),
+            What::Ringing { is_ringing } => self.is_ringing = *is_ringing,
             What::FollowUp { is_open } => self.may_follow_up = *is_open,
             What::DaySpent { .. } => (self.is_spent, self.is_awaited) = (true, false),
             What::Cue { cue } => self.cue(*cue, at),
@@ -279,6 +287,7 @@ impl State {
             | What::EchoState { .. }
             | What::Woken
             | What::FollowUp { .. }
+            | What::Ringing { .. }
             | What::DaySpent { .. }
             | What::Cue { .. } => {}
         }
@@ -309,7 +318,8 @@ impl State {
             | Cue::Error
             | Cue::Muted
             | Cue::Unmuted
-            | Cue::Reset => {}
+            | Cue::Reset
+            | Cue::Ring => {}
         }
     }
 }

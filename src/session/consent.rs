@@ -59,6 +59,9 @@ impl Session {
     pub(super) fn released(&mut self, now: Time) {
         let tap_max = self.consent.tap_max;
         let is_tap = self.consent.pressed_at.take().is_some_and(|at| now.since(at) <= tap_max);
+        if self.ring_released(is_tap) {
+            return; // it said that somebody heard what rings, and nothing else
+        }
         if is_tap && self.consent.tap_until.take_if(|until| *until > now).is_some() {
             self.out.push_back(Output::Gate(GateNote::Abort));
             self.confirmed();

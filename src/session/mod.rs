@@ -16,6 +16,7 @@
 //! | account | [`account`] | what it costs, and the day's limit |
 //! | mute | [`mute`] | who holds the microphone closed |
 //! | hold | `hold` | a reply that came under a press |
+//! | ring | `ring` | a timer or an alarm that rings |
 //! | notice | [`notice`] | what the device itself has to tell |
 //! | consent | `consent` | a person's yes on its way to a tool |
 //! | replay | [`replay`] | the last reply's sound, to be said once more |
@@ -45,6 +46,7 @@ mod person;
 pub mod playback;
 pub mod replay;
 pub mod resume;
+mod ring;
 pub mod run;
 mod server;
 pub mod steps;
@@ -71,6 +73,7 @@ use notice::Notices;
 use playback::Playback;
 use replay::Replay;
 use resume::Resume;
+use ring::Ring;
 use steps::Steps;
 use timers::{Reason, Timers};
 use turn::Turn;
@@ -152,6 +155,7 @@ pub struct Session {
     history: History,
     notices: Notices,
     consent: Consent,
+    ring: Ring,
     account: Account,
     mute: Mute,
     replay: Replay,
@@ -200,6 +204,7 @@ impl Session {
             history: History::new(agent.session.history_turns),
             notices: Notices::default(),
             consent: Consent::new(agent),
+            ring: Ring::default(),
             account: Account::new(&agent.prices, &agent.limits),
             mute: Mute::default(),
             replay: Replay::default(),

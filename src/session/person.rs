@@ -19,7 +19,10 @@ impl Session {
                 self.set_volume(volume.saturating_add_signed(step));
             }
             Control::Mute(is_muted) => self.set_muted(By::Person, is_muted, now),
-            Control::Stop => self.cut(),
+            Control::Stop => {
+                self.cut();
+                self.hush(now);
+            }
             Control::Repeat => self.repeat(),
             Control::Reset => self.reset(now),
             Control::End => self.is_end_wanted = true,
@@ -28,6 +31,7 @@ impl Session {
             Control::AskTap(within) => self.ask_tap(within, now),
             Control::Confirm => self.confirmed(),
             Control::Tell(text) => self.notice(text, now),
+            Control::Ring(is_ringing) => self.ring(is_ringing, now),
         }
     }
 

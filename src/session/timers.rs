@@ -35,11 +35,13 @@ pub enum Reason {
     Leave,
     /// Somebody waits and hears nothing: a sound says that it goes on.
     Thinking,
+    /// A timer or an alarm rings: the next stroke.
+    Ring,
     /// A press in which nothing is said has kept a reply back for long enough.
     Held,
 }
 
-const REASONS: [Reason; 16] = [
+const REASONS: [Reason; 17] = [
     Reason::Reconnect,
     Reason::Setup,
     Reason::CatchUp,
@@ -55,6 +57,7 @@ const REASONS: [Reason; 16] = [
     Reason::Idle,
     Reason::Leave,
     Reason::Thinking,
+    Reason::Ring,
     Reason::Held,
 ];
 

@@ -22,6 +22,7 @@ impl Session {
                 self.event(What::Pressed);
                 self.mute.pressed();
                 self.consent.pressed(now);
+                self.ring_pressed(now);
                 self.cut();
                 self.hold_replies(now);
                 self.reply_is_past();
@@ -65,6 +66,7 @@ impl Session {
                 self.cut();
                 self.reply_is_past();
                 self.speak(SpeakerOrder::Wake);
+                self.ring_listens(now);
                 self.greet_voice();
                 self.expect_speech(now);
             }

@@ -143,6 +143,7 @@ impl Session {
             Reason::Idle => self.close_link(Closed::Idle, now),
             Reason::Leave => self.leave_due(now),
             Reason::Thinking => self.thinking_due(now),
+            Reason::Ring => self.ring_due(now),
             Reason::Held => self.press_was_nothing(),
         }
     }

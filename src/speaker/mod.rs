@@ -29,7 +29,7 @@ pub use self::plan::{Device, Plan};
 use self::volume::{Edges, Volume};
 use crate::audio::{Chunk, DOWNLINK_RATE, resample};
 use crate::config::agent::{Cues, Speak};
-use crate::flow::{SPEAKER_FACTS_MAX, SpeakerFact, SpeakerOrder};
+use crate::flow::{Cue, SPEAKER_FACTS_MAX, SpeakerFact, SpeakerOrder};
 use crate::units::{Epoch, Hertz, Time};
 
 /// Length of what is rendered at a time, ms.
@@ -168,7 +168,8 @@ impl Speaker {
             SpeakerOrder::Wake => self.awake.expect(now),
             SpeakerOrder::Duck(is_down) => self.duck.set(is_down),
             SpeakerOrder::Cue(cue) => {
-                if self.wants_cues != Cues::Off {
+                // Who sets a timer wants to hear it, whatever else is to be silent.
+                if self.wants_cues != Cues::Off || cue == Cue::Ring {
                     self.cues.order(cue);
                 }
             }

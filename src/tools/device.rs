@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::alarms::{AlarmWork, Daily, Days, TIMER_S_MAX};
 use crate::config::agent::device::DeviceAction;
 use crate::flow::Control;
 
@@ -14,6 +15,8 @@ pub enum DeviceWork {
     Time,
     /// The device's state is told.
     Status,
+    /// Timers and alarms.
+    Alarm(AlarmWork),
 }
 
 /// What the model is told of a [`Control`].
@@ -42,6 +45,9 @@ impl Told {
 pub fn work(action: DeviceAction, args: &Map<String, Value>) -> Result<DeviceWork, String> {
     let control = |control, sentence| Ok(DeviceWork::Control(control, Told::Sentence(sentence)));
     match action {
+        DeviceAction::SetTimer | DeviceAction::SetAlarm | DeviceAction::ListTimers | DeviceAction::CancelTimer => {
+            alarm(action, args).map(DeviceWork::Alarm)
+        }
         DeviceAction::Time => Ok(DeviceWork::Time),
         DeviceAction::Status => Ok(DeviceWork::Status),
         DeviceAction::Volume => {
@@ -59,6 +65,41 @@ pub fn work(action: DeviceAction, args: &Map<String, Value>) -> Result<DeviceWor
     }
 }
 
+/// What a tool of the timers does.
+fn alarm(action: DeviceAction, args: &Map<String, Value>) -> Result<AlarmWork, String> {
+    let name = args.get("name").and_then(Value::as_str).map(str::to_string);
+    match action {
+        DeviceAction::SetTimer => {
+            // The service writes whole numbers as 480.0, too.
+            let seconds = args.get("seconds").and_then(Value::as_f64).map(|seconds| seconds as u64);
+            let seconds = seconds.filter(|seconds| (1..=TIMER_S_MAX).contains(seconds));
+            let seconds = seconds.ok_or_else(|| format!("argument `seconds` must be from 1 to {TIMER_S_MAX}"))?;
+            Ok(AlarmWork::SetTimer { name, seconds })
+        }
+        DeviceAction::SetAlarm => {
+            let minute = args.get("time").and_then(Value::as_str).and_then(minute_of_day);
+            let minute = minute.ok_or("argument `time` must be HH:MM from 00:00 to 23:59, for example 07:30")?;
+            let days = args.get("days").and_then(Value::as_array).into_iter().flatten();
+            let days = Days::of(days.filter_map(Value::as_str));
+            let repeats = args.get("repeat").and_then(Value::as_bool).unwrap_or_default();
+            Ok(AlarmWork::SetAlarm { name, daily: Daily { minute, days, repeats } })
+        }
+        DeviceAction::CancelTimer => Ok(AlarmWork::Cancel { name }),
+        _ => Ok(AlarmWork::List),
+    }
+}
+
+/// `07:30` as minutes.
+fn minute_of_day(text: &str) -> Option<u16> {
+    let (hour, minute) = text.trim().split_once(':')?;
+    let is_number = |part: &str| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(hour) || !is_number(minute) {
+        return None;
+    }
+    let (hour, minute) = (hour.parse::<u16>().ok()?, minute.parse::<u16>().ok()?);
+    (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+}
+
 impl DeviceWork {
     /// What would be done, for a rehearsal.
     pub fn describe(&self) -> String {
@@ -70,6 +111,10 @@ impl DeviceWork {
             DeviceWork::Control(..) => "end the conversation".into(),
             DeviceWork::Time => "tell the time".into(),
             DeviceWork::Status => "tell the device's state".into(),
+            DeviceWork::Alarm(AlarmWork::SetTimer { seconds, .. }) => format!("ring in {seconds} s"),
+            DeviceWork::Alarm(AlarmWork::SetAlarm { .. }) => "ring at a time of day".into(),
+            DeviceWork::Alarm(AlarmWork::List) => "tell the timers and alarms".into(),
+            DeviceWork::Alarm(AlarmWork::Cancel { .. }) => "take back a timer or an alarm".into(),
         }
     }
 }
@@ -82,17 +127,20 @@ mod tests {
 
     #[test]
     fn each_tool_of_the_device_does_what_its_name_says() {
-        let all = r#"device_tools = ["time", "volume", "mute", "stop", "repeat", "end", "status"]"#;
+        let all = r#"device_tools = ["time", "volume", "mute", "stop", "repeat", "end", "status", "timers"]"#;
         let tools = agent::parse(all, "test").unwrap().tools;
         let done: Vec<(String, DeviceWork)> = tools
             .iter()
             .map(|tool| {
                 let Action::Device(action) = tool.action else { panic!("{tool:?}") };
-                let args = json!({"percent": 30}).as_object().unwrap().clone();
+                let args = json!({"percent": 30, "seconds": 8.0, "time": "7:05", "days": ["mon"], "name": "tea"})
+                    .as_object()
+                    .unwrap()
+                    .clone();
                 (tool.name.clone(), work(action, &args).unwrap())
             })
             .collect();
-        assert_eq!(done.len(), 7);
+        assert_eq!(done.len(), 11);
         let control = |name: &str| match done.iter().find(|(known, _)| known == name).unwrap() {
             (_, DeviceWork::Control(control, _)) => control.clone(),
             other => panic!("{other:?}"),
@@ -102,7 +150,29 @@ mod tests {
         assert_eq!(control("stop_talking"), Control::Stop);
         assert_eq!(control("repeat_reply"), Control::Repeat);
         assert_eq!(control("end_conversation"), Control::End);
+        let alarm = |name: &str| match done.iter().find(|(known, _)| known == name).unwrap() {
+            (_, DeviceWork::Alarm(work)) => work.clone(),
+            other => panic!("{other:?}"),
+        };
+        let tea = || Some("tea".to_string());
+        assert_eq!(alarm("set_timer"), AlarmWork::SetTimer { name: tea(), seconds: 8 });
+        let daily = Daily { minute: 7 * 60 + 5, days: Days::of(["mon"].into_iter()), repeats: false };
+        assert_eq!(alarm("set_alarm"), AlarmWork::SetAlarm { name: tea(), daily });
+        assert_eq!(alarm("list_timers"), AlarmWork::List);
+        assert_eq!(alarm("cancel_timer"), AlarmWork::Cancel { name: tea() });
         assert!(crate::tools::lint::lint(&tools).is_empty(), "{:?}", crate::tools::lint::lint(&tools));
+    }
+
+    #[test]
+    fn times_of_day_and_lengths_that_are_none_are_refused() {
+        for time in ["24:00", "7", "07:60", "7:5:0", "+7:00", "", ":", "07:000", "half past seven"] {
+            let args = json!({ "time": time }).as_object().unwrap().clone();
+            assert!(work(DeviceAction::SetAlarm, &args).is_err(), "{time}");
+        }
+        for seconds in [json!(0), json!(604_801), json!(-5), json!("8"), json!(1e300)] {
+            let args = json!({ "seconds": seconds }).as_object().unwrap().clone();
+            assert!(work(DeviceAction::SetTimer, &args).is_err(), "{seconds}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Pure: a call goes in, a [`Plan`] or a sentence for the model comes out, and nothing moves before the
 //! arguments are right. `run.rs` carries plans out.
 
+pub mod alarms;
 pub mod audit;
 pub mod breaker;
 pub mod command;

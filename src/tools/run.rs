@@ -4,6 +4,7 @@
 //! expander behind a stuck bus may not return. Such a line costs its calls an error and nobody else anything.
 //! Calls of the same line take turns in the order they came: a lamp asked off and on ends on.
 
+mod alarms;
 mod backends;
 mod clerk;
 mod command;
@@ -210,6 +211,7 @@ impl Errands {
         self.house.backends.lines.open_all();
         self.house.backends.pwm.open_all();
         self.house.remember().await;
+        self.house.backends.device.alarms.remember().await;
         if let Some(mqtt) = &self.house.backends.mqtt {
             mqtt.start();
         }
@@ -219,18 +221,21 @@ impl Errands {
         interlocks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let next_off = house.next_off();
+            let next_ring = house.backends.device.alarms.next();
             tokio::select! {
                 biased;
                 _ = &mut stopped => break,
                 Some(ended) = self.tasks.join_next() => if let Ok(ended) = ended { self.finish(ended) },
                 Some(news) = self.news.recv() => if let Some(tools) = self.declared.take(news) { house.set_tools(tools) },
                 () = sleep_until(next_off.unwrap_or_else(Instant::now)), if next_off.is_some() => self.switch_off(),
+                () = sleep_until(next_ring.unwrap_or_else(Instant::now)), if next_ring.is_some() => self.ring(),
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order),
                     None => break,
                 },
                 Some(call) = next(&mut self.from_mqtt) => self.start_from_mqtt(call),
                 () = house.on_changed.notified() => {}
+                () = house.backends.device.alarms.changed.notified() => self.ring(),
                 _ = interlocks.tick(), if next_off.is_some() && house.tools().has_interlocks() => {
                     house.watch_interlocks().await;
                 }
@@ -253,6 +258,10 @@ impl Errands {
             ToolOrder::Heard { text, began_at } => self.house.heard(&text, began_at),
             ToolOrder::Tapped => self.start_confirmed(),
             ToolOrder::Offline => self.house.offline(),
+            ToolOrder::Hushed => {
+                self.house.backends.device.alarms.hushed();
+                self.keep_alarms();
+            }
         }
     }
 
@@ -318,6 +327,21 @@ impl Errands {
                 Ended::Other
             });
         }
+    }
+
+    /// Rings what came due.
+    fn ring(&mut self) {
+        if self.house.backends.device.alarms.ring() {
+            self.keep_alarms();
+        }
+    }
+
+    fn keep_alarms(&mut self) {
+        let house = self.house.clone();
+        self.tasks.spawn(async move {
+            house.backends.device.alarms.write_or_warn().await;
+            Ended::Other
+        });
     }
 
     fn cancel(&mut self, id: &CallId) {

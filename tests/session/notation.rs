@@ -259,6 +259,8 @@ pub fn person(words: &str) -> Read<Control> {
         ("listen", "") => Control::Listen,
         ("confirm", "") => Control::Confirm,
         ("ask_tap", length) => Control::AskTap(Duration::from_millis(ms_of(length)?)),
+        ("ring", "") => Control::Ring(true),
+        ("ring", "no more") => Control::Ring(false),
         ("tell", text) => Control::Tell(text.into()),
         _ => return Err(not("something a person wants", words)),
     })
@@ -408,6 +410,7 @@ pub fn line(output: &Output) -> Option<String> {
         Output::Tool(ToolOrder::Tapped) => "tool tapped".into(),
         Output::Tool(ToolOrder::Heard { text, .. }) => format!("tool heard {text}"),
         Output::Tool(ToolOrder::Offline) => "tool offline".into(),
+        Output::Tool(ToolOrder::Hushed) => "tool hushed".into(),
         Output::Gate(GateNote::SpeakerAudible(true)) => "gate audible".into(),
         Output::Gate(GateNote::SpeakerAudible(false)) => "gate silent".into(),
         Output::Speaker(SpeakerOrder::Wake) => "speaker wake".into(),

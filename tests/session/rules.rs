@@ -206,7 +206,11 @@ impl Rules {
                 let was_working = self.working.remove(id);
                 self.check(was_working, "a call was cancelled that does not run");
             }
-            ToolOrder::ByHand(_) | ToolOrder::Tapped | ToolOrder::Heard { .. } | ToolOrder::Offline => {}
+            ToolOrder::ByHand(_)
+            | ToolOrder::Tapped
+            | ToolOrder::Heard { .. }
+            | ToolOrder::Offline
+            | ToolOrder::Hushed => {}
         }
     }
 

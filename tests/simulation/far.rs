@@ -34,7 +34,11 @@ impl World {
             }
             // An answer may be on its way already: it is not called back.
             ToolOrder::Cancel(id) => self.running.retain(|running| *running != id),
-            ToolOrder::ByHand(_) | ToolOrder::Tapped | ToolOrder::Heard { .. } | ToolOrder::Offline => {}
+            ToolOrder::ByHand(_)
+            | ToolOrder::Tapped
+            | ToolOrder::Heard { .. }
+            | ToolOrder::Offline
+            | ToolOrder::Hushed => {}
         }
     }
 

@@ -142,7 +142,11 @@ impl Watch {
                 let is_first = record.runs == 1 && record.answers == 0;
                 self.must(is_first, Rule::CallsOnce, || format!("{} is run again", call.id));
             }
-            ToolOrder::ByHand(_) | ToolOrder::Tapped | ToolOrder::Heard { .. } | ToolOrder::Offline => {}
+            ToolOrder::ByHand(_)
+            | ToolOrder::Tapped
+            | ToolOrder::Heard { .. }
+            | ToolOrder::Offline
+            | ToolOrder::Hushed => {}
             ToolOrder::Cancel(id) => {
                 let record = self.calls.entry(id.clone()).or_default();
                 record.cancels += 1;

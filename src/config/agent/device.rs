@@ -24,12 +24,20 @@ pub enum DeviceAction {
     End,
     /// Tells how the device is.
     Status,
+    /// Rings after a while: `seconds`, `name`.
+    SetTimer,
+    /// Rings at a time of day: `time`, `days`, `repeat`, `name`.
+    SetAlarm,
+    /// Tells what rings when.
+    ListTimers,
+    /// Takes a timer or an alarm back, or stops it ringing: `name`.
+    CancelTimer,
 }
 
 /// One row: the word in the list, the function's name, its description, what it does.
 type Row = (&'static str, &'static str, &'static str, DeviceAction);
 
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 11] = [
     (
         "time",
         "get_time",
@@ -72,6 +80,30 @@ const ROWS: [Row; 7] = [
         "Tells how this device is: for how long it has been running, what it has switched on, and what is out of order. Call it when the user asks about the device itself.",
         DeviceAction::Status,
     ),
+    (
+        "timers",
+        "set_timer",
+        "Sets a timer on this device: it rings after so many seconds until somebody stops it. Call it for \"remind me in\" and \"wake me in\", too. Give it a name that says what it is for, where you know; the same name again sets that timer anew.",
+        DeviceAction::SetTimer,
+    ),
+    (
+        "timers",
+        "set_alarm",
+        "Sets an alarm on this device: it rings at a time of day, local time, until somebody stops it. Call it for \"wake me at\" and \"remind me at\", too; it rings the next time it is that time, or on certain weekdays, or again and again.",
+        DeviceAction::SetAlarm,
+    ),
+    (
+        "timers",
+        "list_timers",
+        "Tells all timers and alarms of this device: their names, when each rings, and what rings now. Call it whenever the user asks for them; never answer from memory.",
+        DeviceAction::ListTimers,
+    ),
+    (
+        "timers",
+        "cancel_timer",
+        "Takes back a timer or an alarm of this device, or stops what rings. Call it without a name when something rings and the user says stop, yes, thanks or that they are coming.",
+        DeviceAction::CancelTimer,
+    ),
 ];
 
 /// Tools of the device are done at once.
@@ -82,14 +114,15 @@ pub const DEVICE_TOOLS: Key<Texts> = Key {
     name: "device_tools",
     kind: Texts { what: "a tool of the device", chars_max: 16, count_max: ROWS.len(), check: known },
     need: Need::Optional,
-    doc: "Tools that the device brings along: \"time\", \"volume\", \"mute\", \"stop\", \"repeat\", \"end\", \"status\".",
+    doc: "Tools that the device brings along: \"time\", \"volume\", \"mute\", \"stop\", \"repeat\", \"end\", \"status\", \"timers\" (timers and alarms that ring).",
 };
 
 fn known(word: &str) -> Result<(), String> {
     if ROWS.iter().any(|(name, ..)| *name == word) {
         return Ok(());
     }
-    let words: Vec<&str> = ROWS.iter().map(|(name, ..)| *name).collect();
+    let mut words: Vec<&str> = ROWS.iter().map(|(name, ..)| *name).collect();
+    words.dedup();
     Err(format!("is none; there are {}", words.join(", ")))
 }
 
@@ -116,13 +149,36 @@ pub(super) fn tools(reader: &mut Reader<'_>, top: &Section<'_>, own: &[Tool]) ->
 }
 
 fn parameters(action: DeviceAction) -> Option<Value> {
-    let percent = json!({
-        "type": "INTEGER", "minimum": 0, "maximum": 100,
-        "description": "0 is silent, 100 the loudest; 10 more or less is a step that one hears"
-    });
+    let name = |about: &str| json!({"type": "STRING", "description": about});
+    let object = |properties: Value, required: &[&str]| {
+        Some(json!({"type": "OBJECT", "properties": properties, "required": required}))
+    };
     match action {
         DeviceAction::Volume => {
-            Some(json!({"type": "OBJECT", "properties": {"percent": percent}, "required": ["percent"]}))
+            let percent = json!({
+                "type": "INTEGER", "minimum": 0, "maximum": 100,
+                "description": "0 is silent, 100 the loudest; 10 more or less is a step that one hears"
+            });
+            object(json!({ "percent": percent }), &["percent"])
+        }
+        DeviceAction::SetTimer => {
+            let about = "How long, in seconds: 8 minutes are 480";
+            let seconds = json!({"type": "INTEGER", "minimum": 1, "maximum": 604_800, "description": about});
+            object(json!({ "seconds": seconds, "name": name("What it is for, in a word or two: pasta") }), &["seconds"])
+        }
+        DeviceAction::SetAlarm => {
+            let time = json!({"type": "STRING", "description": "Time of day as HH:MM with 24 hours: 07:30, 19:05"});
+            let day = json!({"type": "STRING", "enum": ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]});
+            let about = "On which weekdays; whatever day comes first where it is left out";
+            let days = json!({"type": "ARRAY", "items": day, "description": about});
+            let about = "true: every day, or on each of the weekdays; otherwise only the next time";
+            let repeat = json!({"type": "BOOLEAN", "description": about});
+            let name = name("What it is for, in a word or two: medicine");
+            object(json!({ "time": time, "days": days, "repeat": repeat, "name": name }), &["time"])
+        }
+        DeviceAction::CancelTimer => {
+            let about = "The name, as it was set. Leave it out for what rings, or where only one is set";
+            object(json!({ "name": name(about) }), &[])
         }
         _ => None,
     }

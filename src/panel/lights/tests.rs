@@ -115,6 +115,7 @@ fn flashes_are_as_many_as_the_words_say() {
         (Look::Spent, "**four** flashes", 4),
         (Look::ListeningInTrouble, "three short gaps", 3),
         (Look::FollowUp, "one short gap", 1),
+        (Look::Ringing, "two **long** flashes", 2),
     ] {
         assert!(pattern(look).words.1.contains(word), "{look:?}");
         assert_eq!(counted(look), count, "{look:?}");

@@ -43,6 +43,8 @@ fn what(word: &str) -> What {
         "duck" => What::Ducked { is_ducked: true },
         "woken" => What::Woken,
         "follow" => What::FollowUp { is_open: true },
+        "rings" => What::Ringing { is_ringing: true },
+        "hushed" => What::Ringing { is_ringing: false },
         "unfollow" => What::FollowUp { is_open: false },
         "reset" => What::ConversationReset,
         "repeat" => What::ReplyRepeated { epoch: Epoch(1) },
@@ -106,6 +108,9 @@ fn conversations_are_shown_as_they_go() {
         "ready woken press =Listening drop =Idle",
         "ready woken 10999 =Listening 2 =Idle",
         "ready follow heard =Speaking",
+        // A timer.
+        "ready rings =Ringing heard =Speaking drained =Ringing hushed =Idle",
+        "ready mute rings =Muted unmute =Ringing press =Listening hushed drop =Idle",
     ] {
         play(Connection::OnDemand, story);
     }

@@ -22,6 +22,7 @@ pub fn timer_what(reason: Reason) -> &'static str {
         Reason::Idle => "idle for long",
         Reason::Leave => "time to change",
         Reason::Thinking => "time to say that it is thought",
+        Reason::Ring => "time to ring",
         Reason::Held => "a press without a word",
     }
 }
@@ -98,6 +99,7 @@ pub fn cue_note(cue: Cue) -> &'static str {
         Cue::Muted => "muted",
         Cue::Unmuted => "unmuted",
         Cue::Reset => "reset",
+        Cue::Ring => "ring",
     }
 }
 

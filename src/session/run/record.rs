@@ -64,6 +64,7 @@ pub fn output(output: &Output, at: Time, to: &Recorder) {
         Output::Tool(ToolOrder::Tapped) => Entry::new("-> tools", "tapped"),
         Output::Tool(ToolOrder::Heard { .. }) => Entry::new("-> tools", "heard").stream(),
         Output::Tool(ToolOrder::Offline) => Entry::new("-> tools", "offline"),
+        Output::Tool(ToolOrder::Hushed) => Entry::new("-> tools", "hushed"),
         Output::Gate(GateNote::SpeakerAudible(true)) => Entry::new("-> gate", "speaker audible"),
         Output::Gate(GateNote::SpeakerAudible(false)) => Entry::new("-> gate", "speaker silent"),
         Output::Gate(GateNote::Abort) => Entry::new("-> gate", "abort"),
@@ -146,6 +147,8 @@ fn control_entry(control: &Control) -> Entry {
         Control::AskTap(_) => entry("ask for a tap"),
         Control::Confirm => entry("confirm"),
         Control::Tell(_) => entry("tell"),
+        Control::Ring(true) => entry("ring"),
+        Control::Ring(false) => entry("ring no more"),
     }
 }
 
@@ -296,6 +299,7 @@ pub fn event(what: &What, to: &Recorder) -> Entry {
         What::ReplyRepeated { epoch } => entry("reply repeated").of("epoch", epoch.0),
         What::Ducked { is_ducked } => entry(if *is_ducked { "ducked" } else { "unducked" }),
         What::EchoState { duplex, erle_db } => entry(duplex_what(*duplex)).last("ERLE dB", erle_db.max(0.0) as u64),
+        What::Ringing { is_ringing } => entry(if *is_ringing { "ringing" } else { "ringing no more" }),
         What::NoticeTold => entry("notice told"),
         What::NoticeLost { why } => entry("notice lost").note(cause(why)),
         What::Woken => entry("woken"),

@@ -50,6 +50,8 @@ const STEP: Tone = tone(988.0, 988.0, 120, 50.0, 20);
 const DOOR: Tone = tone(784.0, 784.0, 90, 60.0, 10);
 /// A flick of a sixteenth of a second, up: your turn; down: I have it.
 const FLICK: Tone = tone(880.0, 1760.0, 64, 24.0, 0);
+/// Struck four times, high and low in turn, like two small bells: come.
+const BELL: Tone = tone(1568.0, 1568.0, 85, 70.0, 20);
 /// One soft low stroke that dies away, every now and then: still at it.
 const BREATH: Tone = Tone { level: 0.45, ..tone(523.0, 523.0, 180, 168.0, 0) };
 
@@ -64,6 +66,7 @@ const ERROR: &[Tone] = &[KNOCK, KNOCK, Tone { rest_ms: 0, ..KNOCK }];
 const MUTED: &[Tone] = &[DOOR, Tone { rest_ms: 0, ..at(523.0, DOOR) }];
 const UNMUTED: &[Tone] = &[at(523.0, DOOR), Tone { rest_ms: 0, ..DOOR }];
 const RESET: &[Tone] = &[at(523.0, STEP), at(740.0, STEP), Tone { ms: 160, fade_ms: 90.0, rest_ms: 0, ..STEP }];
+const RING: &[Tone] = &[BELL, at(1175.0, BELL), BELL, Tone { rest_ms: 0, ..at(1175.0, BELL) }];
 
 const fn tone(from_hz: f64, to_hz: f64, ms: u32, fade_ms: f64, rest_ms: u32) -> Tone {
     Tone { from_hz, to_hz, ms, fade_ms, level: 1.0, third: 0.0, rest_ms }
@@ -87,6 +90,7 @@ fn tones(cue: Cue) -> &'static [Tone] {
         Cue::Muted => MUTED,
         Cue::Unmuted => UNMUTED,
         Cue::Reset => RESET,
+        Cue::Ring => RING,
     }
 }
 

@@ -11,7 +11,7 @@ pub const SOUND_MS_MAX: u64 = 1000;
 const PEAK_MIN: u16 = 164;
 
 /// Each cue with the name of the file that replaces it, without `.wav`.
-pub const NAMES: [(Cue, &str); 11] = [
+pub const NAMES: [(Cue, &str); 12] = [
     (Cue::Listening, "listening"),
     (Cue::Heard, "heard"),
     (Cue::Thinking, "thinking"),
@@ -23,6 +23,7 @@ pub const NAMES: [(Cue, &str); 11] = [
     (Cue::Again, "again"),
     (Cue::Lost, "lost"),
     (Cue::Spent, "spent"),
+    (Cue::Ring, "ring"),
 ];
 
 /// Why a recording cannot be one of the device's sounds; each is the end of a sentence that begins with the file.
@@ -101,6 +102,7 @@ const fn place(cue: Cue) -> usize {
         Cue::Again => 8,
         Cue::Lost => 9,
         Cue::Spent => 10,
+        Cue::Ring => 11,
     }
 }
 

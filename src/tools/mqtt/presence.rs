@@ -8,8 +8,19 @@ use super::Message;
 use crate::config::agent::mqtt::Mqtt;
 
 /// What [`Presence::state`] may say, in the order in which Home Assistant lists them.
-pub const STATES: [&str; 10] =
-    ["starting", "idle", "listening", "thinking", "speaking", "follow_up", "offline", "spent", "muted", "trouble"];
+pub const STATES: [&str; 11] = [
+    "starting",
+    "idle",
+    "listening",
+    "thinking",
+    "speaking",
+    "ringing",
+    "follow_up",
+    "offline",
+    "spent",
+    "muted",
+    "trouble",
+];
 /// What the talk button may say.
 pub const BUTTON_EVENTS: [&str; 2] = ["press", "release"];
 

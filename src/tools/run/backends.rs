@@ -38,7 +38,7 @@ pub(super) struct Backends {
     pub(super) secrets: SecretBook,
     /// The MQTT broker, where the configuration names one.
     pub(super) mqtt: Option<Broker>,
-    device: Device,
+    pub(super) device: Device,
     http: Http,
     commands: Commands,
     pub(super) mcp: Servers,
@@ -94,7 +94,7 @@ impl Backends {
             Work::Await(plan) => self.lines.wait_for(plan).await.map_err(Failure::Refused),
             Work::Pwm(plan) => self.pwm.carry_out(plan).await.map_err(Failure::Refused),
             Work::Sensor(name) => self.sensors.answer(name).await.map_err(Failure::Refused),
-            Work::Device(work) => self.device.carry_out(work, self.breakers.broken()),
+            Work::Device(work) => self.device.carry_out(work, self.breakers.broken()).await,
             // It knows by itself when it is away, and fails at once then: it needs no breaker.
             Work::Mqtt(request) => match &self.mqtt {
                 Some(broker) => broker.carry_out(request).await,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Outside;
+use super::alarms::Ringer;
 use crate::flow::Control;
 use crate::hw::{Clock, clock};
 use crate::tools::Failure;
@@ -16,16 +17,17 @@ pub(super) struct Device {
     clock: Arc<dyn Clock>,
     give: Arc<dyn Fn(Control) -> bool + Send + Sync>,
     began: Time,
+    pub(super) alarms: Ringer,
 }
 
 impl Device {
     pub(super) fn new(outside: &Outside) -> Device {
         let began = outside.clock.now();
-        Device { clock: outside.clock.clone(), give: outside.give.clone(), began }
+        Device { clock: outside.clock.clone(), give: outside.give.clone(), began, alarms: Ringer::new(outside) }
     }
 
     /// Does it; `out_of_order` names what cannot be reached.
-    pub(super) fn carry_out(&self, work: &DeviceWork, out_of_order: Vec<String>) -> Result<Value, Failure> {
+    pub(super) async fn carry_out(&self, work: &DeviceWork, out_of_order: Vec<String>) -> Result<Value, Failure> {
         match work {
             DeviceWork::Control(control, told) => {
                 if (self.give)(control.clone()) {
@@ -40,6 +42,7 @@ impl Device {
                     None => Err(Failure::Refused("the device's clock is not set; say that you do not know".into())),
                 }
             }
+            DeviceWork::Alarm(work) => self.alarms.carry_out(work).await,
             DeviceWork::Status => {
                 let running_s = self.clock.now().since(self.began).as_secs();
                 let version = env!("CARGO_PKG_VERSION");

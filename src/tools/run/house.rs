@@ -323,7 +323,7 @@ impl House {
         let Some(folder) = self.outside.folder.clone() else { return Ok(()) };
         let _writing = self.writing.lock().await;
         let on = lock(&self.on_times).kept(self.now(), self.unix_s());
-        kept::write(folder, on).await
+        kept::write(folder, kept::On { on }).await.map_err(|trouble| trouble.to_string())
     }
 
     async fn write_or_warn(&self) {
@@ -335,7 +335,7 @@ impl House {
     /// Takes up what an earlier run left on elsewhere.
     pub(super) async fn remember(&self) {
         let Some(folder) = self.outside.folder.clone() else { return };
-        let read = tokio::task::spawn_blocking(move || kept::read(&folder)).await;
+        let read = tokio::task::spawn_blocking(move || kept::read::<kept::On>(&folder)).await;
         let Ok((kept, trouble)) = read else { return };
         if let Some(text) = trouble {
             (self.outside.tell)(What::Trouble { part: "tools".into(), text });

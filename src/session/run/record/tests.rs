@@ -86,7 +86,8 @@ fn after(what: Option<&What>) -> Option<What> {
         Some(What::Woken) => What::NoticeTold,
         Some(What::NoticeTold) => What::NoticeLost { why: secret() },
         Some(What::NoticeLost { .. }) => What::FollowUp { is_open: true },
-        Some(What::FollowUp { .. }) => What::Trouble { part: secret(), text: secret() },
+        Some(What::FollowUp { .. }) => What::Ringing { is_ringing: true },
+        Some(What::Ringing { .. }) => What::Trouble { part: secret(), text: secret() },
         Some(What::Trouble { .. }) => What::Recovered { part: secret() },
         Some(What::Recovered { .. }) => return None,
     })

@@ -3,7 +3,7 @@
 
 use super::*;
 
-const ALL: [Cue; 11] = [
+const ALL: [Cue; 12] = [
     Cue::Again,
     Cue::Lost,
     Cue::Offline,
@@ -15,6 +15,7 @@ const ALL: [Cue; 11] = [
     Cue::Muted,
     Cue::Unmuted,
     Cue::Reset,
+    Cue::Ring,
 ];
 const RATE: Hertz = Hertz(24_000);
 

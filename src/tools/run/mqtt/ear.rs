@@ -152,6 +152,7 @@ fn word(look: Look) -> &'static str {
         Look::Listening | Look::ListeningInTrouble => "listening",
         Look::Thinking => "thinking",
         Look::Speaking => "speaking",
+        Look::Ringing => "ringing",
         Look::FollowUp => "follow_up",
         Look::Offline => "offline",
         Look::Spent => "spent",
