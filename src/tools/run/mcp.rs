@@ -15,8 +15,6 @@ mod peer;
 #[cfg(not(feature = "mcp"))]
 #[path = "mcp/without.rs"]
 mod peer;
-#[cfg(feature = "mcp")]
-mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
