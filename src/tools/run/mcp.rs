@@ -36,9 +36,9 @@ use crate::config::agent::Agent;
 use crate::config::agent::mcp::{McpServer, Reach};
 use crate::config::agent::template::Piece;
 use crate::flow::What;
+use crate::live::backoff::Backoff;
 use crate::tools::Failure;
-use crate::tools::mcp::restart::Restart;
-use crate::tools::mcp::{McpCall, answer, kept, listed};
+use crate::tools::mcp::{McpCall, RESTART_STEPS_MS, answer, kept, listed};
 
 /// From the start of a server to its answer: one that is fetched anew at each start takes its time.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -219,7 +219,7 @@ impl Server {
     async fn tend(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let seed =
             self.settings.name.bytes().fold(u64::from(std::process::id()), |seed, byte| seed * 31 + u64::from(byte));
-        let mut restart = Restart::new(seed);
+        let mut backoff = Backoff::with_steps(&RESTART_STEPS_MS, seed);
         let (mut is_told, mut is_modern) = (false, false);
         loop {
             let opened = tokio::select! {
@@ -246,7 +246,7 @@ impl Server {
                     }
                     connection.close().await;
                     if began.elapsed() > STABLE {
-                        restart.reset();
+                        backoff.reset();
                     }
                     let End::Failed(why) = end else { return };
                     why
@@ -260,7 +260,7 @@ impl Server {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return,
-                () = sleep(restart.next_wait()) => {}
+                () = sleep(backoff.next_wait()) => {}
             }
         }
     }
