@@ -4,6 +4,7 @@
 //! expander behind a stuck bus may not return. Such a line costs its calls an error and nobody else anything.
 //! Calls of the same line take turns in the order they came: a lamp asked off and on ends on.
 
+mod aside;
 mod backends;
 mod clerk;
 mod command;
