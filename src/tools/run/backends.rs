@@ -53,7 +53,7 @@ impl Backends {
         let secrets = SecretBook::new(&agent.secrets);
         let (mcp, news) = Servers::new(agent, &secrets, outside);
         let (http, commands) = (Http::new(agent), Commands::default());
-        let (home, mqtt) = (Home::new(agent, &secrets, outside), Broker::new(agent, outside));
+        let (home, mqtt) = (Home::new(agent, &secrets, outside), Broker::new(agent, &secrets, outside));
         let sensors = Sensors::new(agent, outside.board.clone());
         let pwm = Arc::new(Outputs::new(agent, outside.board.clone()));
         let device = Device::new(outside);

@@ -33,7 +33,6 @@ use super::secrets::SecretBook;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
 use crate::config::agent::mcp::{McpServer, Reach};
-use crate::config::agent::template::Piece;
 use crate::flow::What;
 use crate::live::backoff::Backoff;
 use crate::tools::Failure;
@@ -247,13 +246,10 @@ impl Server {
 
     async fn open(&self, is_modern: bool) -> Result<Connection, Unopened> {
         let (Reach::Command { environment: texts, .. } | Reach::Url { headers: texts, .. }) = &self.settings.reach;
-        let fill = |piece: &Piece| match piece {
-            Piece::Secret(name) => self.secrets.fetch(name).map(|secret| secret.reveal().to_string()),
-            Piece::Text(text) | Piece::Argument(text) => Ok(text.clone()),
-        };
-        let filled = texts.iter().map(|(name, text)| Ok((name.clone(), text.fill(fill)?)));
-        let filled = filled.collect::<Result<BTreeMap<_, _>, Failure>>();
-        let filled = filled.map_err(|why| Unopened { why: format!("is not asked: {why}"), wants_modern: false })?;
+        let filled = self
+            .secrets
+            .reveal_all(texts)
+            .map_err(|why| Unopened { why: format!("is not asked: {why}"), wants_modern: false })?;
         let (name, reach) = (self.settings.name.as_str(), &self.settings.reach);
         peer::open(Wanted { name, reach, filled, extra_ca_pem: self.extra_ca_pem.as_deref(), is_modern }).await
     }
