@@ -52,7 +52,7 @@ impl Backends {
         let breakers = Breakers { clock: outside.clock.clone(), tell: outside.tell.clone(), by_name: Mutex::default() };
         let secrets = SecretBook::new(&agent.secrets);
         let (mcp, news) = Servers::new(agent, &secrets, outside);
-        let (http, commands) = (Http::new(agent), Commands::default());
+        let (http, commands) = (Http::new(agent, outside), Commands::default());
         let (home, mqtt) = (Home::new(agent, &secrets, outside), Broker::new(agent, &secrets, outside));
         let sensors = Sensors::new(agent, outside.board.clone());
         let pwm = Arc::new(Outputs::new(agent, outside.board.clone()));

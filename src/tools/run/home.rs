@@ -83,7 +83,7 @@ impl Home {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let (state, seen) = watch::channel(State::Opening);
         let keeper = agent.home.clone().map(|settings| Keeper {
-            reach: Reach::new(agent.extra_ca.as_deref()),
+            reach: Reach::new(outside.extra_ca_pem.as_deref()),
             settings,
             secrets: secrets.clone(),
             clock: outside.clock.clone(),
