@@ -4,7 +4,7 @@
 //! ended and something that it started has not. What leaves the group on purpose (`setsid`, a daemon) gets away: as a
 //! service, systemd ends it with mynah.
 
-mod group;
+pub(super) mod group;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
