@@ -214,8 +214,8 @@ impl House {
     /// The levels of the lines that a policy looks at.
     async fn levels(&self, policy: &Policy) -> BTreeMap<String, Option<bool>> {
         let mut levels = BTreeMap::new();
-        for line in policy.not_while.iter().chain(&policy.only_while) {
-            levels.insert(line.clone(), self.backends.lines.sense(line).await.ok());
+        for line in policy.interlocks() {
+            levels.insert(line.to_string(), self.backends.lines.sense(line).await.ok());
         }
         levels
     }
