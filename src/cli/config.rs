@@ -51,8 +51,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     }
     writeln!(out, "{file} is right, and fits board {}: model {}, {has}", profile.name, agent.model)?;
     for finding in lint::lint(&agent.tools) {
-        let tool = finding.tool.map_or_else(String::new, |tool| format!("`{tool}`: "));
-        writeln!(out, "look at: {tool}{}", finding.text)?;
+        writeln!(out, "look at: {finding}")?;
     }
     Ok(ExitCode::SUCCESS)
 }

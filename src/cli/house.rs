@@ -44,6 +44,7 @@ impl House for Mynah {
     }
 
     fn start(&self, show: Show) -> anyhow::Result<Stop> {
+        let extra_ca_pem = load::extra_ca(&show.agent)?;
         let script = match &show.script_file {
             Some(file) => emulator::load(file, recordings()?).map_err(|e| exit::config(e.to_string()))?,
             None => Script::parse(&show.script, &recordings()?)?,
@@ -59,7 +60,7 @@ impl House for Mynah {
             board: show.board,
             clock: show.clock,
             key: Some(DEMO_KEY.into()),
-            extra_ca_pem: None,
+            extra_ca_pem,
             watcher: show.events,
             recorder: Recorder::new([]),
             state: None,

@@ -163,8 +163,7 @@ fn conditions(policy: &Policy) -> String {
         words.push(format!("only while {} is on", lines(&policy.only_while)));
     }
     if let Some(hours) = policy.quiet_hours {
-        let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
-        words.push(format!("not from {} to {}", clock(hours.from_minute), clock(hours.to_minute)));
+        words.push(format!("not from {hours}"));
     }
     if let Some(max_on_s) = policy.max_on_s {
         words.push(format!("on for {max_on_s} s at most"));
@@ -178,8 +177,7 @@ fn conditions(policy: &Policy) -> String {
 fn warn(args: &Args, agent: &Agent, profile: &Profile, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let found = lint::lint(&all(args, agent, profile)?);
     for finding in &found {
-        let tool = finding.tool.as_ref().map_or_else(String::new, |tool| format!("`{tool}`: "));
-        writeln!(out, "{tool}{}", finding.text)?;
+        writeln!(out, "{finding}")?;
     }
     if found.is_empty() {
         writeln!(out, "nothing to find")?;

@@ -423,7 +423,7 @@ impl Tool {
 impl Tool {
     /// Whether lines say when it may be on.
     pub fn is_interlocked(&self) -> bool {
-        !self.policy.not_while.is_empty() || !self.policy.only_while.is_empty()
+        self.policy.interlocks().next().is_some()
     }
 
     /// Whether what it switches goes to rest when the connection is lost.

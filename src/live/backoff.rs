@@ -1,8 +1,8 @@
 //! Growing waits between attempts, with spread.
 //!
-//! Steps as seen in mature clients (live-protocol.md 7.2), the first shorter, because a drop in mid-talk is heard: 0.1 s, 1 s, 3 s, 8 s, then 30 s. The spread keeps
-//! a street full of devices from knocking at the same instant after a power cut; it comes from a seed, so
-//! that the simulation can replay it.
+//! The usual steps are those seen in mature clients (live-protocol.md 7.2), the first shorter, because a drop in mid-talk
+//! is heard: 0.1 s, 1 s, 3 s, 8 s, then 30 s. The spread keeps a street full of devices from knocking at the same instant
+//! after a power cut; it comes from a seed, so that the simulation can replay it.
 
 use std::time::Duration;
 
@@ -14,19 +14,25 @@ const SPREAD_PERCENT: u64 = 20;
 /// Counts failures and says how long to wait.
 #[derive(Clone, Debug)]
 pub struct Backoff {
+    steps_ms: &'static [u64],
     failures: u32,
     state: u64,
 }
 
 impl Backoff {
-    /// A backoff whose spread follows from `seed`.
+    /// A backoff with the usual steps, whose spread follows from `seed`.
     pub fn new(seed: u64) -> Backoff {
-        Backoff { failures: 0, state: seed | 1 }
+        Backoff::with_steps(&STEPS_MS, seed)
+    }
+
+    /// One with steps of its own, ms; after the last of them it stays at that. Without any it does not wait.
+    pub fn with_steps(steps_ms: &'static [u64], seed: u64) -> Backoff {
+        Backoff { steps_ms, failures: 0, state: seed | 1 }
     }
 
     /// The wait after one more failure.
     pub fn next_wait(&mut self) -> Duration {
-        let step = STEPS_MS[(self.failures as usize).min(STEPS_MS.len() - 1)];
+        let step = self.steps_ms.get(self.failures as usize).or(self.steps_ms.last()).copied().unwrap_or_default();
         self.failures = self.failures.saturating_add(1);
         // xorshift64: enough to tell devices apart, and replayable.
         self.state ^= self.state << 13;

@@ -38,7 +38,7 @@ pub struct Record {
     pub unix_ms: i64,
     /// The tool.
     pub tool: String,
-    /// Who called: `model`, `mqtt`, `panel`, `hand`, `mynah`.
+    /// Who called: [`Caller::word`].
     pub by: String,
     /// The call's id, where it has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -77,7 +77,7 @@ pub struct Deed {
 impl Deed {
     /// The record, with as much as the owner wants kept; none where that is nothing.
     pub fn record(self, keep: AuditKeep, at: String, unix_ms: i64) -> Option<Record> {
-        let by = word(self.caller).to_string();
+        let by = self.caller.word().to_string();
         let (args, result) = match keep {
             AuditKeep::Nothing => return None,
             AuditKeep::WithoutWords => (None, None),
@@ -88,17 +88,6 @@ impl Deed {
         };
         let Deed { tool, id, outcome, took_ms, .. } = self;
         Some(Record { at, unix_ms, tool: tool.chars().take(128).collect(), by, id, args, outcome, result, took_ms })
-    }
-}
-
-/// The caller as records name it.
-fn word(caller: Caller) -> &'static str {
-    match caller {
-        Caller::Model => "model",
-        Caller::Mqtt => "mqtt",
-        Caller::Panel => "panel",
-        Caller::Hand => "hand",
-        Caller::Mynah => "mynah",
     }
 }
 

@@ -1,5 +1,7 @@
 //! What makes models fail with tools that are valid: found before somebody stands in front of the device and wonders.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::config::agent::action::mqtt::MqttAction;
@@ -26,6 +28,15 @@ pub struct Finding {
     pub tool: Option<String>,
     /// What it leads to, and what to do.
     pub text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.tool {
+            Some(tool) => write!(f, "`{tool}`: {}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
 }
 
 /// All findings, those of each tool in order, then those of all together.

@@ -113,9 +113,7 @@ impl Tools {
 
     /// The lines that say when tools may be on.
     pub fn interlocks(&self) -> impl Iterator<Item = &str> {
-        let lines = |tool: &'_ Tool| tool.policy.not_while.len() + tool.policy.only_while.len();
-        let tools = self.0.values().filter(move |tool| lines(tool) > 0);
-        tools.flat_map(|tool| tool.policy.not_while.iter().chain(&tool.policy.only_while)).map(String::as_str)
+        self.0.values().flat_map(|tool| tool.policy.interlocks())
     }
 
     /// The lines that tools read.

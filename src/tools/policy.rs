@@ -86,7 +86,7 @@ impl Gatekeeper {
     ) -> Result<Verdict, String> {
         let policy = &tool.policy;
         if !matches!(caller, Caller::Mynah | Caller::Hand) && !policy.callers.contains(&caller) {
-            return Err(format!("`{}` may not be called by {}", tool.name, name_of(caller)));
+            return Err(format!("`{}` may not be called by {}", tool.name, whom(caller)));
         }
         let is_off = policy.max_on_s.is_some() && !is_on(policy, args);
         if caller == Caller::Mynah || is_off {
@@ -209,11 +209,9 @@ pub fn off(policy: &Policy, args: &Map<String, Value>) -> Option<Map<String, Val
 
 fn quiet(policy: &Policy, moment: &Moment<'_>) -> Result<(), String> {
     let Some(hours) = policy.quiet_hours else { return Ok(()) };
-    let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
-    let (from, to) = (clock(hours.from_minute), clock(hours.to_minute));
     match moment.minute_of_day {
-        None => Err(format!("not allowed from {from} to {to}, and the device does not know what time it is")),
-        Some(minute) if hours.has(minute) => Err(format!("not allowed from {from} to {to}")),
+        None => Err(format!("not allowed from {hours}, and the device does not know what time it is")),
+        Some(minute) if hours.has(minute) => Err(format!("not allowed from {hours}")),
         Some(_) => Ok(()),
     }
 }
@@ -244,14 +242,11 @@ fn seconds_up(time: Duration) -> u64 {
     time.as_millis().div_ceil(1000) as u64
 }
 
-/// How a caller is called.
-pub fn name_of(caller: Caller) -> &'static str {
+/// A caller that may be refused, in a sentence.
+fn whom(caller: Caller) -> String {
     match caller {
-        Caller::Model => "the model",
-        Caller::Mqtt => "MQTT",
-        Caller::Panel => "the panel",
-        Caller::Hand => "hand",
-        Caller::Mynah => "mynah",
+        Caller::Mqtt => "MQTT".to_string(),
+        other => format!("the {}", other.word()),
     }
 }
 

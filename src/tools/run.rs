@@ -5,6 +5,7 @@
 //! Calls of the same line take turns in the order they came: a lamp asked off and on ends on.
 
 mod alarms;
+mod aside;
 mod backends;
 mod clerk;
 mod command;
@@ -60,8 +61,11 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Stops the calls that run, brings every output to rest, also what is on elsewhere, and waits for the thread:
-    /// at most about two seconds, even if a line hangs, or three where servers of `[[mcp]]` do not end by themselves.
+    /// Stops the calls that run, brings every output to rest, also what is on elsewhere, and waits for the thread: as a
+    /// rule no time at all. One after the other at most two seconds for what calls leave behind (a line that hangs, a
+    /// program that does not end), two for what is on elsewhere, three for servers of `[[mcp]]` that do not end by
+    /// themselves, and one for the farewell to the broker. What a person has confirmed and what is just being switched
+    /// off is done first, within its tool's time.
     pub fn stop(self) {
         let _ = self.stop.send(()); // gone already where the orders' sender was dropped
         if self.thread.join().is_err() {
@@ -243,7 +247,7 @@ impl Errands {
         }
         orders.close();
         while let Ok(order) = orders.try_recv() {
-            if let ToolOrder::Run(call) = order {
+            if let ToolOrder::Run(call) | ToolOrder::ByHand(call) = order {
                 self.answer(call.id, call.name, Err(STOPPING.to_string()));
             }
         }

@@ -73,7 +73,9 @@ impl Rig {
         let moves = Moves::default();
         let (orders, orders_there) = mpsc::channel(TOOL_ORDERS_MAX);
         let (answers, replies) = channel();
-        let outside = Outside::new(Arc::new(Board(moves.clone())), Arc::new(RealClock::new()));
+        let extra_ca_pem = agent.extra_ca.as_ref().map(|file| std::fs::read(file).unwrap());
+        let outside =
+            Outside { extra_ca_pem, ..Outside::new(Arc::new(Board(moves.clone())), Arc::new(RealClock::new())) };
         let handle = run::spawn(&agent, outside, orders_there, move |reply| drop(answers.send(reply))).unwrap();
         Rig { orders, replies, moves, handle: Some(handle), calls: 0 }
     }

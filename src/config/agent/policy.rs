@@ -1,5 +1,7 @@
 //! `[tools.policy]`: what must hold before a tool moves anything, and how long it may.
 
+use std::fmt;
+
 use super::super::board::line_name;
 use super::super::key::{Choice, Key, Need, Text, Whole, one_line};
 use super::super::read::{Reader, Section, Sheet};
@@ -20,6 +22,22 @@ pub enum Caller {
     Hand,
     /// mynah itself, to switch off what was on for too long; nothing keeps it from it.
     Mynah,
+}
+
+impl Caller {
+    /// Those that the owner may allow to call.
+    const NAMED: [Caller; 3] = [Caller::Model, Caller::Mqtt, Caller::Panel];
+
+    /// The word for it in the configuration and in the audit log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Caller::Model => "model",
+            Caller::Mqtt => "mqtt",
+            Caller::Panel => "panel",
+            Caller::Hand => "hand",
+            Caller::Mynah => "mynah",
+        }
+    }
 }
 
 /// Who must say yes before it is done.
@@ -88,6 +106,13 @@ impl QuietHours {
     }
 }
 
+impl fmt::Display for QuietHours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [from, to] = [self.from_minute, self.to_minute].map(|minute| (minute / 60, minute % 60));
+        write!(f, "{:02}:{:02} to {:02}:{:02}", from.0, from.1, to.0, to.1)
+    }
+}
+
 /// `[tools.policy]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
@@ -124,6 +149,11 @@ impl Policy {
     pub fn of(behavior: Behavior) -> Policy {
         let order = if behavior == Behavior::Blocking { Order::InTurn } else { Order::Parallel };
         Policy { order, ..Policy::default() }
+    }
+
+    /// The lines that say when it may be done.
+    pub fn interlocks(&self) -> impl Iterator<Item = &str> {
+        self.not_while.iter().chain(&self.only_while).map(String::as_str)
     }
 }
 
@@ -300,9 +330,7 @@ fn check_on(reader: &mut Reader<'_>, at: &Section<'_>, policy: &Policy, around: 
 }
 
 fn caller(name: &str) -> Option<Caller> {
-    [("model", Caller::Model), ("mqtt", Caller::Mqtt), ("panel", Caller::Panel)]
-        .into_iter()
-        .find_map(|(known, caller)| (known == name).then_some(caller))
+    Caller::NAMED.into_iter().find(|caller| caller.word() == name)
 }
 
 fn caller_name(name: &str) -> Result<(), String> {
@@ -328,5 +356,6 @@ mod tests {
         for text in ["22", "22:00", "24:00-06:00", "22:60-06:00", "6-7", "08:00-08:00", ""] {
             assert!(QuietHours::parse(text).is_err(), "{text}");
         }
+        assert_eq!(night.to_string(), "22:00 to 06:30");
     }
 }

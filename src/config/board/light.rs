@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::super::key::{AnyKey, Choice, Key, Kind, Need, Path, Text, Whole, one_line};
-use super::super::problem::shown;
+use super::super::key::{AnyKey, Choice, Key, Need, Path, Text, Whole};
 use super::super::read::{Reader, Section, Sheet};
-use super::{LED, Line, LineDriver, Polarity};
+use super::read::LEVELS;
+use super::{LED, Line, LineDriver, Polarity, pwm};
 
 /// Lamps of one row. A light that says something is a handful; 64 of WS2812 take 768 of the 4096 bytes that the kernel
 /// sends at once by default.
@@ -102,30 +102,14 @@ const KIND: Key<Choice<LightKind>> = Key {
 };
 const PWM_CHIP: Key<Text> = Key {
     name: "pwm_chip",
-    kind: Text {
-        what: "a PWM chip: \"pwmchip0\", or its device such as \"1f00098000.pwm\"",
-        chars_max: 100,
-        check: chip_name,
-        default: "",
-    },
+    kind: pwm::CHIP,
     need: Need::Optional,
     doc: "`pwm`: the chip; `ls -l /sys/class/pwm/*/device` shows the devices' names, which kernels do not change.",
 };
-const PWM_CHANNEL: Key<Whole> = Key {
-    name: "pwm_channel",
-    kind: Whole { unit: "", min: 0, max: 63, step: 1, default: 0 }, // the largest LED drivers have 32
-    need: Need::Defaults,
-    doc: "`pwm`: the chip's channel.",
-};
-const POLARITY: Key<Choice<Polarity>> = Key {
-    name: "polarity",
-    kind: Choice {
-        options: &[("active_high", Polarity::ActiveHigh), ("active_low", Polarity::ActiveLow)],
-        default: Polarity::ActiveHigh,
-    },
-    need: Need::Defaults,
-    doc: "`pwm`: which level lights the LED.",
-};
+const PWM_CHANNEL: Key<Whole> =
+    Key { name: "pwm_channel", kind: pwm::CHANNEL, need: Need::Defaults, doc: "`pwm`: the chip's channel." };
+const POLARITY: Key<Choice<Polarity>> =
+    Key { name: "polarity", kind: LEVELS, need: Need::Defaults, doc: "`pwm`: which level lights the LED." };
 const SPI_DEVICE: Key<Path> = Key {
     name: "spi_device",
     kind: Path { what: "an SPI bus's device file such as \"/dev/spidev0.0\"" },
@@ -258,13 +242,4 @@ fn details(reader: &mut Reader<'_>, at: &Section<'_>, kind: LightKind) -> Light 
 
 fn word(kind: LightKind) -> &'static str {
     KIND.kind.options.iter().find(|(_, other)| *other == kind).map_or("", |(word, _)| word)
-}
-
-/// A name in `/sys`, which is no path.
-pub(super) fn chip_name(chip: &str) -> Result<(), String> {
-    one_line(chip)?;
-    if chip.contains('/') || chip.starts_with('.') {
-        return Err(format!("is \"{}\"; it must be {}", shown(chip), PWM_CHIP.kind.rule()));
-    }
-    Ok(())
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::key::{Choice, Key, Need, Number, Text, Whole, wrong_type};
+use super::super::key::{Choice, Key, Kind, Need, Number, Text, Whole, one_line, wrong_type};
 use super::super::problem::shown;
 use super::super::read::{Reader, Section, Sheet};
-use super::{Polarity, light, line_name};
+use super::read::LEVELS;
+use super::{Polarity, line_name};
 
 /// Outputs of one profile; the largest PWM chips have 32 channels, and a Pi has four.
 pub const PWM_MAX: usize = 32;
@@ -61,6 +62,16 @@ enum Word {
     Buzzer,
 }
 
+/// A PWM chip of the kernel.
+pub(super) const CHIP: Text = Text {
+    what: "a PWM chip: \"pwmchip0\", or its device such as \"1f00098000.pwm\"",
+    chars_max: 100,
+    check: chip_name,
+    default: "",
+};
+/// A channel of it; the largest LED drivers have 32.
+pub(super) const CHANNEL: Whole = Whole { unit: "", min: 0, max: 63, step: 1, default: 0 };
+
 const KIND: Key<Choice<Word>> = Key {
     name: "kind",
     kind: Choice {
@@ -72,30 +83,14 @@ const KIND: Key<Choice<Word>> = Key {
 };
 const PWM_CHIP: Key<Text> = Key {
     name: "pwm_chip",
-    kind: Text {
-        what: "a PWM chip: \"pwmchip0\", or its device such as \"1f00098000.pwm\"",
-        chars_max: 100,
-        check: light::chip_name,
-        default: "",
-    },
+    kind: CHIP,
     need: Need::Required,
     doc: "The chip; `ls -l /sys/class/pwm/*/device` shows the devices' names, which kernels do not change.",
 };
-const PWM_CHANNEL: Key<Whole> = Key {
-    name: "pwm_channel",
-    kind: Whole { unit: "", min: 0, max: 63, step: 1, default: 0 }, // the largest LED drivers have 32
-    need: Need::Defaults,
-    doc: "The chip's channel.",
-};
-const POLARITY: Key<Choice<Polarity>> = Key {
-    name: "polarity",
-    kind: Choice {
-        options: &[("active_high", Polarity::ActiveHigh), ("active_low", Polarity::ActiveLow)],
-        default: Polarity::ActiveHigh,
-    },
-    need: Need::Defaults,
-    doc: "Which level is on.",
-};
+const PWM_CHANNEL: Key<Whole> =
+    Key { name: "pwm_channel", kind: CHANNEL, need: Need::Defaults, doc: "The chip's channel." };
+const POLARITY: Key<Choice<Polarity>> =
+    Key { name: "polarity", kind: LEVELS, need: Need::Defaults, doc: "Which level is on." };
 const FREQUENCY_HZ: Key<Whole> = Key {
     name: "frequency_hz",
     kind: Whole { unit: "Hz", min: 1, max: 100_000, step: 1, default: 1000 }, // flickers for no eye, and suits any transistor
@@ -231,4 +226,13 @@ fn servo(reader: &mut Reader<'_>, at: &Section<'_>, frequency_hz: u32) -> Servo 
         reader.object(at, MIN_DEGREES.name, message);
     }
     Servo { frequency_hz, min_us, max_us, min_degrees, max_degrees }
+}
+
+/// A name in `/sys`, which is no path.
+fn chip_name(chip: &str) -> Result<(), String> {
+    one_line(chip)?;
+    if chip.contains('/') || chip.starts_with('.') {
+        return Err(format!("is \"{}\"; it must be {}", shown(chip), CHIP.rule()));
+    }
+    Ok(())
 }

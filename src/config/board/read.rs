@@ -64,15 +64,13 @@ const LINE: Key<Text> = Key {
     need: Need::Optional,
     doc: "The kernel's name of the line, or chip:offset; `gpioinfo` lists them.",
 };
-const POLARITY: Key<Choice<Polarity>> = Key {
-    name: "polarity",
-    kind: Choice {
-        options: &[("active_high", Polarity::ActiveHigh), ("active_low", Polarity::ActiveLow)],
-        default: Polarity::ActiveHigh,
-    },
-    need: Need::Defaults,
-    doc: "Which level means pressed or on.",
+/// The level of a line or a channel that is on.
+pub(super) const LEVELS: Choice<Polarity> = Choice {
+    options: &[("active_high", Polarity::ActiveHigh), ("active_low", Polarity::ActiveLow)],
+    default: Polarity::ActiveHigh,
 };
+const POLARITY: Key<Choice<Polarity>> =
+    Key { name: "polarity", kind: LEVELS, need: Need::Defaults, doc: "Which level means pressed or on." };
 const BIAS: Key<Choice<Bias>> = Key {
     name: "bias",
     kind: Choice {

@@ -5,7 +5,6 @@
 //! schemas translated by [`schema`]. What does not fit is left out, with a sentence for the owner.
 
 pub mod answer;
-pub mod restart;
 pub mod schema;
 mod way_back;
 
@@ -20,6 +19,9 @@ use crate::config::agent::{Action, Tool};
 
 /// Characters of a server's description: a paragraph. The owner's own may be longer.
 const DESCRIPTION_CHARS: usize = 1024;
+/// When a server that went away is started again, ms: one that fell over once is there again before the next sentence,
+/// and who mends one waits no longer than a minute.
+pub const RESTART_STEPS_MS: [u64; 7] = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000];
 /// A tool as the server lists it, in bytes of JSON; an honest schema has one or two thousand.
 pub const LISTED_BYTES_MAX: usize = 64 << 10;
 

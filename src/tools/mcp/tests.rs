@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::config::agent;
+use crate::live::backoff::Backoff;
 use crate::tools::{Tools, Work};
 use serde_json::json;
 
@@ -66,4 +67,22 @@ fn a_strangers_text_is_one_short_paragraph() {
     assert_eq!(clean(" a\t\nb\u{0}c ", 10), "a b c");
     assert_eq!(clean(&"x".repeat(11), 10), "xxxxxxxx …");
     assert_eq!(clean(&"\u{e4}".repeat(1_000_000), 10).chars().count(), 10);
+}
+
+#[test]
+fn waits_grow_to_a_minute_and_differ_from_server_to_server() {
+    let backoff = |seed| Backoff::with_steps(&RESTART_STEPS_MS, seed);
+    let waits = |seed| {
+        let mut backoff = backoff(seed);
+        (0..9).map(|_| backoff.next_wait().as_secs_f64()).collect::<Vec<_>>()
+    };
+    for seed in 0..100 {
+        for (wait, about) in waits(seed).into_iter().zip([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]) {
+            assert!((0.8 * about..=1.2 * about).contains(&wait), "{wait} is not about {about}");
+        }
+    }
+    assert_ne!(waits(3), waits(5));
+    let mut backoff = backoff(1);
+    let _ = (backoff.next_wait(), backoff.next_wait(), backoff.reset());
+    assert!(backoff.next_wait() < Duration::from_secs(2));
 }

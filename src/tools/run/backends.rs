@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tokio::sync::MutexGuard;
 use tokio::sync::mpsc::Receiver;
+use tokio::time::{Instant, timeout_at};
 
 use super::command::Commands;
 use super::device::Device;
@@ -52,8 +53,8 @@ impl Backends {
         let breakers = Breakers { clock: outside.clock.clone(), tell: outside.tell.clone(), by_name: Mutex::default() };
         let secrets = SecretBook::new(&agent.secrets);
         let (mcp, news) = Servers::new(agent, &secrets, outside);
-        let (http, commands) = (Http::new(agent), Commands::default());
-        let (home, mqtt) = (Home::new(agent, &secrets, outside), Broker::new(agent, outside));
+        let (http, commands) = (Http::new(agent, outside), Commands::default());
+        let (home, mqtt) = (Home::new(agent, &secrets, outside), Broker::new(agent, &secrets, outside));
         let sensors = Sensors::new(agent, outside.board.clone());
         let pwm = Arc::new(Outputs::new(agent, outside.board.clone()));
         let device = Device::new(outside);
@@ -61,29 +62,24 @@ impl Backends {
     }
 
     /// Waits for what only one call at a time may have.
-    pub(super) async fn turn(&self, work: &Work) -> Option<MutexGuard<'_, ()>> {
+    ///
+    /// # Errors
+    /// It was not free by then; which it is.
+    pub(super) async fn turn(&self, work: &Work, by: Instant) -> Result<Option<MutexGuard<'_, ()>>, String> {
         match work {
-            Work::Line(plan) => self.lines.turn(&plan.line).await,
-            Work::Pwm(plan) => self.pwm.turn(&plan.output).await,
-            Work::Await(_) | Work::Sensor(_) => None, // any number may look at one
+            Work::Line(plan) => {
+                let turn = timeout_at(by, self.lines.turn(&plan.line)).await;
+                turn.map_err(|_| format!("line `{}` was in use", plan.line))
+            }
+            Work::Pwm(plan) => {
+                let turn = timeout_at(by, self.pwm.turn(&plan.output)).await;
+                turn.map_err(|_| format!("output `{}` was in use", plan.output))
+            }
+            Work::Await(_) | Work::Sensor(_) => Ok(None), // any number may look at one
             // A server takes several calls at once.
-            Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) | Work::Home(_) => None,
-        }
-    }
-
-    /// What [`Backends::turn`] waits for, for a sentence.
-    pub(super) fn in_use(&self, work: &Work) -> String {
-        match work {
-            Work::Line(plan) => format!("line `{}` was in use", plan.line),
-            Work::Await(plan) => format!("line `{}` was in use", plan.line),
-            Work::Pwm(plan) => format!("output `{}` was in use", plan.output),
-            Work::Sensor(name) => format!("sensor `{name}` was in use"),
-            Work::Device(_) => "the device was in use".to_string(),
-            Work::Mqtt(_) => "the MQTT broker was in use".to_string(),
-            Work::Http(request) => format!("{} was in use", request.peer()),
-            Work::Command(line) => format!("`{}` was in use", line.name()),
-            Work::Home(_) => format!("{PEER} was in use"),
-            Work::Mcp(call) => format!("the MCP server `{}` was in use", call.server),
+            Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Command(_) | Work::Mcp(_) | Work::Home(_) => {
+                Ok(None)
+            }
         }
     }
 

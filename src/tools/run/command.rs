@@ -4,7 +4,7 @@
 //! ended and something that it started has not. What leaves the group on purpose (`setsid`, a daemon) gets away: as a
 //! service, systemd ends it with mynah.
 
-mod group;
+pub(super) mod group;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,8 +22,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::secrets::SecretBook;
 use crate::flow::TOOL_ORDERS_MAX;
+use crate::tools::Failure;
 use crate::tools::command::{COMPLAINT_BYTES_MAX, CommandLine, Ended};
-use crate::tools::{Failure, fill};
 use group::{Change, Changes, Group};
 
 /// What a program finds of mynah's own environment. Keys and systemd's credentials are in the rest.
@@ -56,11 +56,7 @@ pub(super) struct Commands {
 impl Commands {
     /// Runs a program to its end. Dropped halfway, its group is ended; [`Commands::all_over`] waits for that.
     pub(super) async fn run(&self, line: &CommandLine, secrets: &SecretBook) -> Result<Value, Failure> {
-        let mut purse = |name: &str| secrets.fetch(name).map(|secret| secret.reveal().to_string());
-        let mut environment = BTreeMap::new();
-        for (name, template) in &line.environment {
-            environment.insert(name.clone(), fill::reveal(template, &mut purse)?);
-        }
+        let environment = secrets.reveal_all(&line.environment)?;
         let mut group = self.start(command(line, &environment), line).await?;
         let ended = gather(&mut group, line).await?;
         line.result(&ended)

@@ -1,11 +1,10 @@
 //! Home Assistant: a connection that is kept, told of every change of the listed entities, and made again when it ends.
 //!
-//! It has a thread of its own, as the MCP servers have: what it sends is read there, and a flood of it delays no pulse.
+//! It has a thread of its own, as the MCP servers have (`aside.rs`): a flood of what it sends delays no pulse.
 //! Calls are handed over; while there is no connection they hear so at once, and none is kept for later.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -17,6 +16,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use super::aside::{Aside, Stop};
 use super::reach::{Reach, Stream};
 use super::secrets::SecretBook;
 use super::{Outside, Tell};
@@ -51,18 +51,15 @@ const REFUSED_WAIT: Duration = Duration::from_secs(600);
 const TOKEN_EVERY: Duration = Duration::from_secs(5);
 /// For the thread to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
-/// Nicer than the rest of this program.
-const NICE: libc::c_int = 5;
 
 /// Home Assistant, where the owner has it.
 pub(super) struct Home {
     secrets: SecretBook,
     asks: mpsc::Sender<Ask>,
     state: watch::Receiver<State>,
-    stop: watch::Sender<bool>,
+    aside: Aside,
     /// What the thread will have; none after it was started, or where there is nothing to do.
     keeper: Mutex<Option<Keeper>>,
-    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -85,19 +82,17 @@ impl Home {
     pub(super) fn new(agent: &Agent, secrets: &SecretBook, outside: &Outside) -> Home {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let (state, seen) = watch::channel(State::Opening);
-        let (stop, stopped) = watch::channel(false);
         let keeper = agent.home.clone().map(|settings| Keeper {
-            reach: Reach::new(agent.extra_ca.as_deref()),
+            reach: Reach::new(outside.extra_ca_pem.as_deref()),
             settings,
             secrets: secrets.clone(),
             clock: outside.clock.clone(),
             tell: outside.tell.clone(),
             asked,
             state,
-            stopped,
             is_told: false,
         });
-        Home { secrets: secrets.clone(), asks, state: seen, stop, keeper: Mutex::new(keeper), ended: Mutex::default() }
+        Home { secrets: secrets.clone(), asks, state: seen, aside: Aside::default(), keeper: Mutex::new(keeper) }
     }
 
     /// Starts the thread, where there is something to do.
@@ -106,26 +101,12 @@ impl Home {
     /// The system gives no thread or no runtime.
     pub(super) fn start(&self) -> io::Result<()> {
         let Some(keeper) = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_name("home").build()?;
-        let (end, ended) = oneshot::channel();
-        thread::Builder::new().name("home".into()).spawn(move || {
-            // SAFETY: takes numbers; 0 is the calling thread. A wish, not a condition.
-            unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
-            runtime.block_on(keeper.keep());
-            runtime.shutdown_background();
-            let _ = end.send(()); // nobody waits for it where the errands have gone
-        })?;
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
-        Ok(())
+        self.aside.start("home", |stop| keeper.keep(stop))
     }
 
     /// Says good-bye.
     pub(super) async fn stop(&self) {
-        self.stop.send_replace(true);
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(ended) = ended {
-            let _ = timeout(STOP_TIMEOUT, ended).await;
-        }
+        self.aside.stop(STOP_TIMEOUT).await;
     }
 
     /// Whether it can be asked now.
@@ -171,11 +152,6 @@ fn away(why: &str) -> Failure {
     Failure::Unreachable(format!("{PEER} cannot be reached just now: {why}; nothing was done"))
 }
 
-/// Waits until it is time to stop.
-async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stop| *stop).await; // nobody left to say so: it is time, too
-}
-
 /// A connection, before its first message.
 struct Opened {
     socket: WebSocketStream<Stream>,
@@ -193,25 +169,23 @@ struct Keeper {
     tell: Arc<Tell>,
     asked: mpsc::Receiver<Ask>,
     state: watch::Sender<State>,
-    stopped: watch::Receiver<bool>,
     is_told: bool,
 }
 
 impl Keeper {
-    async fn keep(mut self) {
+    async fn keep(mut self, mut stop: Stop) {
         let mut backoff = Backoff::new(u64::from(std::process::id()) ^ self.clock.now().as_us());
-        let mut stopped = self.stopped.clone();
         loop {
             let opened = tokio::select! {
                 biased;
-                () = until_stopped(&mut stopped) => return,
+                () = stop.wait() => return,
                 opened = self.open() => opened,
             };
             let why = match opened {
                 Err(why) => End::Failed(why),
                 Ok(opened) => {
                     let (began_at, token) = (self.clock.now(), opened.token.clone());
-                    let Some(end) = self.hold(opened, &mut stopped).await else { return };
+                    let Some(end) = self.hold(opened, &mut stop).await else { return };
                     if self.clock.now().since(began_at) > STABLE {
                         backoff.reset();
                     }
@@ -222,7 +196,7 @@ impl Keeper {
                         ));
                         tokio::select! {
                             biased;
-                            () = until_stopped(&mut stopped) => return,
+                            () = stop.wait() => return,
                             () = self.new_token(&token) => continue,
                         }
                     }
@@ -235,7 +209,7 @@ impl Keeper {
             let wait = sleep(backoff.next_wait());
             tokio::select! {
                 biased;
-                () = until_stopped(&mut stopped) => return,
+                () = stop.wait() => return,
                 () = self.turn_away(wait) => {}
             }
         }
@@ -293,7 +267,7 @@ impl Keeper {
     }
 
     /// Serves with one connection until it ends; none where it is time to stop.
-    async fn hold(&mut self, opened: Opened, stopped: &mut watch::Receiver<bool>) -> Option<End> {
+    async fn hold(&mut self, opened: Opened, stop: &mut Stop) -> Option<End> {
         let Opened { mut socket, unix_s, token } = opened;
         let listed = self.settings.entities.iter().map(|entity| entity.id.clone());
         let mut talk = Talk::new(listed, unix_s, self.clock.now());
@@ -326,7 +300,7 @@ impl Keeper {
             let step = tokio::select! {
                 biased;
                 () = std::future::ready(()), if wait.is_zero() => talk.handle_timeout(self.clock.now()),
-                () = until_stopped(stopped) => {
+                () = stop.wait() => {
                     let _ = timeout(STOP_TIMEOUT / 2, socket.close(None)).await;
                     return None;
                 }

@@ -214,8 +214,8 @@ impl House {
     /// The levels of the lines that a policy looks at.
     async fn levels(&self, policy: &Policy) -> BTreeMap<String, Option<bool>> {
         let mut levels = BTreeMap::new();
-        for line in policy.not_while.iter().chain(&policy.only_while) {
-            levels.insert(line.clone(), self.backends.lines.sense(line).await.ok());
+        for line in policy.interlocks() {
+            levels.insert(line.to_string(), self.backends.lines.sense(line).await.ok());
         }
         levels
     }
@@ -249,10 +249,11 @@ impl House {
         let turn = tokio::select! {
             biased;
             halt = &mut halted => return Done::halted(halt, "nothing was moved"),
-            turn = timeout_at(deadline, self.backends.turn(&plan.work)) => turn,
+            turn = self.backends.turn(&plan.work, deadline) => turn,
         };
-        let Ok(_turn) = turn else {
-            return Done::refused(format!("{late}: {}", self.backends.in_use(&plan.work)));
+        let _turn = match turn {
+            Ok(turn) => turn,
+            Err(why) => return Done::refused(format!("{late}: {why}")),
         };
         let off_at = match self.arm(tool, request, &plan.work).await {
             Ok(off_at) => off_at,

@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::Outside;
 use super::reach::{Reach, Stream};
 use super::secrets::SecretBook;
 use crate::config::agent::Agent;
@@ -45,8 +46,8 @@ impl Purse<'_> {
 }
 
 impl Http {
-    pub(super) fn new(agent: &Agent) -> Http {
-        Http { hosts: agent.hosts.clone(), reach: Reach::new(agent.extra_ca.as_deref()) }
+    pub(super) fn new(agent: &Agent, outside: &Outside) -> Http {
+        Http { hosts: agent.hosts.clone(), reach: Reach::new(outside.extra_ca_pem.as_deref()) }
     }
 
     /// Asks, within the request's own time. Dropped halfway, it hangs up.

@@ -4,8 +4,7 @@
 //! grows. Calls do not wait for that: they hear that it is away. There is never more than one child of a server,
 //! because one task makes, watches and ends them one after the other.
 //!
-//! The tasks have a thread of their own: what a server sends is read there, and one that floods would delay the
-//! pulses that the errands thread times (a program that says `y` without end was seen to, by half a second).
+//! The tasks have a thread of their own (`aside.rs`): one that floods delays no pulse.
 
 #[cfg(feature = "mcp")]
 mod child;
@@ -15,32 +14,29 @@ mod peer;
 #[cfg(not(feature = "mcp"))]
 #[path = "mcp/without.rs"]
 mod peer;
-#[cfg(feature = "mcp")]
-mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub(super) use declared::Declared;
 use peer::{Broken, Caller, Connection, Unopened, Wanted};
 
+use super::aside::{Aside, Stop};
 use super::secrets::SecretBook;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
 use crate::config::agent::mcp::{McpServer, Reach};
-use crate::config::agent::template::Piece;
 use crate::flow::What;
+use crate::live::backoff::Backoff;
 use crate::tools::Failure;
-use crate::tools::mcp::restart::Restart;
-use crate::tools::mcp::{McpCall, answer, kept, listed};
+use crate::tools::mcp::{McpCall, RESTART_STEPS_MS, answer, kept, listed};
 
 /// From the start of a server to its answer: one that is fetched anew at each start takes its time.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -58,8 +54,6 @@ const START_PATIENCE: Duration = Duration::from_secs(5);
 const END_TIMEOUT: Duration = Duration::from_millis(2500);
 /// … and for the thread.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
-/// Nicer than the rest of this program, the servers too: one at work is not to be heard in the sound.
-const NICE: libc::c_int = 5;
 /// Lists on their way to the errands: one of each server and some more.
 const NEWS_MAX: usize = 32;
 
@@ -76,9 +70,7 @@ pub(super) struct News {
 /// All servers.
 pub(super) struct Servers {
     by_name: BTreeMap<String, Arc<Server>>,
-    stop: watch::Sender<bool>,
-    /// Says when the thread has ended; none before it was started.
-    ended: Mutex<Option<oneshot::Receiver<()>>>,
+    aside: Aside,
 }
 
 struct Server {
@@ -114,7 +106,7 @@ impl Servers {
             doubt: Notify::new(),
         };
         let by_name = agent.mcp.iter().map(|settings| (settings.name.clone(), Arc::new(server(settings)))).collect();
-        (Servers { by_name, stop: watch::Sender::new(false), ended: Mutex::default() }, listed)
+        (Servers { by_name, aside: Aside::default() }, listed)
     }
 
     /// Starts all of them, side by side, on a thread of their own.
@@ -125,27 +117,13 @@ impl Servers {
         if self.by_name.is_empty() {
             return Ok(());
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_name("mcp").build()?;
-        let (servers, stop) = (self.by_name.values().cloned().collect::<Vec<_>>(), self.stop.subscribe());
-        let (end, ended) = oneshot::channel();
-        thread::Builder::new().name("mcp".into()).spawn(move || {
-            // SAFETY: takes numbers; 0 is the calling thread. A wish, not a condition.
-            unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
-            runtime.block_on(tend_all(servers, stop));
-            runtime.shutdown_background();
-            let _ = end.send(()); // nobody waits for it where the errands have gone
-        })?;
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
-        Ok(())
+        let servers = self.by_name.values().cloned().collect();
+        self.aside.start("mcp", |stop| tend_all(servers, stop))
     }
 
     /// Ends all of them, with every process that they started.
     pub(super) async fn stop(&self) {
-        self.stop.send_replace(true);
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(ended) = ended {
-            let _ = timeout(STOP_TIMEOUT, ended).await;
-        }
+        self.aside.stop(STOP_TIMEOUT).await;
     }
 
     /// The way to the server of this call, once it is there.
@@ -195,19 +173,14 @@ pub(super) fn peer(call: &McpCall) -> String {
 }
 
 /// Keeps all servers running until it is time to stop, and ends them.
-async fn tend_all(servers: Vec<Arc<Server>>, mut stop: watch::Receiver<bool>) {
+async fn tend_all(servers: Vec<Arc<Server>>, mut stop: Stop) {
     let mut tasks = JoinSet::new();
     for server in servers {
         tasks.spawn(server.tend(stop.clone()));
     }
-    stopped(&mut stop).await;
+    stop.wait().await;
     // What is late is dropped, and with it killed.
     let _ = timeout(END_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await;
-}
-
-/// Waits until it is time to stop.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await; // nobody left to say so: it is time, too
 }
 
 /// How an opened connection ended.
@@ -218,15 +191,15 @@ enum End {
 
 impl Server {
     /// Keeps the server running until it is to stop.
-    async fn tend(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    async fn tend(self: Arc<Self>, mut stop: Stop) {
         let seed =
             self.settings.name.bytes().fold(u64::from(std::process::id()), |seed, byte| seed * 31 + u64::from(byte));
-        let mut restart = Restart::new(seed);
+        let mut backoff = Backoff::with_steps(&RESTART_STEPS_MS, seed);
         let (mut is_told, mut is_modern) = (false, false);
         loop {
             let opened = tokio::select! {
                 biased;
-                () = stopped(&mut stop) => return,
+                () = stop.wait() => return,
                 opened = timeout(OPEN_TIMEOUT, self.open(is_modern)) => opened,
             };
             let late =
@@ -248,7 +221,7 @@ impl Server {
                     }
                     connection.close().await;
                     if began.elapsed() > STABLE {
-                        restart.reset();
+                        backoff.reset();
                     }
                     let End::Failed(why) = end else { return };
                     why
@@ -261,8 +234,8 @@ impl Server {
             }
             tokio::select! {
                 biased;
-                () = stopped(&mut stop) => return,
-                () = sleep(restart.next_wait()) => {}
+                () = stop.wait() => return,
+                () = sleep(backoff.next_wait()) => {}
             }
         }
     }
@@ -273,23 +246,20 @@ impl Server {
 
     async fn open(&self, is_modern: bool) -> Result<Connection, Unopened> {
         let (Reach::Command { environment: texts, .. } | Reach::Url { headers: texts, .. }) = &self.settings.reach;
-        let fill = |piece: &Piece| match piece {
-            Piece::Secret(name) => self.secrets.fetch(name).map(|secret| secret.reveal().to_string()),
-            Piece::Text(text) | Piece::Argument(text) => Ok(text.clone()),
-        };
-        let filled = texts.iter().map(|(name, text)| Ok((name.clone(), text.fill(fill)?)));
-        let filled = filled.collect::<Result<BTreeMap<_, _>, Failure>>();
-        let filled = filled.map_err(|why| Unopened { why: format!("is not asked: {why}"), wants_modern: false })?;
+        let filled = self
+            .secrets
+            .reveal_all(texts)
+            .map_err(|why| Unopened { why: format!("is not asked: {why}"), wants_modern: false })?;
         let (name, reach) = (self.settings.name.as_str(), &self.settings.reach);
         peer::open(Wanted { name, reach, filled, extra_ca_pem: self.extra_ca_pem.as_deref(), is_modern }).await
     }
 
     /// Serves with one connection until it ends.
-    async fn hold(&self, connection: &mut Connection, is_told: &mut bool, stop: &mut watch::Receiver<bool>) -> End {
+    async fn hold(&self, connection: &mut Connection, is_told: &mut bool, stop: &mut Stop) -> End {
         let caller = connection.caller();
         let listed = tokio::select! {
             biased;
-            () = stopped(stop) => return End::Stopped,
+            () = stop.wait() => return End::Stopped,
             listed = self.list(&caller) => listed,
         };
         if let Err(why) = listed {
@@ -305,7 +275,7 @@ impl Server {
         loop {
             tokio::select! {
                 biased;
-                () = stopped(stop) => return End::Stopped,
+                () = stop.wait() => return End::Stopped,
                 () = connection.ended() => return End::Failed("ended".into()),
                 () = self.doubt.notified() => {
                     if !matches!(timeout(PING_TIMEOUT, caller.ping()).await, Ok(Ok(()))) {

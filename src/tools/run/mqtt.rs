@@ -105,7 +105,7 @@ impl Drop for Abandon<'_> {
 
 impl Broker {
     /// The broker of the configuration, where it names one; nothing is reached before [`Broker::start`].
-    pub(super) fn new(agent: &Agent, outside: &Outside) -> Option<Broker> {
+    pub(super) fn new(agent: &Agent, secrets: &SecretBook, outside: &Outside) -> Option<Broker> {
         let mqtt = agent.mqtt.clone()?;
         let machine_id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
         let identity = presence::identity(&machine_id);
@@ -121,7 +121,7 @@ impl Broker {
         let (calls, calls_there) = mpsc::channel(TOOL_ORDERS_MAX);
         let client = Client {
             calls: (may_be_called && presence.is_some()).then_some(calls),
-            secrets: SecretBook::new(&agent.secrets),
+            secrets: secrets.clone(),
             hello,
             presence,
             ear,

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,13 +44,10 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// Trusts the built-in roots and those of the file `extra_ca`.
-    pub(super) fn new(extra_ca: Option<&Path>) -> Reach {
-        let read = || {
-            let pem = extra_ca.map(std::fs::read).transpose()?;
-            tls::config(pem.as_deref())
-        };
-        let tls = read().inspect_err(|why| tracing::warn!(%why, "extra_ca cannot be used: tools reach nothing by TLS"));
+    /// Trusts the built-in roots and those of `extra_ca_pem`.
+    pub(super) fn new(extra_ca_pem: Option<&[u8]>) -> Reach {
+        let tls = tls::config(extra_ca_pem);
+        let tls = tls.inspect_err(|why| tracing::warn!(%why, "extra_ca cannot be used: tools reach nothing by TLS"));
         Reach {
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             tls: tls.ok().map(|config| TlsConnector::from(Arc::new(config))),

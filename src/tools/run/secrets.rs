@@ -1,9 +1,12 @@
 //! The secrets of `[secrets]`, fetched when they are needed: one that is renewed counts from the next call on.
 
+use std::collections::BTreeMap;
+
 use crate::config::agent::secrets::Secrets;
+use crate::config::agent::template::Template;
 use crate::hw::key;
 use crate::live::credential::Secret;
-use crate::tools::Failure;
+use crate::tools::{Failure, fill};
 
 /// Where the secrets are.
 #[derive(Clone, Debug, Default)]
@@ -22,5 +25,11 @@ impl SecretBook {
             tracing::warn!("{why}");
             refused()
         })
+    }
+
+    /// The texts with their secrets in them: what a program finds in its environment, the headers of a request.
+    pub(super) fn reveal_all(&self, texts: &BTreeMap<String, Template>) -> Result<BTreeMap<String, String>, Failure> {
+        let mut secret = |name: &str| self.fetch(name).map(|secret| secret.reveal().to_string());
+        texts.iter().map(|(name, text)| Ok((name.clone(), fill::reveal(text, &mut secret)?))).collect()
     }
 }

@@ -11,6 +11,7 @@ use super::*;
 use crate::audio::trouble::PcmTrouble;
 use crate::config::agent;
 use crate::hw::clock::RealClock;
+use crate::hw::sim::{SimBoard, SimClock, SimSetup};
 use crate::hw::{self, LineTrouble};
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -301,6 +302,45 @@ fn stopping_answers_what_runs_and_leaves_no_line_active() {
     assert_eq!(seen[..2], [driven("gate", false), set("gate", false)], "{seen:?}");
     let Seen::Reply(id, Err(why)) = &seen[2] else { panic!("{seen:?}") };
     assert!(id == "1" && why.starts_with(STOPPING) && why.contains("back at rest"), "{why}");
+}
+
+/// Orders that the thread has not seen before it is told to stop: whoever gave them is answered, too.
+#[test]
+fn stopping_answers_what_waits_whoever_called() {
+    let (orders, orders_there) = mpsc::channel(TOOL_ORDERS_MAX);
+    let (board, clock) = (SimBoard::new(SimSetup::default(), SimClock::stepped()), RealClock::new());
+    let ((answers, answered), (go_on, may_go_on)) = (channel(), channel::<()>());
+    let reply = move |reply: ToolReply| {
+        let _ = answers.send((reply.id.to_string(), reply.result));
+        let _ = may_go_on.recv(); // keeps the thread busy
+    };
+    let outside = Outside::new(Arc::new(board), Arc::new(clock));
+    let Handle { stop, thread, .. } = spawn(&Agent::default(), outside, orders_there, reply).unwrap();
+    let call = |id: &str| Call { id: id.into(), name: "launch".into(), args: Default::default() };
+    orders.blocking_send(ToolOrder::Run(call("1"))).unwrap();
+    assert_eq!(answered.recv_timeout(SOON).unwrap().0, "1");
+    orders.blocking_send(ToolOrder::ByHand(call("by hand"))).unwrap();
+    orders.blocking_send(ToolOrder::Run(call("2"))).unwrap();
+    stop.send(()).unwrap();
+    drop(go_on);
+    thread.join().unwrap();
+    let stopped = |id: &str| (id.to_string(), Err(STOPPING.to_string()));
+    assert_eq!(answered.try_iter().collect::<Vec<_>>(), [stopped("by hand"), stopped("2")]);
+}
+
+#[test]
+fn a_call_that_waited_in_vain_for_a_line_hears_which() {
+    let tool = |name: &str, timeout_ms: u32, pulse_ms: u32| {
+        format!(
+            "[[tools]]\nname = \"{name}\"\ndescription = \"x\"\ntimeout_ms = {timeout_ms}\npolicy = {{ order = \"parallel\" }}\naction = {{ gpio = \"pulse\", line = \"gate\", pulse_ms = {pulse_ms} }}\n"
+        )
+    };
+    let rig = rig_with(&(tool("hold", 60_000, 59_000) + &tool("tap", 100, 1)), None);
+    rig.call("1", "hold", json!({}));
+    assert_eq!(rig.next(4)[2..], [driven("gate", true), set("gate", true)]);
+    rig.call("2", "tap", json!({}));
+    let late = "`tap` was not done within 100 ms and was stopped: line `gate` was in use";
+    assert_eq!(rig.reply(), ("2".into(), Err(late.into())));
 }
 
 #[test]

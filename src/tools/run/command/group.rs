@@ -63,11 +63,9 @@ struct Program {
 
 impl Group {
     /// Starts a program in a session and group of its own. Must be called within a runtime, on a thread that
-    /// lives on: the kernel kills the program when it ends.
+    /// lives on (see [`set_apart`]).
     pub(super) fn start(mut command: Command, changes: &Changes) -> io::Result<Group> {
-        let parent = i32::try_from(std::process::id()).unwrap_or_default();
-        // SAFETY: between fork and exec it only makes system calls, on numbers and on its own stack.
-        unsafe { command.pre_exec(move || stand_alone(parent)) };
+        set_apart(&mut command);
         let child = command.spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
         Ok(Group { program: Some(Program { child, id }), changes: changes.clone() })
@@ -124,6 +122,14 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.signal(libc::SIGKILL);
     }
+}
+
+/// Has the program start in a session and group of its own, without mynah's blocked signals and files. It must be started
+/// on a thread that lives on: the kernel kills it when that ends.
+pub(in crate::tools::run) fn set_apart(command: &mut Command) {
+    let parent = i32::try_from(std::process::id()).unwrap_or_default();
+    // SAFETY: between fork and exec it only makes system calls, on numbers and on its own stack.
+    unsafe { command.pre_exec(move || stand_alone(parent)) };
 }
 
 /// In the child: away from mynah's group, its blocked signals and its files.

@@ -9,6 +9,8 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::tools::run::command::group::set_apart;
+
 /// What is passed on of this program's environment: what a program needs to find its files and speak its language.
 /// Never more: the API key and the folder of credentials stand there, too.
 const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
@@ -43,15 +45,8 @@ pub fn start(
     command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.envs(environment);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0).kill_on_drop(true);
-    // SAFETY: between fork and exec only one call of the kernel, which takes numbers and is safe there.
-    unsafe {
-        command.pre_exec(|| {
-            // A program that is killed cannot kill: then the kernel does.
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
-            Ok(())
-        });
-    }
+    command.kill_on_drop(true);
+    set_apart(&mut command);
     let mut child = command.spawn()?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -137,5 +132,28 @@ async fn log(name: String, mut stderr: ChildStderr) {
             }
             line.clear();
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::hw::signals;
+    use std::os::unix::process::ExitStatusExt;
+
+    /// SIGTERM is held back in every thread of mynah, and what a thread starts inherits that.
+    #[test]
+    fn a_server_that_does_not_mind_the_end_of_its_input_hears_that_it_is_to_end() {
+        let server = async {
+            let (child, _stdout, stdin) = start("x", "/bin/sleep", &["1000".into()], &BTreeMap::new()).unwrap();
+            drop(stdin);
+            child.end().await.unwrap()
+        };
+        let status = std::thread::spawn(|| {
+            let _held = signals::hold().unwrap();
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(server)
+        });
+        assert_eq!(status.join().unwrap().signal(), Some(libc::SIGTERM));
     }
 }

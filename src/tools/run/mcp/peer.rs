@@ -29,6 +29,7 @@ use tokio::time::timeout;
 
 use super::child::{self, Child};
 use crate::config::agent::mcp::Reach;
+use crate::hw::tls;
 
 /// One message of a server. A longer one is dropped by the library, and its call is late: it would be read on the
 /// errands thread, where pulses are timed, and of its answer the model gets 16 KiB at most.
@@ -136,7 +137,7 @@ pub async fn open(wanted: Wanted<'_>) -> Result<Connection, Unopened> {
 }
 
 fn http(url: &str, wanted: &Wanted<'_>) -> Result<StreamableHttpClientTransport<reqwest::Client>, String> {
-    let tls = super::tls::config(wanted.extra_ca_pem)?;
+    let tls = tls::config(wanted.extra_ca_pem).map_err(|e| format!("cannot be asked: {e}"))?;
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none()) // the owner named this address and no other

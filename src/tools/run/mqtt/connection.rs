@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::reach::{Away, Io, Reached};
+use super::reach::{Away, Reached};
 use super::{Client, Order, ToolCall};
 use crate::config::agent::mqtt::Version;
 use crate::flow::{Control, TOOL_ORDERS_MAX};
@@ -19,6 +19,7 @@ use crate::tools::Failure;
 use crate::tools::mqtt::Message;
 use crate::tools::mqtt::command::{self, Command, Rates};
 use crate::tools::mqtt::wire::{self, In, Out, Reader};
+use crate::tools::run::reach::Stream;
 
 /// Bytes that wait to be sent; a broker that takes less is as good as gone.
 const OUT_BYTES_MAX: usize = 256 * 1024;
@@ -47,7 +48,7 @@ pub(super) enum End {
 pub(super) struct Connection<'c> {
     client: &'c Client,
     version: Version,
-    writer: WriteHalf<Box<dyn Io>>,
+    writer: WriteHalf<Stream>,
     out: BytesMut,
     /// Whether bytes are still on their way to the socket.
     is_unsent: bool,
@@ -109,7 +110,7 @@ impl<'c> Connection<'c> {
 
     async fn run(
         &mut self,
-        mut incoming: ReadHalf<Box<dyn Io>>,
+        mut incoming: ReadHalf<Stream>,
         mut reader: Reader,
         keep_alive: Duration,
         orders: &mut mpsc::Receiver<Order>,
@@ -315,7 +316,7 @@ impl<'c> Connection<'c> {
         Ok(shown.again_in)
     }
 
-    async fn leave(&mut self, incoming: &mut ReadHalf<Box<dyn Io>>) -> Result<(), Away> {
+    async fn leave(&mut self, incoming: &mut ReadHalf<Stream>) -> Result<(), Away> {
         if let Some(presence) = &self.client.presence {
             self.send(&Out::Publish(&presence.availability(false), None))?;
         }
@@ -333,7 +334,7 @@ impl<'c> Connection<'c> {
 }
 
 /// Writes all; dropped halfway, it can be called again.
-async fn push(writer: &mut WriteHalf<Box<dyn Io>>, out: &mut BytesMut) -> std::io::Result<()> {
+async fn push(writer: &mut WriteHalf<Stream>, out: &mut BytesMut) -> std::io::Result<()> {
     while out.has_remaining() {
         writer.write_buf(out).await?;
     }

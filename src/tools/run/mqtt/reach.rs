@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::config::agent::mqtt::Mqtt;
+use crate::hw::tls;
 use crate::tools::mqtt::wire::{self, Hello, In, Out, Reader};
+use crate::tools::run::reach::Stream;
 use crate::tools::run::secrets::SecretBook;
 
 /// From the name to the broker's welcome; a Wi-Fi that loses half its packets needs several seconds.
@@ -21,14 +23,9 @@ const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Unacknowledged data older than this means that the other side is gone (`TCP_USER_TIMEOUT`).
 const SILENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whatever can be read from and written to.
-pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
-
 /// A connection that the broker has welcomed.
 pub(super) struct Reached {
-    pub(super) stream: Box<dyn Io>,
+    pub(super) stream: Stream,
     pub(super) reader: Reader,
     /// Messages that may wait for their confirmation.
     pub(super) receive_max: u16,
@@ -74,24 +71,15 @@ async fn credentials(mqtt: Mqtt, secrets: SecretBook, mut hello: Hello) -> Resul
             Some(name) => Some(secrets.fetch(name).map_err(|why| Away::refused(why.to_string()))?),
         };
         hello.user = mqtt.user.clone().map(|user| (user, password));
-        let tls = if mqtt.is_tls { Some(tls(&mqtt).map_err(Away::refused)?) } else { None };
+        let tls = if mqtt.is_tls { Some(connector(&mqtt).map_err(Away::refused)?) } else { None };
         Ok((hello, tls))
     };
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(Away::lost("the device is being switched off")))
 }
 
-fn tls(mqtt: &Mqtt) -> Result<TlsConnector, String> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    for certificate in mqtt.ca.iter().map(|file| certificates("ca", file)) {
-        for certificate in certificate? {
-            roots.add(certificate).map_err(|why| format!("[mqtt] ca: {why}"))?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|why| why.to_string())?
-        .with_root_certificates(roots);
+fn connector(mqtt: &Mqtt) -> Result<TlsConnector, String> {
+    let authorities = mqtt.ca.as_deref().map(|file| certificates("ca", file)).transpose()?;
+    let builder = tls::trusting(authorities.unwrap_or_default()).map_err(|why| format!("[mqtt] ca: {why}"))?;
     let config = match &mqtt.client {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
@@ -111,7 +99,7 @@ fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, 
     if found.is_empty() { Err(wrong("it has no CERTIFICATE in it".to_string())) } else { Ok(found) }
 }
 
-async fn open(mqtt: &Mqtt, tls: Option<TlsConnector>) -> Result<Box<dyn Io>, Away> {
+async fn open(mqtt: &Mqtt, tls: Option<TlsConnector>) -> Result<Stream, Away> {
     let place = format!("{}:{}", mqtt.host, mqtt.port);
     let tcp = connect(mqtt).await.map_err(|why| Away::lost(format!("{place} cannot be reached: {why}")))?;
     let Some(tls) = tls else { return Ok(Box::new(tcp)) };
@@ -136,7 +124,7 @@ async fn connect(mqtt: &Mqtt) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn welcome(mqtt: &Mqtt, hello: &Hello, mut stream: Box<dyn Io>) -> Result<Reached, Away> {
+async fn welcome(mqtt: &Mqtt, hello: &Hello, mut stream: Stream) -> Result<Reached, Away> {
     let broke = |why: io::Error| {
         // With TLS 1.3 the broker's word on the client's certificate comes only now.
         let is_tls = why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
