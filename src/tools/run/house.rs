@@ -417,6 +417,12 @@ impl House {
         }
     }
 
+    /// Somebody who was away is back: what could not be switched off is tried again.
+    pub(super) fn try_again(&self) {
+        lock(&self.on_times).try_again(self.now());
+        self.on_changed.notify_one();
+    }
+
     /// The connection was lost: what is to rest then is switched off.
     pub(super) fn offline(&self) {
         let tools = self.tools();
