@@ -1,6 +1,7 @@
 //! The errands thread on a board that writes down what happens to its lines.
 #![allow(clippy::unwrap_used)]
 
+mod cancel_tests;
 mod io_tests;
 mod policy_tests;
 mod pwm_tests;
