@@ -12,8 +12,8 @@ use super::rig::{Broker, Lamp, Listener, Program};
 const OUTAGE: Duration = Duration::from_secs(60);
 /// What a person waits for an answer that a broker cannot give: the call's own patience and a reply of a second.
 const TURN: Duration = Duration::from_secs(15);
-/// From the broker's return until what should be off is off: the next attempt is no further away than this.
-const AT_ONCE: Duration = Duration::from_secs(15);
+/// From the broker's return until what should be off is off: the next attempt is ten seconds away at most.
+const AT_ONCE: Duration = Duration::from_secs(20);
 
 const HEATER: &str = r#"
     [[tools]]
