@@ -16,6 +16,8 @@ mod sound;
 #[path = "line/witness.rs"]
 mod witness;
 
+#[path = "line/company.rs"]
+mod company;
 #[path = "line/echoing.rs"]
 mod echoing;
 #[path = "line/losing.rs"]

@@ -2,8 +2,10 @@
 //!
 //! Run by `sh tests/run.sh`, or by hand with `cargo test --locked --test mqtt -- --ignored`. Each test has a broker of its
 //! own at a port that the system chooses. The machine may be busy: bounds of time are wide.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "tests")]
 
+#[path = "mqtt/outage.rs"]
+mod outage;
 #[path = "mqtt/papers.rs"]
 mod papers;
 #[path = "mqtt/rig.rs"]

@@ -21,15 +21,15 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Writes the agent file and the board profile, and makes the button's FIFO.
-    pub fn prepare(&self, port: u16) -> Result<()> {
+    /// Writes the agent file, with `more` at its end, and the board profile, and makes the button's FIFO.
+    pub fn prepare(&self, port: u16, more: &str) -> Result<()> {
         let folder = self.folder.display();
         let path = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
         // No sounds of the device's own: what answers a press would be taken for the reply that it cuts.
         let agent = format!(
             "endpoint = \"wss://127.0.0.1:{port}{path}\"\nextra_ca = \"{folder}/ca.pem\"\n\n\
              [listen]\nmode = \"push_to_talk\"\nbutton = \"hold\"\nturn_max_s = 600\ndead_mic_s = 600\n\n\
-             [speak]\ncues = \"off\"\n"
+             [speak]\ncues = \"off\"\n\n{more}"
         );
         fs::write(self.folder.join("mynah.toml"), agent)?;
         // No debounce: a FIFO does not bounce; what a switch needs comes on top of the figures.
@@ -37,7 +37,7 @@ impl Setting {
             "description = \"the bench's virtual card\"\ndriver = \"files\"\nfolder = \"{folder}/lines\"\n\n\
              [capture]\npcm = \"vmic\"\nperiod_ms = 10\n\n[playback]\npcm = \"vspk\"\nperiod_ms = 10\n\n\
              [lines.talk]\ndirection = \"input\"\ndebounce_ms = 0\n\n\
-             [lines.led]\ndirection = \"output\"\n"
+             [lines.led]\ndirection = \"output\"\n\n[lines.lamp]\ndirection = \"output\"\n"
         );
         fs::write(self.folder.join("board.toml"), board)?;
         fs::create_dir_all(self.folder.join("lines"))?;

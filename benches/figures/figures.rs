@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::beside::Company;
 use crate::card::{Card, Slot};
 use crate::client::{Client, Setting};
 use crate::clock::{Uneven, ms, now_ns, sleep_ms, sleep_until};
@@ -28,9 +29,16 @@ pub struct Bench<'a> {
     pub repetitions: usize,
     /// Seconds of each measurement of processor time.
     pub cpu_s: f64,
+    /// Whom the model calls beside all that, if anybody.
+    pub company: Option<&'a Company>,
 }
 
 impl Bench<'_> {
+    /// Before a turn of the user: lets the model call whom it is to call beside.
+    pub fn keep_company(&self) -> Result<()> {
+        self.company.map_or(Ok(()), |company| company.call(self.server))
+    }
+
     /// Waits for the client's turn to be over and answers it with `reply`; answers when the first message was written.
     pub fn reply(&self, from: usize, reply: &[i16]) -> Result<i64> {
         self.server.expect(from, 5000, &Kind::ActivityEnd)?;
@@ -41,6 +49,7 @@ impl Bench<'_> {
 
     /// A short turn of the user, held for `hold_ms`; answers the place in the server's list where it began.
     pub fn ask(&self, client: &mut Client, hold_ms: f64) -> Result<usize> {
+        self.keep_company()?;
         let from = self.server.mark();
         client.button.press()?;
         sleep_ms(hold_ms);
@@ -83,6 +92,7 @@ impl Bench<'_> {
     pub fn mic_to_server(&self, client: &mut Client) -> Result<Row> {
         let mut uneven = Uneven::new(2);
         let mut values = Vec::new();
+        self.keep_company()?;
         let begin = self.server.mark();
         client.button.press()?;
         sleep_ms(600.0);

@@ -4,13 +4,16 @@
 #![allow(clippy::print_stdout, reason = "the table is what it is for")]
 
 mod bare;
+mod beside;
 mod card;
 mod client;
 mod clock;
 mod figures;
+mod peers;
 mod server;
 mod soak;
 mod table;
+mod tools;
 mod voice;
 
 use std::path::{Path, PathBuf};
@@ -27,7 +30,8 @@ use table::Row;
 const HELP: &str = "sh benches/run.sh [OPTION ...]
   --soak MINUTES   length of the soak (10; 0 leaves it out)
   --quick          few repetitions, 5 s of processor time, no soak
-  --only LETTERS   only these: a microphone, b reply, c silence, d start, e load, f press, g size, h soak
+  --only LETTERS   only these: a microphone, b reply, c silence, d start, e load, f press, g size, h soak,
+                   i tool to GPIO, j all that while tools hang, flood and are down
   --self-test      measures the bench's own bare client: what the rig itself costs
   --mynah FILE     another binary than target/release/mynah
 ";
@@ -49,7 +53,7 @@ fn arguments() -> Result<Option<Arguments>> {
         mynah: Some(PathBuf::from("target/release/mynah")),
         soak_minutes: 10.0,
         quick: false,
-        only: "abcdefgh".to_owned(),
+        only: "abcdefghij".to_owned(),
     };
     let mut list = std::env::args().skip(1);
     while let Some(argument) = list.next() {
@@ -120,13 +124,16 @@ fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
     let setting = Setting { folder: folder.clone(), mynah: arguments.mynah.clone() };
     let card = Card::open(&folder.join("card"))?;
     let server = Server::start(folder)?;
-    setting.prepare(server.port)?;
+    setting.prepare(server.port, "")?;
     make_sounds(folder)?;
     card.hear(Slot::Sound, &folder.join("speech-48000.raw"), true, clock::now_ns())?;
     let (repetitions, cpu_s) = if arguments.quick { (8, 5.0) } else { (30, 30.0) };
-    let bench = Bench { setting: &setting, server: &server, card: &card, repetitions, cpu_s };
+    let bench = Bench { setting: &setting, server: &server, card: &card, repetitions, cpu_s, company: None };
     let wanted = |letter: char| arguments.only.contains(letter);
     let mut rows = Vec::new();
+    if wanted('i') && arguments.mynah.is_some() {
+        rows.extend(tools::call_to_edge(if arguments.quick { 100 } else { 400 })?.into_iter().map(said));
+    }
     if wanted('d') {
         rows.push(said(bench.start()?));
     }
@@ -153,6 +160,10 @@ fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
     }
     if wanted('h') && !arguments.quick && arguments.soak_minutes > 0.0 {
         rows.extend(soak::soak(&bench, &mut client, arguments.soak_minutes)?.into_iter().map(said));
+    }
+    if wanted('j') && arguments.mynah.is_some() {
+        drop(client);
+        return Ok(rows.into_iter().chain(beside::all(&setting, &bench)?.into_iter().map(said)).collect());
     }
     anyhow::ensure!(client.is_alive(), "the client died; see {}", folder.join("client.log").display());
     Ok(rows)

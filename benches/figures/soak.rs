@@ -18,13 +18,24 @@ const ROUND_S: usize = 15;
 /// Frames not compared at either end of a piece, at 16 kHz: the resampler's settling and fades.
 const EDGE_FRAMES_16K: usize = 1600;
 
+/// What broke.
 #[derive(Default)]
-struct Glitches {
+pub struct Glitches {
     rounds: usize,
     xruns: usize,
     uplink: usize,
     downlink: usize,
     short: usize,
+}
+
+impl Glitches {
+    /// All of them in one row, with the microphone's xruns since `began_ns`.
+    pub fn row(&self, bench: &Bench<'_>, began_ns: i64) -> Result<Row> {
+        let mic = bench.card.xruns("mic", began_ns, now_ns())?;
+        let all = mic + self.xruns + self.uplink + self.downlink + self.short;
+        let name = format!("xruns, jumps, wrong lengths in {} s", 2 * ROUND_S * self.rounds);
+        Ok(Row::new(&name, "", Some(0.0), "", vec![all as f64]))
+    }
 }
 
 /// Keeps core 1 (where there is one) busy until told to stop.
@@ -69,7 +80,9 @@ pub fn soak(bench: &Bench<'_>, client: &mut Client, minutes: f64) -> Result<Vec<
     ])
 }
 
-fn round(bench: &Bench<'_>, client: &mut Client, glitches: &mut Glitches) -> Result<()> {
+/// One turn and one reply of [`ROUND_S`] each.
+pub fn round(bench: &Bench<'_>, client: &mut Client, glitches: &mut Glitches) -> Result<()> {
+    bench.keep_company()?;
     bench.server.forget();
     glitches.rounds += 1;
     client.button.press()?;

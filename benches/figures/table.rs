@@ -1,20 +1,33 @@
 //! The table that is printed: figure, limit, median, spread, and whether the limit holds.
 
+/// How much a median may be above that of the quiet run: those of sound in messages of 20 ms scatter by nearly as much.
+const LEEWAY: f64 = 1.25;
+
 /// Measurements of one figure.
+#[derive(Clone)]
 pub struct Row {
     figure: String,
     unit: &'static str,
     limit: Option<f64>,
-    bare: &'static str,
+    beside: String,
     values: Vec<f64>,
 }
 
 impl Row {
     /// A row; `bare` is what the issue's 200-line client reaches. A limit holds for the median.
-    pub fn new(figure: &str, unit: &'static str, limit: Option<f64>, bare: &'static str, values: Vec<f64>) -> Row {
+    pub fn new(figure: &str, unit: &'static str, limit: Option<f64>, bare: &str, values: Vec<f64>) -> Row {
         let mut values = values;
         values.sort_by(f64::total_cmp);
-        Row { figure: figure.to_owned(), unit, limit, bare, values }
+        Row { figure: figure.to_owned(), unit, limit, beside: bare.to_owned(), values }
+    }
+
+    /// The same figure measured while something was wrong, and how it compares to `quiet` of the same run; it may be a
+    /// little above its own limit where the quiet one is near it.
+    pub fn beside(self, wrong: &str, quiet: &Row) -> Row {
+        let ratio = self.at(0.5) / quiet.at(0.5);
+        let beside = if ratio.is_finite() { format!("x{ratio:.2} of quiet") } else { String::new() };
+        let limit = self.limit.map(|limit| limit.max((LEEWAY * quiet.at(0.5)).ceil()));
+        Row { figure: format!("{}, {wrong}", self.figure), beside, limit, ..self }
     }
 
     fn at(&self, share: f64) -> f64 {
@@ -38,19 +51,20 @@ impl Row {
         } else {
             "NO"
         };
-        let (median, least, p95, most) = (self.at(0.5), self.at(0.0), self.at(0.95), self.at(1.0));
+        let at = |share: f64| number(self.at(share));
         let unit = if self.unit.is_empty() { String::new() } else { format!(", {}", self.unit) };
         format!(
-            "{:<46}{:>7}{:>9}{:>9}{:>9}{:>9}{:>5}  {:<4}{}",
+            "{:<56}{:>7}{:>9}{:>9}{:>9}{:>9}{:>9}{:>5}  {:<4}{}",
             format!("{}{unit}", self.figure),
             limit,
-            number(median),
-            number(least),
-            number(p95),
-            number(most),
+            at(0.5),
+            at(0.0),
+            at(0.95),
+            at(0.99),
+            at(1.0),
             self.values.len(),
             ok,
-            self.bare
+            self.beside
         )
     }
 }
@@ -58,7 +72,7 @@ impl Row {
 /// The table's head.
 pub fn head() -> String {
     format!(
-        "{:<46}{:>7}{:>9}{:>9}{:>9}{:>9}{:>5}  {:<4}{}",
-        "figure", "limit", "median", "min", "p95", "max", "n", "ok", "bare client (issue)"
+        "{:<56}{:>7}{:>9}{:>9}{:>9}{:>9}{:>9}{:>5}  {:<4}{}",
+        "figure", "limit", "median", "min", "p95", "p99", "max", "n", "ok", "bare client, or beside the quiet run"
     )
 }

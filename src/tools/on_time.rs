@@ -15,8 +15,9 @@ use crate::units::Time;
 
 /// How soon a switching-off that failed is tried again …
 const RETRY_FIRST: Duration = Duration::from_secs(5);
-/// … and at last, after it failed again and again: not so often that it is a burden to who is down, or fills the log.
-pub const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// … and at last, after it failed again and again: what should be off is off soon after who was down is back, and one
+/// attempt in that time is no burden to anybody.
+pub const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Outputs that are watched; a tool with an argument for the room has several.
 pub const OUTPUTS_MAX: usize = 256;
 
@@ -79,6 +80,9 @@ impl OnTimes {
             // While it is being switched off it may be off already, and on anew from here. Otherwise it does not get
             // longer; a tool with a shorter limit for the same output counts.
             let is_anew = std::mem::take(&mut on.is_going_off);
+            if is_anew {
+                on.tries = 0;
+            }
             on.off_at = if is_anew { now + longest } else { on.off_at.min(now + longest) };
             on.number = self.number;
             return Ok(on.off_at);
@@ -136,6 +140,13 @@ impl OnTimes {
             (output.clone(), on.off.clone())
         })
         .collect()
+    }
+
+    /// Who was away is back: what could not be switched off is tried again at once.
+    pub fn try_again(&mut self, now: Time) {
+        for on in self.on.values_mut().filter(|on| on.tries > 0) {
+            on.off_at = on.off_at.min(now);
+        }
     }
 
     /// Makes these due at once: where something demands that they go off now.

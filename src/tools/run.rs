@@ -19,6 +19,7 @@ pub mod mcp;
 pub mod mqtt;
 mod pwm;
 mod reach;
+mod returns;
 mod secrets;
 mod sensors;
 mod watch;
@@ -221,6 +222,7 @@ impl Errands {
         }
         let house = self.house.clone();
         let _watching = watch::start(&self.watches, &house); // ends with this
+        let _returns = returns::start(&house);
         let mut interlocks = interval(INTERLOCKS_EVERY);
         interlocks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

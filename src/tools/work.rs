@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{LinePlan, command, device, gpio, home, http, mcp, mqtt, pwm};
+use super::{LinePlan, Step, command, device, gpio, home, http, mcp, mqtt, pwm};
 use crate::config::agent::{Action, Tool};
 
 /// What is done.
@@ -87,6 +87,20 @@ impl Work {
             Work::Home(work) => work.describe(),
             Work::Command(line) => line.describe(),
             Work::Mcp(call) => format!("call `{}` of the MCP server `{}`", call.tool, call.server),
+        }
+    }
+
+    /// Whether something may be left of it where it is stopped halfway, of which whoever called must know.
+    pub fn leaves_something(&self) -> bool {
+        match self {
+            Work::Device(_) | Work::Await(_) | Work::Sensor(_) | Work::Mqtt(mqtt::Request::Read(_)) => false,
+            Work::Line(plan) => {
+                !plan.rests_when_stopped && plan.steps.iter().any(|step| matches!(step, Step::Drive { .. }))
+            }
+            Work::Pwm(plan) => !matches!(plan.motion, pwm::Motion::Buzz { .. }),
+            Work::Http(request) => !request.method.is_safe(),
+            Work::Home(work) => work.call.is_some(),
+            Work::Mqtt(_) | Work::Command(_) | Work::Mcp(_) => true,
         }
     }
 

@@ -53,6 +53,8 @@ pub struct Wish<'a> {
     pub listen: &'a str,
     /// Lines of `[speak]`. The sounds of a conversation's steps are left out: recordings are compared with what was sent.
     pub speak: &'a str,
+    /// More of the agent file, behind all else: sections, tools.
+    pub more: &'a str,
     /// The ears clean what is heard, as they do by default. Where they do not, it is looked for sample by sample: their
     /// high-pass shifts a voice's phases, which nobody hears and a correlation does.
     pub ears: bool,
@@ -111,9 +113,10 @@ impl Rig {
         let patience = if listen.contains("dead_mic_s") { "" } else { "dead_mic_s = 600\n" };
         let agent = format!(
             "endpoint = \"wss://{address}{LIVE_PATH}\"\nextra_ca = \"{}\"\n[listen]\n{patience}{listen}\n\
-             [speak]\ncues = \"few\"\n{}\n{ears}{LAMP_TOOL}",
+             [speak]\ncues = \"few\"\n{}\n{ears}{LAMP_TOOL}{}",
             self.folder.join("ca.pem").display(),
             wish.speak,
+            wish.more,
         );
         std::fs::write(self.folder.join("mynah.toml"), agent).unwrap();
     }

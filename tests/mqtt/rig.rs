@@ -351,7 +351,9 @@ impl Program {
         let config = place.file("mynah.toml", agent);
         let quiet = |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let listen = format!("127.0.0.1:{port}");
-        let emulator = quiet(Command::new(MYNAH).args(["emulator", "--listen", &listen, "--script", &script]));
+        let record = place.0.join("record").display().to_string();
+        let options = ["emulator", "--listen", &listen, "--script", &script, "--record", &record];
+        let emulator = quiet(Command::new(MYNAH).args(options));
         let end = Instant::now() + SOON;
         while std::net::TcpStream::connect(&listen).is_err() {
             assert!(Instant::now() < end, "the emulator does not listen");
@@ -370,6 +372,8 @@ impl Program {
             ])
             .arg("--state")
             .arg(place.0.join("state"))
+            .arg("--events")
+            .arg(place.0.join("events.jsonl"))
             .env("GEMINI_API_KEY", "key-of-the-mqtt-tests")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -394,6 +398,35 @@ impl Program {
         (0..16_000).for_each(|index| wav.write_sample(tone(index) as i16).unwrap());
         wav.finalize().unwrap();
         self.mynah.stdin.as_mut().unwrap().write_all(format!("ask {}\n", file.display()).as_bytes()).unwrap();
+    }
+
+    /// What the program's tools answered the service so far, in order.
+    pub fn answers(&self) -> Vec<Value> {
+        // The first client was the look whether the service listens.
+        let record = fs::read_to_string(self.place.0.join("record/client-2.jsonl")).unwrap_or_default();
+        let messages = record.lines().map_while(|line| serde_json::from_str::<Value>(line).ok());
+        let answers =
+            messages.filter_map(|line| line["message"]["toolResponse"]["functionResponses"].as_array().cloned());
+        answers.flatten().map(|answer| answer["response"].clone()).collect()
+    }
+
+    fn count(&self, event: &str) -> usize {
+        let events = fs::read_to_string(self.place.0.join("events.jsonl")).unwrap_or_default();
+        events.lines().filter(|line| line.contains(&format!("\"event\":\"{event}\""))).count()
+    }
+
+    /// Waits until there were so many of an event.
+    pub fn awaits(&self, event: &str, times: usize) {
+        let end = Instant::now() + SOON;
+        while self.count(event) < times {
+            assert!(Instant::now() < end, "{event} came {} times of {times}", self.count(event));
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// How often the connection to the service was lost.
+    pub fn link_losses(&self) -> usize {
+        self.count("link_down")
     }
 
     /// Ends it as systemd does.

@@ -270,6 +270,9 @@ impl House {
                 Err(_) => Done::failed(late),
             },
         };
+        if done.is_cancelled && plan.work.leaves_something() {
+            self.tell_cancelled(&tool.name, plan.work.halfway());
+        }
         if done.result.is_err() {
             self.backends.undo(&plan.work).await;
         } else if !policy::is_on(&tool.policy, &request.args) {
@@ -281,6 +284,9 @@ impl House {
         }
         if let (Ok(Value::Object(told)), Some(off_at)) = (&mut done.result, off_at) {
             told.insert("switches_itself_off_in_s".into(), off_at.since(self.now()).as_secs().into());
+        }
+        if done.result.is_ok() && plan.work.leaves_something() && matches!(halted.try_recv(), Ok(Halt::Cancelled)) {
+            self.tell_cancelled(&tool.name, "it came too late, all of it was done already");
         }
         done
     }
@@ -418,6 +424,12 @@ impl House {
         }
     }
 
+    /// Somebody who was away is back: what could not be switched off is tried again.
+    pub(super) fn try_again(&self) {
+        lock(&self.on_times).try_again(self.now());
+        self.on_changed.notify_one();
+    }
+
     /// The connection was lost: what is to rest then is switched off.
     pub(super) fn offline(&self) {
         let tools = self.tools();
@@ -454,6 +466,20 @@ impl House {
         let text =
             format!("[device] The user confirmed `{name}` by the button, and {what}. Tell the user in a few words.");
         let _ = (self.outside.give)(Control::Tell(text.into()));
+    }
+}
+
+impl House {
+    /// The model took a call back that cannot be undone: it learns that at the next fitting moment, for no answer of a
+    /// cancelled call goes out.
+    fn tell_cancelled(&self, name: &str, how_far: &str) {
+        let text = format!(
+            "[device] The call of `{name}` was cancelled while it was under way: {how_far}. Tell the user in a few words \
+             what may have happened, and check the state before you call it again."
+        );
+        if !(self.outside.give)(Control::Tell(text.into())) {
+            tracing::warn!(name, "was cancelled half-way, and the model could not be told: {how_far}");
+        }
     }
 }
 

@@ -169,6 +169,13 @@ impl Broker {
         });
     }
 
+    /// Waits until the broker, which was away before, is there.
+    pub(super) async fn comes_back(&self) {
+        let mut away = self.client.away.subscribe();
+        let _ = away.wait_for(Option::is_some).await;
+        let _ = away.wait_for(Option::is_none).await;
+    }
+
     /// Says farewell.
     pub(super) async fn stop(&self) {
         if self.orders.try_send(Order::Leave).is_ok() {

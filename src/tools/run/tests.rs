@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod alarm_tests;
+mod cancel_tests;
 mod io_tests;
 mod policy_tests;
 mod pwm_tests;
