@@ -90,18 +90,25 @@ impl Work {
         }
     }
 
-    /// Whether something may be left of it where it is stopped halfway, of which whoever called must know.
-    pub fn leaves_something(&self) -> bool {
+    /// Whether anything outside the device may be different after it.
+    pub fn changes_something(&self) -> bool {
         match self {
             Work::Device(_) | Work::Await(_) | Work::Sensor(_) | Work::Mqtt(mqtt::Request::Read(_)) => false,
-            Work::Line(plan) => {
-                !plan.rests_when_stopped && plan.steps.iter().any(|step| matches!(step, Step::Drive { .. }))
-            }
-            Work::Pwm(plan) => !matches!(plan.motion, pwm::Motion::Buzz { .. }),
+            Work::Line(plan) => plan.steps.iter().any(|step| matches!(step, Step::Drive { .. })),
             Work::Http(request) => !request.method.is_safe(),
             Work::Home(work) => work.call.is_some(),
-            Work::Mqtt(_) | Work::Command(_) | Work::Mcp(_) => true,
+            Work::Pwm(_) | Work::Mqtt(_) | Work::Command(_) | Work::Mcp(_) => true,
         }
+    }
+
+    /// Whether something of that may be left where it is stopped halfway.
+    pub fn leaves_something(&self) -> bool {
+        let is_undone = match self {
+            Work::Line(plan) => plan.rests_when_stopped,
+            Work::Pwm(plan) => matches!(plan.motion, pwm::Motion::Buzz { .. }),
+            _ => false,
+        };
+        self.changes_something() && !is_undone
     }
 
     /// What may be left of it where it is stopped halfway, for a sentence.

@@ -110,14 +110,17 @@ impl Backends {
         .map(bounded)
     }
 
-    /// After a call that failed or was stopped halfway.
-    pub(super) async fn undo(&self, work: &Work) {
+    /// After a call that failed or was stopped halfway. Answers whether what can be undone at all was undone.
+    pub(super) async fn undo(&self, work: &Work) -> bool {
         match work {
             Work::Line(plan) if plan.rests_when_stopped => self.lines.rest(&plan.line, LINE_TIMEOUT).await,
             Work::Pwm(PwmPlan { output, motion: Motion::Buzz { .. } }) => self.pwm.rest(output, LINE_TIMEOUT).await,
-            Work::Command(_) => self.commands.all_over().await,
-            Work::Line(_) | Work::Await(_) | Work::Sensor(_) | Work::Pwm(_) => {}
-            Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) | Work::Home(_) => {}
+            Work::Command(_) => {
+                self.commands.all_over().await;
+                true
+            }
+            Work::Line(_) | Work::Await(_) | Work::Sensor(_) | Work::Pwm(_) => true,
+            Work::Device(_) | Work::Mqtt(_) | Work::Http(_) | Work::Mcp(_) | Work::Home(_) => true,
         }
     }
 

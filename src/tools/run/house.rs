@@ -1,5 +1,7 @@
 //! One call's life: checked, admitted by its policy, carried out within its time, put down.
 
+mod cancelled;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -270,11 +272,12 @@ impl House {
                 Err(_) => Done::failed(late),
             },
         };
-        if done.is_cancelled && plan.work.leaves_something() {
-            self.tell_cancelled(&tool.name, plan.work.halfway());
-        }
+        let mut is_undone = true;
         if done.result.is_err() {
-            self.backends.undo(&plan.work).await;
+            is_undone = self.backends.undo(&plan.work).await;
+            if !is_undone {
+                done.stays_moved();
+            }
         } else if !policy::is_on(&tool.policy, &request.args) {
             self.went_off(tool, request, &plan.work, going_off).await;
         }
@@ -285,8 +288,8 @@ impl House {
         if let (Ok(Value::Object(told)), Some(off_at)) = (&mut done.result, off_at) {
             told.insert("switches_itself_off_in_s".into(), off_at.since(self.now()).as_secs().into());
         }
-        if done.result.is_ok() && plan.work.leaves_something() && matches!(halted.try_recv(), Ok(Halt::Cancelled)) {
-            self.tell_cancelled(&tool.name, "it came too late, all of it was done already");
+        if done.is_cancelled || matches!(halted.try_recv(), Ok(Halt::Cancelled)) {
+            self.tell_cancelled(&tool.name, &plan.work, &done, is_undone);
         }
         done
     }
@@ -466,20 +469,6 @@ impl House {
         let text =
             format!("[device] The user confirmed `{name}` by the button, and {what}. Tell the user in a few words.");
         let _ = (self.outside.give)(Control::Tell(text.into()));
-    }
-}
-
-impl House {
-    /// The model took a call back that cannot be undone: it learns that at the next fitting moment, for no answer of a
-    /// cancelled call goes out.
-    fn tell_cancelled(&self, name: &str, how_far: &str) {
-        let text = format!(
-            "[device] The call of `{name}` was cancelled while it was under way: {how_far}. Tell the user in a few words \
-             what may have happened, and check the state before you call it again."
-        );
-        if !(self.outside.give)(Control::Tell(text.into())) {
-            tracing::warn!(name, "was cancelled half-way, and the model could not be told: {how_far}");
-        }
     }
 }
 

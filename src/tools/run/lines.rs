@@ -186,26 +186,32 @@ impl Lines {
     }
 
     /// Brings an output to its safe state if it was opened; waits for it at most `patience`, but never gives up behind
-    /// the back: a line that hangs is brought there as soon as it can be.
-    pub(super) async fn rest(self: &Arc<Lines>, line: &str, patience: Duration) {
-        let Some(slot) = self.outputs.get(line) else { return };
+    /// the back: a line that hangs is brought there as soon as it can be. Answers whether it is there.
+    pub(super) async fn rest(self: &Arc<Lines>, line: &str, patience: Duration) -> bool {
+        let Some(slot) = self.outputs.get(line) else { return true };
         let (device, tell, name) = (slot.device.clone(), self.tell.clone(), line.to_string());
         let safe = self.safe(line);
         let resting = tokio::spawn(async move {
             let mut device = device.lock_owned().await;
             let rested = spawn_blocking(move || {
-                let Some(driven) = device.as_mut() else { return };
-                match driven.output.set(safe) {
+                let Some(driven) = device.as_mut() else { return true };
+                let rested = driven.output.set(safe);
+                match &rested {
                     Ok(()) if driven.is_active != safe => tell(What::LineSet { line: name, active: safe }),
                     Ok(()) => {}
                     Err(trouble) => tracing::error!(line = name, "could not be brought to rest: {trouble}"),
                 }
                 driven.is_active = safe;
+                rested.is_ok()
             });
-            let _ = rested.await;
+            rested.await.unwrap_or(false)
         });
-        if timeout(patience, resting).await.is_err() {
-            tracing::error!(line, "hangs and could not be brought to rest yet");
+        match timeout(patience, resting).await {
+            Ok(rested) => rested.unwrap_or(false),
+            Err(_) => {
+                tracing::error!(line, "hangs and could not be brought to rest yet");
+                false
+            }
         }
     }
 

@@ -112,15 +112,17 @@ impl Outputs {
         }
     }
 
-    /// Brings an output to its safe state, as soon as it can be; waits for it at most `patience`.
-    pub(super) async fn rest(self: &Arc<Outputs>, name: &str, patience: Duration) {
+    /// Brings an output to its safe state, as soon as it can be; waits for it at most `patience`. Answers whether it is
+    /// there.
+    pub(super) async fn rest(self: &Arc<Outputs>, name: &str, patience: Duration) -> bool {
         let (outputs, own_name) = (self.clone(), name.to_string());
         let resting = tokio::spawn(async move { outputs.on(&own_name, Driven::rest).await });
         match timeout(patience, resting).await {
-            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Ok(()))) => return true,
             Ok(Ok(Err(trouble))) => tracing::error!(name, "could not be brought to rest: {trouble}"),
             Ok(Err(_)) | Err(_) => tracing::error!(name, "hangs and could not be brought to rest yet"),
         }
+        false
     }
 
     /// Brings all outputs to their safe states, side by side.

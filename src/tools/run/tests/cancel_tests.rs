@@ -70,6 +70,24 @@ fn what_could_be_undone_or_had_not_begun_is_not_told() {
 }
 
 #[test]
+fn a_pulse_that_could_not_be_ended_is_told_of() {
+    let rig = rig();
+    rig.hangs.store(true, Ordering::SeqCst);
+    rig.call("1", "ring_bell", json!({}));
+    rig.call("2", "is_lamp_on", json!({}));
+    assert_eq!(rig.reply().0, "2"); // the bell's call is under way: it came first
+    rig.cancel("1");
+    let seen = rig.next(1);
+    assert!(matches!(&seen[..], [Seen::Wish(Control::Tell(text))] if text.contains("it may still be on")), "{seen:?}");
+    // One that is not taken back says so in its answer.
+    rig.call("3", "ring_bell", json!({}));
+    let why = rig.reply().1.unwrap_err();
+    assert!(why.contains("was not done within 100 ms") && why.contains("it may still be on"), "{why}");
+    rig.hangs.store(false, Ordering::SeqCst);
+    assert_eq!(told(rig), [""; 0]);
+}
+
+#[test]
 fn a_line_that_hangs_may_have_been_set_when_the_call_is_taken_back() {
     let tool = r#"
         [[tools]]
