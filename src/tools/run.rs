@@ -33,7 +33,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use backends::Backends;
 use clerk::Clerk;
@@ -54,6 +54,9 @@ use crate::units::CallId;
 /// What calls hear that a stop cuts off.
 const STOPPING: &str = "the device is being switched off; nothing more is done";
 
+/// What is at work when the program ends is waited for so long: longer than anything on this device takes to stop.
+const CALLS_STOP: Duration = Duration::from_secs(3);
+
 /// The running thread. Dropped without [`Handle::stop`] it stops as well, and nobody waits for it.
 pub struct Handle {
     stop: oneshot::Sender<()>,
@@ -65,8 +68,7 @@ impl Handle {
     /// Stops the calls that run, brings every output to rest, also what is on elsewhere, and waits for the thread: as a
     /// rule no time at all. One after the other at most two seconds for what calls leave behind (a line that hangs, a
     /// program that does not end), two for what is on elsewhere, three for servers of `[[mcp]]` that do not end by
-    /// themselves, and one for the farewell to the broker. What a person has confirmed and what is just being switched
-    /// off is done first, within its tool's time.
+    /// themselves, and one for the farewell to the broker. What is just being switched off is given three seconds first.
     pub fn stop(self) {
         let _ = self.stop.send(()); // gone already where the orders' sender was dropped
         if self.thread.join().is_err() {
@@ -316,9 +318,10 @@ impl Errands {
     fn start_confirmed(&mut self) {
         let Some(request) = self.house.tapped() else { return };
         let house = self.house.clone();
+        let (halt, halted) = oneshot::channel();
+        self.strangers.push(halt);
         self.tasks.spawn(async move {
             let name = request.name.clone();
-            let (_never, halted) = oneshot::channel();
             let done = house.serve(request, halted).await;
             house.tell_confirmed(&name, &done.result);
             Ended::Other
@@ -372,13 +375,18 @@ impl Errands {
         for halt in self.strangers.drain(..) {
             let _ = halt.send(Halt::Stopping);
         }
-        // A call that was cancelled earlier is among them and wants no answer.
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Ok(Ended::Call { id, name, done }) = ended
-                && !done.is_cancelled
-            {
-                self.answer(id, name, done.result);
+        let all = async {
+            // A call that was cancelled earlier is among them and wants no answer.
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Ok(Ended::Call { id, name, done }) = ended
+                    && !done.is_cancelled
+                {
+                    self.answer(id, name, done.result);
+                }
             }
+        };
+        if timeout(CALLS_STOP, all).await.is_err() {
+            tracing::warn!("what was being switched off elsewhere did not answer; the next start sees to it");
         }
         let backends = &self.house.backends;
         tokio::join!(backends.lines.rest_all(), backends.pwm.rest_all(), self.house.rest_elsewhere());

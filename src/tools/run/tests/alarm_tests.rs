@@ -100,9 +100,8 @@ fn a_core_that_takes_nothing_now_is_rung_a_little_later() {
     let args = json!({"seconds": 1}).as_object().unwrap().clone();
     orders.blocking_send(ToolOrder::Run(Call { id: "1".into(), name: "set_timer".into(), args })).unwrap();
     let taken = loop {
-        match wished.recv_timeout(SOON).unwrap() {
-            (Control::Ring(is_on), true) => break is_on,
-            _ => {}
+        if let (Control::Ring(is_on), true) = wished.recv_timeout(SOON).unwrap() {
+            break is_on;
         }
     };
     assert!(taken);

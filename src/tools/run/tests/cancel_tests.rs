@@ -111,3 +111,19 @@ fn a_line_that_hangs_may_have_been_set_when_the_call_is_taken_back() {
     rig.hangs.store(false, Ordering::SeqCst);
     assert_eq!(told(rig), [""; 0]);
 }
+
+#[test]
+fn a_confirmed_call_that_hangs_does_not_hold_up_the_end() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let hosts = format!("[http]\nhosts = [\"127.0.0.1:{port}\"]\n");
+    let tool = http("order", "POST", port).replace("order = \"parallel\"", "confirm = \"button\"");
+    let rig = rig_with(&(hosts + &tool), None);
+    rig.call("1", "order", json!({}));
+    assert!(rig.reply().1.unwrap()["status"].as_str().unwrap().contains("not done yet"));
+    rig.orders.blocking_send(ToolOrder::Tapped).unwrap();
+    let _asked = server.accept().unwrap();
+    let began = std::time::Instant::now();
+    rig.stop();
+    assert!(began.elapsed() < Duration::from_secs(20), "it waited for its minute: {:?}", began.elapsed());
+}
