@@ -45,7 +45,11 @@ impl Session {
             self.speak(SpeakerOrder::Volume(if is_on { RING_VOLUME_MIN } else { percent }));
         }
         if is_on {
-            self.ring_due(now);
+            // Once at least it sounds at once, over a reply too; only a person's own words are not spoken into.
+            self.timers.set(Reason::Ring, now + RING_EVERY);
+            if !self.is_spoken(now) {
+                self.cue(Cue::Ring);
+            }
         } else {
             self.timers.clear(Reason::Ring);
         }
@@ -59,25 +63,22 @@ impl Session {
         }
     }
 
-    /// [`Reason::Ring`] passed, or it begins.
+    /// [`Reason::Ring`] passed.
     pub(super) fn ring_due(&mut self, now: Time) {
         self.timers.set(Reason::Ring, now + RING_EVERY);
-        let is_in_the_way = self.is_talk(now);
+        let is_talk = self.is_spoken(now) || !self.turn.is_idle() || self.playback.state() != playback::State::Silent;
         let since = *self.ring.silent_since.get_or_insert(now);
-        if is_in_the_way && now.since(since) < SILENT_MAX {
+        if is_talk && now.since(since) < SILENT_MAX {
             return;
         }
         self.ring.silent_since = None;
         self.cue(Cue::Ring);
     }
 
-    /// Whether somebody speaks, is answered or is about to speak.
-    fn is_talk(&self, now: Time) -> bool {
-        self.uplink.is_gate_open()
-            || self.hold.is_on()
-            || !self.turn.is_idle()
-            || self.playback.state() != playback::State::Silent
-            || self.ring.listens_until.is_some_and(|until| now < until)
+    /// Whether somebody speaks or is about to.
+    fn is_spoken(&self, now: Time) -> bool {
+        let is_listening = self.ring.listens_until.is_some_and(|until| now < until);
+        self.uplink.is_gate_open() || self.hold.is_on() || is_listening
     }
 
     /// The wake word was heard.

@@ -75,6 +75,8 @@ impl Ticker {
 
     fn link_line(&mut self, event: &Event) -> Option<(&'static str, String)> {
         Some(match &event.what {
+            What::Ringing { is_ringing: true } => ("timer", "rings".into()),
+            What::Ringing { is_ringing: false } => ("timer", "rings no more".into()),
             What::NoticeTold => ("mynah", "has something to tell".into()),
             What::NoticeLost { why } => ("mynah", format!("could not tell something: {why}")),
             What::LinkOpening => ("link", "connecting".into()),
