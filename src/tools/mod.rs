@@ -110,13 +110,6 @@ impl Tools {
         })
     }
 
-    /// The lines that say when tools may be on.
-    pub fn interlocks(&self) -> impl Iterator<Item = &str> {
-        let lines = |tool: &'_ Tool| tool.policy.not_while.len() + tool.policy.only_while.len();
-        let tools = self.0.values().filter(move |tool| lines(tool) > 0);
-        tools.flat_map(|tool| tool.policy.not_while.iter().chain(&tool.policy.only_while)).map(String::as_str)
-    }
-
     /// The lines that tools read.
     pub fn inputs(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter_map(|tool| match &tool.action {
