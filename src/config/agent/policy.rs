@@ -261,6 +261,13 @@ pub(super) fn policy(
     let at = &reader.inner(tool, "policy", &POLICY);
     let mut policy = over(reader, at, Policy::of(behavior));
     policy.on_argument = policy.on_argument.or_else(|| action.on_argument().map(String::from));
+    if matches!(action, Action::Pwm(action) if action.holds()) {
+        if at.value(ON_ARGUMENT.name).is_some() {
+            let message = "does not go with a servo: wherever it stands it is held, and off is to let go of it";
+            reader.object(at, ON_ARGUMENT.name, message.into());
+        }
+        return policy;
+    }
     check_on(reader, at, &policy);
     // Where the action names the parameter, what is wrong with it has been said there.
     if at.value(ON_ARGUMENT.name).is_some()
