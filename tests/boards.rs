@@ -196,7 +196,7 @@ fn the_shipped_examples_of_servers_are_valid() {
     let text = format!("[secrets]\ncalendar = \"/etc/mynah/calendar\"\n{lines}\n");
     let agent = agent::parse(&text, "examples").unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
     let names: Vec<&str> = agent.mcp.iter().flat_map(|server| &server.allow).map(|tool| tool.name.as_str()).collect();
-    assert_eq!(names, ["files_read_text_file", "find_manual", "calendar_list_events"]);
+    assert_eq!(names, ["files_read_text_file", "find_manual", "files_write_file", "calendar_list_events"]);
 }
 
 /// The three users' examples fit the simulated board, and there is nothing in them that makes models fail.

@@ -377,6 +377,14 @@ pub struct Limits {
     pub tool_timeout_ms: u32,
 }
 
+impl Agent {
+    /// The policies of all tools, of those that servers bring along, too.
+    pub fn policies(&self) -> impl Iterator<Item = &policy::Policy> {
+        let of_servers = self.mcp.iter().flat_map(|server| &server.allow).map(|allowed| &allowed.policy);
+        self.tools.iter().map(|tool| &tool.policy).chain(of_servers)
+    }
+}
+
 /// Whether the model waits silently for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behavior {

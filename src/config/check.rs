@@ -4,10 +4,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::agent::action::pwm::{PwmAction, PwmDeed, limits};
+use super::agent::policy::Policy;
 use super::agent::{Action, Agent, ListenMode, Tool};
 use super::board::pwm::PwmKind;
 use super::board::{self, Board, Direction};
-use super::problem::{LineIndex, Problem, nearest};
+use super::problem::{LineIndex, Problem, nearest, shown};
 
 /// The lines that mynah itself uses, and which way each goes.
 const OWN_LINES: [(&str, Direction); 6] = [
@@ -42,11 +43,16 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
         if let Some(message) = misfit(&tool.action, board, is_driven) {
             problems.push(unplaced(&format!("tools[{index}].action.line"), message));
         }
-        for (key, lines) in [("not_while", &tool.policy.not_while), ("only_while", &tool.policy.only_while)] {
-            for message in lines.iter().filter_map(|line| misread(line, board)) {
-                problems.push(unplaced(&format!("tools[{index}].policy.{key}"), message));
-            }
+        problems.extend(interlocks(&format!("tools[{index}].policy"), &tool.policy, board));
+    }
+    for (index, server) in agent.mcp.iter().enumerate() {
+        let of_all = interlocks(&format!("mcp[{index}].policy"), &server.policy, board);
+        let is_new = |problem: &Problem| of_all.iter().all(|known| known.message != problem.message);
+        for allowed in &server.allow {
+            let at = format!("mcp[{index}].allow.{}.policy", shown(&allowed.tool));
+            problems.extend(interlocks(&at, &allowed.policy, board).into_iter().filter(is_new));
         }
+        problems.extend(of_all);
     }
     for (index, watch) in agent.watches.iter().enumerate() {
         if let Some(message) = watch.condition.line().and_then(|line| misread(line, board)) {
@@ -65,6 +71,16 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
     }
     problems.extend(sensors(agent, board));
     problems
+}
+
+/// What is wrong with the lines of a policy, which stands `at` this key.
+fn interlocks(at: &str, policy: &Policy, board: &Board) -> Vec<Problem> {
+    let keys = [("not_while", &policy.not_while), ("only_while", &policy.only_while)];
+    let problems = keys.into_iter().flat_map(|(key, lines)| {
+        let wrong = lines.iter().filter_map(|line| misread(line, board));
+        wrong.map(move |message| unplaced(&format!("{at}.{key}"), message))
+    });
+    problems.collect()
 }
 
 /// What is wrong with a PWM action's output, if anything, and which key says it.

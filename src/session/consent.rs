@@ -32,9 +32,9 @@ impl Consent {
             tap_until: None,
             pressed_at: None,
             tap_max: Duration::from_millis(agent.listen.tap_max_ms.into()),
-            is_spoken: agent.tools.iter().any(|tool| tool.policy.confirm == Confirm::Voice),
+            is_spoken: agent.policies().any(|policy| policy.confirm == Confirm::Voice),
             turn_began_at: Time::ZERO,
-            is_offline_told: agent.tools.iter().any(|tool| tool.policy.when_offline == WhenOffline::Rest),
+            is_offline_told: agent.policies().any(|policy| policy.when_offline == WhenOffline::Rest),
         }
     }
 

@@ -92,6 +92,8 @@ pub struct Turn {
     is_boundary_next: bool,
     /// A tool's result went out after its turn was over: more is to be expected, but may not come.
     is_owed: bool,
+    /// An answer that nobody wants was waited for in vain: it, or its rest, may still come.
+    is_unwanted_owed: bool,
     terms: Terms,
 }
 
@@ -119,6 +121,7 @@ impl Turn {
             stale_maybe: 0,
             is_boundary_next: false,
             is_owed: false,
+            is_unwanted_owed: false,
             terms,
         }
     }
@@ -175,9 +178,10 @@ impl Turn {
 
     /// `activityStart` goes out.
     pub fn window_started(&mut self, timers: &mut Timers) {
+        let was_unwanted_owed = std::mem::take(&mut self.is_unwanted_owed);
         match self.model {
-            Model::Idle => {}
-            Model::Awaited { .. } => self.stale_maybe = self.stale_maybe.saturating_add(1),
+            Model::Idle if !was_unwanted_owed => {}
+            Model::Idle | Model::Awaited { .. } => self.stale_maybe = self.stale_maybe.saturating_add(1),
             Model::Replying { .. } | Model::Generated { .. } => self.stale_sure = self.stale_sure.saturating_add(1),
         }
         self.model = Model::Idle;
@@ -227,11 +231,14 @@ impl Turn {
             Model::Replying { epoch, .. } => return Content::Of { epoch },
             // More after generationComplete (a tool's answer in the same turn) has an epoch of its own: the
             // speaker was told that nothing more comes of the first.
-            Model::Generated { .. } | Model::Idle => true,
+            Model::Generated { .. } => true,
+            // Where a tool's result is to be told, too, nothing tells the two apart; better heard in vain than lost.
+            Model::Idle => self.is_owed || !self.is_unwanted_owed,
             Model::Awaited { is_wanted, .. } => is_wanted,
         } && user == User::Listening;
         self.stale_maybe = 0;
         self.is_owed = false;
+        self.is_unwanted_owed = false;
         self.newest = self.newest.next();
         self.model = Model::Replying { epoch: self.newest, is_cut: !is_wanted };
         if is_wanted { Content::Of { epoch: self.newest } } else { Content::Cut }
@@ -296,6 +303,7 @@ impl Turn {
         }
         let (epoch, is_cut) = match self.model {
             Model::Idle => {
+                self.is_unwanted_owed = false;
                 if std::mem::take(&mut self.is_owed) {
                     timers.clear(Reason::Answer);
                 }
@@ -351,6 +359,12 @@ impl Turn {
     /// [`Reason::Answer`] or [`Reason::Progress`] passed: the turn is given up.
     pub fn given_up(&mut self) -> GivenUp {
         self.is_owed = false;
+        // What nobody wants may come, or go on, after any time.
+        self.is_unwanted_owed |= match self.model {
+            Model::Awaited { is_wanted, .. } => !is_wanted,
+            Model::Replying { is_cut, .. } | Model::Generated { is_cut, .. } => is_cut,
+            Model::Idle => false,
+        };
         match std::mem::replace(&mut self.model, Model::Idle) {
             Model::Awaited { since, is_wanted: true } => GivenUp::Unanswered { since },
             Model::Replying { epoch, is_cut: false } | Model::Generated { epoch, is_cut: false } => {
@@ -373,6 +387,7 @@ impl Turn {
             timers.clear(reason);
         }
         self.stale_given_up();
+        self.is_unwanted_owed = false;
         let is_filler = self.terms.turn_end == TurnEnd::InteractionIdle;
         let was_owed = std::mem::take(&mut self.is_owed);
         match std::mem::replace(&mut self.model, Model::Idle) {
@@ -501,8 +516,48 @@ mod tests {
         assert_eq!(turn.given_up(), GivenUp::Unanswered { since: now });
         turn.window_ended(false, now, &mut timers);
         assert_eq!(turn.given_up(), GivenUp::Unwanted);
+        turn.complete(User::Listening, false, now, &mut timers);
         turn.content(User::Listening, now, &mut timers);
         assert_eq!(turn.given_up(), GivenUp::Unfinished { epoch: Epoch(1) });
         assert_eq!(turn.given_up(), GivenUp::Unwanted);
+    }
+
+    #[test]
+    fn an_unwanted_answer_that_was_given_up_is_not_heard_when_it_comes_after_all() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        turn.window_ended(false, now, &mut timers);
+        turn.given_up();
+        assert!(turn.is_idle(), "nobody waits for it");
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Cut);
+        assert_eq!(turn.given_up(), GivenUp::Unwanted);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Cut, "nor its rest");
+        turn.complete(User::Listening, false, now, &mut timers);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Of { epoch: Epoch(3) });
+    }
+
+    #[test]
+    fn an_unwanted_answer_that_was_given_up_may_be_cut_by_the_next_window() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        turn.window_ended(false, now, &mut timers);
+        turn.given_up();
+        turn.window_started(&mut timers);
+        turn.window_ended(true, now, &mut timers);
+        // Its end overtook the new window.
+        assert_eq!(turn.interrupted(now, &mut timers), Interrupted::Stale);
+        assert_eq!(turn.complete(User::Listening, true, now, &mut timers), Completed::Stale);
+        assert!(matches!(turn.model(), Model::Awaited { is_wanted: true, .. }), "the new answer is still waited for");
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Of { epoch: Epoch(1) });
+    }
+
+    #[test]
+    fn what_a_result_leads_to_is_heard_though_an_unwanted_answer_may_still_come() {
+        let (mut turn, mut timers) = turn();
+        let now = Time::from_ms(5);
+        turn.window_ended(false, now, &mut timers);
+        turn.given_up();
+        turn.result_given(now, &mut timers);
+        assert_eq!(turn.content(User::Listening, now, &mut timers), Content::Of { epoch: Epoch(1) });
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::config::agent::action::http::Method;
 use crate::config::agent::action::mqtt::MqttAction;
 use crate::config::agent::policy::Confirm;
 use crate::config::agent::{Action, Behavior, Tool};
@@ -20,6 +21,26 @@ const PARAMETERS_GOOD: usize = 5;
 const RESERVED: [&str; 2] = ["look", "remember"];
 /// Names that let somebody in, and that should ask first.
 const WEIGHTY: [&str; 7] = ["door", "lock", "gate", "garage", "alarm", "valve", "oven"];
+/// First words of names that promise an answer.
+const ASKING: [&str; 13] =
+    ["get", "read", "is", "are", "has", "tell", "list", "find", "check", "show", "query", "search", "what"];
+/// Programs that print nothing when they did what they were to do.
+const SILENT: [&str; 14] = [
+    "systemctl",
+    "kill",
+    "killall",
+    "touch",
+    "cp",
+    "mv",
+    "rm",
+    "mkdir",
+    "ln",
+    "chmod",
+    "logger",
+    "sleep",
+    "true",
+    "aplay",
+];
 
 /// A finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +68,7 @@ pub fn lint(tools: &[Tool]) -> Vec<Finding> {
         description(tool, &mut say);
         parameters(tool, &mut say);
         conduct(tool, &mut say);
+        result(tool, &mut say);
     }
     for (index, tool) in tools.iter().enumerate() {
         for other in &tools[index + 1..] {
@@ -108,6 +130,45 @@ fn conduct(tool: &Tool, say: &mut impl FnMut(String)) {
     if is_weighty && moves && tool.policy.confirm == Confirm::Off {
         say("anybody who is heard can do this: think of `confirm` in its policy".into());
     }
+}
+
+/// A result that says nothing makes a model ask again, or make up what it was asked for.
+fn result(tool: &Tool, say: &mut impl FnMut(String)) {
+    let first = |letter: char| letter == '_' || letter.is_ascii_uppercase();
+    let verb = tool.name.split(first).next().unwrap_or_default();
+    if let Action::Http(action) = &tool.action
+        && action.method == Method::Get
+        && action.pick.is_empty()
+        && tool.policy.on_argument.is_none()
+    {
+        say("the model gets all that the server answers, and where that is empty only that it was done: name the parts \
+             that are wanted in `pick`"
+            .into());
+    } else if let Some(what) = told_of(&tool.action).filter(|_| ASKING.contains(&verb)) {
+        say(format!(
+            "its name promises an answer, but all that the model gets is {what}: choose an action that reads, or a name \
+             that says what it does"
+        ));
+    }
+}
+
+/// What the model is told of an action that has nothing to tell but that it was done; none where it tells more.
+fn told_of(action: &Action) -> Option<String> {
+    let what = match action {
+        Action::GpioSet { .. } | Action::GpioPulse { .. } | Action::GpioBlink { .. } => "what the line was set to",
+        Action::Pwm(_) => "what the output was set to",
+        Action::Mqtt(MqttAction::Publish(_)) => "that the message was sent",
+        Action::Http(action) if action.method == Method::Head => "a status",
+        Action::Http(action) if !action.method.is_safe() && action.pick.is_empty() => {
+            "a status, where the server answers nothing"
+        }
+        Action::Command(action) => {
+            let name = action.program.file_name().and_then(|name| name.to_str())?;
+            return SILENT.contains(&name).then(|| format!("an exit code, as `{name}` prints nothing when it worked"));
+        }
+        _ => return None,
+    };
+    Some(what.to_string())
 }
 
 /// Whether the answer comes from elsewhere. What a broker said last is known here.
@@ -182,6 +243,41 @@ mod tests {
         assert_eq!(found.len(), words.len(), "{found:#?}");
         for (found, begin) in found.iter().zip(words) {
             assert!(found.starts_with(begin), "{found} does not begin with {begin}");
+        }
+    }
+
+    #[test]
+    fn results_that_say_nothing_are_found() {
+        let tool = |name: &str, action: &str| {
+            format!(
+                "[[tools]]\nname = \"{name}\"\ndescription = \"Call it when the user asks for it ({name}).\"\n\
+                 action = {{ {action} }}\n"
+            )
+        };
+        let url = r#"url = "https://hub.example.org/x""#;
+        let text = [
+            tool("get_weather", &format!("http = \"GET\", {url}")),
+            tool("get_rain", &format!("http = \"GET\", {url}, pick = {{ rain = \"/rain\" }}")),
+            tool("is_up", &format!("http = \"HEAD\", {url}")),
+            tool("get_code", &format!("http = \"POST\", {url}")),
+            tool("send_code", &format!("http = \"POST\", {url}")),
+            tool("checkBell", r#"gpio = "pulse", line = "bell", pulse_ms = 5"#),
+            tool("is_radio_on", r#"command = ["/usr/bin/systemctl", "restart", "radio"]"#),
+            tool("restart_radio", r#"command = ["/usr/bin/systemctl", "restart", "radio"]"#),
+            tool("list_files", r#"command = ["/usr/bin/ls", "/srv"]"#),
+            "[http]\nhosts = [\"hub.example.org\"]\n[limits]\ntool_timeout_ms = 3000\n".to_string(),
+        ];
+        let found = findings(&text.concat());
+        let words = [
+            ("get_weather", "`pick`"),
+            ("is_up", "a status"),
+            ("get_code", "where the server answers nothing"),
+            ("checkBell", "what the line was set to"),
+            ("is_radio_on", "`systemctl` prints nothing"),
+        ];
+        assert_eq!(found.len(), words.len(), "{found:#?}");
+        for (found, (name, word)) in found.iter().zip(words) {
+            assert!(found.starts_with(&format!("{name}: ")) && found.contains(word), "{found} says not {word}");
         }
     }
 }

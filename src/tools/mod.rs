@@ -17,6 +17,7 @@ pub mod lint;
 pub mod mcp;
 pub mod mqtt;
 pub mod on_time;
+pub mod output;
 pub mod policy;
 pub mod pwm;
 pub mod run;
@@ -80,6 +81,20 @@ impl Tools {
         Ok(Plan { work: work::work(&tool.action, args, timeout)?, timeout })
     }
 
+    /// What mynah itself does to switch off what a call of `name` switched on; `args` are those of [`Work::off`].
+    ///
+    /// # Errors
+    /// As [`Tools::plan`].
+    pub fn plan_off(&self, name: &str, args: &Map<String, Value>) -> Result<Plan, String> {
+        match self.0.get(name).map(|tool| (tool, &tool.action)) {
+            Some((tool, Action::Pwm(action))) if action.holds() => {
+                let timeout = Duration::from_millis(tool.timeout_ms.into());
+                Ok(Plan { work: Work::Pwm(pwm::release(action)), timeout })
+            }
+            _ => self.plan(name, args),
+        }
+    }
+
     /// The tool of this name.
     pub fn get(&self, name: &str) -> Option<&Tool> {
         self.0.get(name)
@@ -90,17 +105,6 @@ impl Tools {
         self.0.values().any(Tool::is_interlocked)
     }
 
-    /// How long `output` may be on: the shortest of the limits of all tools that switch it, where `tool` is one.
-    pub fn longest_on(&self, output: &str, tool: &Tool) -> Option<Duration> {
-        let switches = |other: &&Tool| match (&other.action, output.split_once(' ')) {
-            (Action::GpioSet { line: of, .. }, Some(("line", line))) => of == line,
-            (Action::Pwm(action), Some(("pwm", of))) => action.output == of,
-            _ => other.name == tool.name,
-        };
-        let limits = self.0.values().filter(switches).filter_map(|other| other.policy.max_on_s);
-        limits.min().map(|limit_s| Duration::from_secs(limit_s.into()))
-    }
-
     /// The lines that tools drive.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter_map(|tool| match &tool.action {
@@ -109,11 +113,6 @@ impl Tools {
             }
             _ => None,
         })
-    }
-
-    /// The lines that say when tools may be on.
-    pub fn interlocks(&self) -> impl Iterator<Item = &str> {
-        self.0.values().flat_map(|tool| tool.policy.interlocks())
     }
 
     /// The lines that tools read.

@@ -104,11 +104,9 @@ impl OnTimes {
     }
 
     /// `output` was switched off, by a call that began when [`OnTimes::going_off`] answered `number`. Where it was
-    /// switched on meanwhile it may well be on, and stays armed.
-    pub fn went_off(&mut self, output: &str, number: u64) {
-        if self.on.get(output).is_some_and(|on| on.number == number) {
-            self.on.remove(output);
-        }
+    /// switched on meanwhile it may well be on, and stays armed. Answers whether it was armed and is not any more.
+    pub fn went_off(&mut self, output: &str, number: u64) -> bool {
+        self.on.get(output).is_some_and(|on| on.number == number) && self.on.remove(output).is_some()
     }
 
     /// The switching-off that [`OnTimes::due`] asked for came to nothing. Answers how often that was now.

@@ -88,7 +88,7 @@ impl Gatekeeper {
         if !matches!(caller, Caller::Mynah | Caller::Hand) && !policy.callers.contains(&caller) {
             return Err(format!("`{}` may not be called by {}", tool.name, whom(caller)));
         }
-        let is_off = policy.max_on_s.is_some() && !is_on(policy, args);
+        let is_off = policy.max_on_s.is_some() && policy.on_argument.is_some() && !is_on(policy, args);
         if caller == Caller::Mynah || is_off {
             self.ran(&tool.name, moment.now);
             return Ok(Verdict::Run);

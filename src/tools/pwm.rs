@@ -42,20 +42,33 @@ pub enum Motion {
         /// How long.
         duration: Duration,
     },
+    /// Let go of it: a servo gets no more pulses.
+    Release,
 }
 
 impl PwmPlan {
+    /// Whether its output is as it leaves it until something else is done with it.
+    pub fn stays(&self) -> bool {
+        !matches!(self.motion, Motion::Buzz { .. })
+    }
+
     /// What it does, in words.
     pub fn describe(&self) -> String {
         let output = &self.output;
         match self.motion {
             Motion::Dim(percent) => format!("dim `{output}` to {percent} percent"),
+            Motion::Release => format!("let go of `{output}`"),
             Motion::Turn { to, .. } => format!("turn `{output}` to {to} degrees"),
             Motion::Buzz { frequency_hz, duration } => {
                 format!("have `{output}` hum at {frequency_hz} Hz for {} ms", duration.as_millis())
             }
         }
     }
+}
+
+/// Lets go of what `action` holds.
+pub fn release(action: &PwmAction) -> PwmPlan {
+    PwmPlan { output: action.output.clone(), motion: Motion::Release }
 }
 
 /// What `action` does with `args`.

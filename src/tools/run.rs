@@ -150,13 +150,8 @@ pub fn spawn(
         .build()?;
     let declared = Declared::remembered(agent, &outside);
     let tools = declared.table();
-    let lines = Lines::new(
-        &tools,
-        &agent.watches,
-        outside.board.clone(),
-        outside.tell.clone(),
-        outside.active_when_safe.clone(),
-    );
+    let lines =
+        Lines::new(&tools, agent, outside.board.clone(), outside.tell.clone(), outside.active_when_safe.clone());
     let clerk = Clerk::new(agent.audit, outside.folder.clone(), outside.clock.clone(), outside.tell.clone())?;
     let (backends, news) = Backends::new(agent, Arc::new(lines), &outside);
     backends.mcp.start()?;

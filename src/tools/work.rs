@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{LinePlan, Step, command, device, gpio, home, http, mcp, mqtt, pwm};
-use crate::config::agent::{Action, Tool};
+use super::{LinePlan, Step, command, device, gpio, home, http, mcp, mqtt, policy, pwm};
+use crate::config::agent::Action;
+use crate::config::agent::policy::Policy;
 
 /// What is done.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,18 +56,21 @@ pub(super) fn work(action: &Action, args: &Map<String, Value>, timeout: Duration
 }
 
 impl Work {
-    /// What it switches, for those who watch how long it is on: a line, or a tool with its other arguments. None where
-    /// nothing stays on.
-    pub fn output(&self, tool: &Tool, args: &Map<String, Value>) -> Option<String> {
-        let argument = tool.policy.on_argument.as_ref()?;
+    /// Whether something is on after it that would stay so: a line, a lamp elsewhere, a servo that holds its place.
+    pub fn is_on(&self, policy: &Policy, args: &Map<String, Value>) -> bool {
         match self {
-            Work::Line(plan) => return Some(format!("line {}", plan.line)),
-            Work::Pwm(plan) => return Some(format!("pwm {}", plan.output)),
-            _ => {}
+            Work::Pwm(plan) if matches!(plan.motion, pwm::Motion::Turn { .. }) => true,
+            _ => policy::is_on(policy, args),
         }
-        let others = args.iter().filter(|(name, _)| *name != argument);
-        let others: Map<String, Value> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
-        Some(format!("{} {}", tool.name, Value::Object(others)))
+    }
+
+    /// The arguments of the call that switches off what this call with `args` switches on. A servo has none: it is let
+    /// go of, wherever it stands ([`super::Tools::plan_off`]).
+    pub fn off(&self, policy: &Policy, args: &Map<String, Value>) -> Option<Map<String, Value>> {
+        match self {
+            Work::Pwm(plan) if matches!(plan.motion, pwm::Motion::Turn { .. }) => Some(Map::new()),
+            _ => policy::off(policy, args),
+        }
     }
 
     /// Whether what it switches belongs to this board, and so goes to rest with the program.

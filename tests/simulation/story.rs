@@ -104,6 +104,8 @@ pub enum Wish {
     Repeat,
     /// [`Control::Reset`].
     Reset,
+    /// [`Control::End`].
+    End,
 }
 
 impl From<Wish> for Control {
@@ -113,6 +115,7 @@ impl From<Wish> for Control {
             Wish::Stop => Control::Stop,
             Wish::Repeat => Control::Repeat,
             Wish::Reset => Control::Reset,
+            Wish::End => Control::End,
         }
     }
 }
@@ -275,7 +278,7 @@ impl Story {
         }
         if dice.chance(20) {
             for _ in 0..dice.between(1, 3) {
-                let wish = dice.pick(&[Wish::Stop, Wish::Repeat, Wish::Repeat, Wish::Reset]);
+                let wish = dice.pick(&[Wish::Stop, Wish::Repeat, Wish::Repeat, Wish::Reset, Wish::End]);
                 faults.push((at(dice), Fault::Person(wish)));
             }
         }

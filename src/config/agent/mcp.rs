@@ -13,6 +13,7 @@ use super::super::key::{Choice, Key, Need, Text, Whole, any_text, wrong_type};
 use super::super::problem::shown;
 use super::super::read::{Reader, Section, Sheet};
 use super::super::several::{Pairs, Texts};
+use super::policy::{self, Policy, Shared};
 use super::secrets::Secrets;
 use super::template::{Template, templates};
 use super::tool::{BEHAVIOR, function_name};
@@ -32,6 +33,8 @@ pub struct McpServer {
     pub reach: Reach,
     /// Its tools that the model sees.
     pub allow: Vec<Allowed>,
+    /// What must hold before any of them is called that has no other policy.
+    pub policy: Policy,
 }
 
 /// How a server is reached.
@@ -68,6 +71,8 @@ pub struct Allowed {
     pub behavior: Behavior,
     /// Time limit, ms, 100–60000.
     pub timeout_ms: u32,
+    /// What must hold before it is called. Whether it has the parameter `on_argument` is known when it was listed.
+    pub policy: Policy,
 }
 
 /// What a tool of a server does: it is called there.
@@ -167,11 +172,14 @@ const TOOL_TIMEOUT_MS: Key<Whole> = Key { doc: "Time limit of this tool.", ..TIM
 const TOOL_BEHAVIOR: Key<Choice<Behavior>> = Key { ..BEHAVIOR };
 
 /// One of `[[mcp]]`.
-pub const MCP: Sheet =
-    Sheet { name: "mcp", keys: &[&NAME, &COMMAND, &ENVIRONMENT, &URL, &HEADERS, &TIMEOUT_MS], tables: &["allow"] };
+pub const MCP: Sheet = Sheet {
+    name: "mcp",
+    keys: &[&NAME, &COMMAND, &ENVIRONMENT, &URL, &HEADERS, &TIMEOUT_MS],
+    tables: &["allow", "policy"],
+};
 /// One of `[mcp.allow]`.
 pub const ALLOWED: Sheet =
-    Sheet { name: "mcp.allow", keys: &[&AS, &DESCRIPTION, &TOOL_BEHAVIOR, &TOOL_TIMEOUT_MS], tables: &[] };
+    Sheet { name: "mcp.allow", keys: &[&AS, &DESCRIPTION, &TOOL_BEHAVIOR, &TOOL_TIMEOUT_MS], tables: &["policy"] };
 
 const LIST_FORM: &str = "a list: head each server with `[[mcp]]`";
 const ALLOW_FORM: &str = "a table of the tools that the model may call: allow = { search = {}, read_file = {} }";
@@ -181,6 +189,12 @@ pub(super) struct Near<'a> {
     pub(super) timeout_ms: u32,
     pub(super) secrets: &'a Secrets,
     pub(super) tools: &'a [Tool],
+}
+
+/// What holds for all tools of a server that say nothing else.
+struct All {
+    timeout_ms: u32,
+    policy: Shared,
 }
 
 /// The servers of the file; those with problems are left out (the problems are noted).
@@ -209,8 +223,9 @@ pub(super) fn servers(reader: &mut Reader<'_>, top: &Section<'_>, near: &Near<'_
             reader.object(&section, NAME.name, format!("is \"{name}\", as that of an earlier server"));
         }
         let reach = reach(reader, &section, near.secrets);
-        let allow = allow(reader, &section, &name, near.timeout_ms, &mut functions);
-        servers.extend(reach.map(|reach| McpServer { name, reach, allow }));
+        let mut all = All { timeout_ms: near.timeout_ms, policy: policy::shared(reader, &section) };
+        let allow = allow(reader, &section, &name, &mut all, &mut functions);
+        servers.extend(reach.map(|reach| McpServer { name, reach, allow, policy: all.policy.policy }));
     }
     servers
 }
@@ -280,10 +295,10 @@ fn allow(
     reader: &mut Reader<'_>,
     at: &Section<'_>,
     server: &str,
-    limit_ms: u32,
+    all: &mut All,
     functions: &mut Vec<String>,
 ) -> Vec<Allowed> {
-    let limit_ms = reader.find(at, &TIMEOUT_MS).unwrap_or(limit_ms);
+    all.timeout_ms = reader.find(at, &TIMEOUT_MS).unwrap_or(all.timeout_ms);
     let Some(value) = at.value("allow") else {
         reader.miss(at, "allow", ALLOW_FORM);
         return Vec::new();
@@ -305,7 +320,7 @@ fn allow(
     }
     let mut allowed = Vec::new();
     for (tool, item) in table.iter() {
-        let Some(one) = one(reader, at, (server, tool.get_ref()), item, limit_ms) else { continue };
+        let Some(one) = one(reader, at, (server, tool.get_ref()), item, all) else { continue };
         if functions.contains(&one.name) {
             let message = format!(
                 "is seen by the model as \"{}\", as another tool; give it a name of its own: {{ as = \"…\" }}",
@@ -324,7 +339,7 @@ fn one(
     at: &Section<'_>,
     (server, tool): (&str, &str),
     item: &Spanned<DeValue<'_>>,
-    limit_ms: u32,
+    all: &All,
 ) -> Option<Allowed> {
     let path = at.key(&format!("allow.{}", shown(tool)));
     let Some(table) = item.get_ref().as_table() else {
@@ -337,12 +352,14 @@ fn one(
     }
     let line = reader.line_of(item);
     let section = reader.open(table, &path, line, &ALLOWED);
+    let behavior = reader.get(&section, &TOOL_BEHAVIOR);
     Some(Allowed {
         tool: tool.to_string(),
         name: reader.find(&section, &AS).unwrap_or_else(|| seen_name(server, tool)),
         description: reader.find(&section, &DESCRIPTION),
-        behavior: reader.get(&section, &TOOL_BEHAVIOR),
-        timeout_ms: reader.find(&section, &TOOL_TIMEOUT_MS).unwrap_or(limit_ms),
+        behavior,
+        timeout_ms: reader.find(&section, &TOOL_TIMEOUT_MS).unwrap_or(all.timeout_ms),
+        policy: policy::of_one(reader, &section, behavior, &all.policy),
     })
 }
 

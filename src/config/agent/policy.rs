@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use super::super::board::line_name;
 use super::super::key::{Choice, Key, Need, Text, Whole, one_line};
 use super::super::read::{Reader, Section, Sheet};
@@ -287,45 +289,107 @@ pub(super) fn policy(
     around: &Around<'_>,
 ) -> Policy {
     let at = &reader.inner(tool, "policy", &POLICY);
-    let quiet_hours = reader.find(at, &QUIET_HOURS).and_then(|text| QuietHours::parse(&text).ok());
-    let named = reader.find(at, &CALLERS);
-    let callers = named.map(|names| names.iter().filter_map(|name| caller(name)).collect());
-    let policy = Policy {
-        callers: callers.unwrap_or_else(|| vec![Caller::Model]),
-        min_interval_ms: reader.get(at, &MIN_INTERVAL_MS),
-        per_minute: reader.get(at, &PER_MINUTE),
-        quiet_hours,
-        not_while: reader.find(at, &NOT_WHILE).unwrap_or_default(),
-        only_while: reader.find(at, &ONLY_WHILE).unwrap_or_default(),
-        on_argument: reader.find(at, &ON_ARGUMENT).or_else(|| action.on_argument().map(String::from)),
-        max_on_s: reader.find(at, &MAX_ON_S),
-        confirm: reader.get(at, &CONFIRM),
-        confirm_within_s: reader.get(at, &CONFIRM_WITHIN_S),
-        dry_run: reader.get(at, &DRY_RUN),
-        order: reader.find(at, &ORDER).unwrap_or(Policy::of(behavior).order),
-        when_offline: reader.get(at, &WHEN_OFFLINE),
-    };
-    check_on(reader, at, &policy, around);
+    let mut policy = over(reader, at, Policy::of(behavior));
+    policy.on_argument = policy.on_argument.or_else(|| action.on_argument().map(String::from));
+    if matches!(action, Action::Pwm(action) if action.holds()) {
+        if at.value(ON_ARGUMENT.name).is_some() {
+            let message = "does not go with a servo: wherever it stands it is held, and off is to let go of it";
+            reader.object(at, ON_ARGUMENT.name, message.into());
+        }
+        return policy;
+    }
+    check_on(reader, at, &policy);
+    // Where the action names the parameter, what is wrong with it has been said there.
+    if at.value(ON_ARGUMENT.name).is_some()
+        && let (Some(argument), Ok(parameters)) = (&policy.on_argument, around.parameters)
+        && let Err(why) = says_off(parameters.as_ref(), argument)
+    {
+        reader.object(at, ON_ARGUMENT.name, format!("names \"{argument}\", {why}"));
+    }
     policy
 }
 
+/// The policy of all tools of a server, over which each may have one of its own.
+pub(super) struct Shared {
+    pub(super) policy: Policy,
+    /// Where the file says so; else it depends on each tool.
+    order: Option<Order>,
+}
+
+/// The policy of a server's tools; what names a parameter belongs to one of them.
+pub(super) fn shared(reader: &mut Reader<'_>, server: &Section<'_>) -> Shared {
+    let at = &reader.inner(server, "policy", &POLICY);
+    let policy = over(reader, at, Policy::default());
+    for key in [ON_ARGUMENT.name, MAX_ON_S.name] {
+        if at.value(key).is_some() {
+            let message = "belongs to one tool, as each has parameters of its own: write it into the tool's entry of \
+                           `allow`, such as { policy = { on_argument = \"on\", max_on_s = 600 } }";
+            reader.object(at, key, message.into());
+        }
+    }
+    let order = at.value(ORDER.name).map(|_| policy.order);
+    Shared { policy: Policy { on_argument: None, max_on_s: None, ..policy }, order }
+}
+
+/// The policy of one of a server's tools. Whether its `on_argument` is right is known when the server has listed it.
+pub(super) fn of_one(reader: &mut Reader<'_>, tool: &Section<'_>, behavior: Behavior, shared: &Shared) -> Policy {
+    let order = shared.order.unwrap_or(Policy::of(behavior).order);
+    let at = &reader.inner(tool, "policy", &POLICY);
+    let policy = over(reader, at, Policy { order, ..shared.policy.clone() });
+    check_on(reader, at, &policy);
+    policy
+}
+
+/// What the section says, and `base` where it says nothing.
+fn over(reader: &mut Reader<'_>, at: &Section<'_>, base: Policy) -> Policy {
+    let quiet_hours = reader.find(at, &QUIET_HOURS).and_then(|text| QuietHours::parse(&text).ok());
+    let named = reader.find(at, &CALLERS);
+    let callers = named.map(|names| names.iter().filter_map(|name| caller(name)).collect());
+    Policy {
+        callers: callers.unwrap_or(base.callers),
+        min_interval_ms: reader.find(at, &MIN_INTERVAL_MS).unwrap_or(base.min_interval_ms),
+        per_minute: reader.find(at, &PER_MINUTE).unwrap_or(base.per_minute),
+        quiet_hours: quiet_hours.or(base.quiet_hours),
+        not_while: reader.find(at, &NOT_WHILE).unwrap_or(base.not_while),
+        only_while: reader.find(at, &ONLY_WHILE).unwrap_or(base.only_while),
+        on_argument: reader.find(at, &ON_ARGUMENT).or(base.on_argument),
+        max_on_s: reader.find(at, &MAX_ON_S).or(base.max_on_s),
+        confirm: reader.find(at, &CONFIRM).unwrap_or(base.confirm),
+        confirm_within_s: reader.find(at, &CONFIRM_WITHIN_S).unwrap_or(base.confirm_within_s),
+        dry_run: reader.find(at, &DRY_RUN).unwrap_or(base.dry_run),
+        order: reader.find(at, &ORDER).unwrap_or(base.order),
+        when_offline: reader.find(at, &WHEN_OFFLINE).unwrap_or(base.when_offline),
+    }
+}
+
 /// What is to be switched off must be known to be on.
-fn check_on(reader: &mut Reader<'_>, at: &Section<'_>, policy: &Policy, around: &Around<'_>) {
-    let Some(argument) = &policy.on_argument else {
-        if policy.max_on_s.is_some() {
-            let message =
-                "needs `on_argument`, the parameter that says on or off: without it nobody knows what to switch off";
-            reader.object(at, MAX_ON_S.name, message.into());
+fn check_on(reader: &mut Reader<'_>, at: &Section<'_>, policy: &Policy) {
+    if policy.max_on_s.is_some() && policy.on_argument.is_none() {
+        let message =
+            "needs `on_argument`, the parameter that says on or off: without it nobody knows what to switch off";
+        reader.object(at, MAX_ON_S.name, message.into());
+    }
+}
+
+/// Whether a call with `argument` can say off: false, or 0.
+///
+/// # Errors
+/// The rest of a sentence that begins with the parameter's name.
+pub fn says_off(parameters: Option<&Value>, argument: &str) -> Result<(), String> {
+    let rule = "which must be a required BOOLEAN, INTEGER or NUMBER parameter";
+    let schema = parameters.map_or(&Value::Null, |parameters| &parameters["properties"][argument]);
+    let required = parameters.and_then(|parameters| parameters["required"].as_array());
+    let is_required = required.is_some_and(|required| required.iter().any(|known| known == argument));
+    match schema["type"].as_str() {
+        Some("BOOLEAN") if is_required => Ok(()),
+        Some("INTEGER" | "NUMBER") if is_required => {
+            let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
+            if least.is_some_and(|least| least > 0.0) || most.is_some_and(|most| most < 0.0) {
+                return Err("which cannot be 0, and so never says off".into());
+            }
+            Ok(())
         }
-        return;
-    };
-    let kind = around.parameter(argument).map(|(schema, is_required)| (schema["type"].as_str(), is_required));
-    if around.parameters.is_ok() && !matches!(kind, Some((Some("BOOLEAN" | "INTEGER" | "NUMBER"), true))) {
-        let message = format!("names \"{argument}\", which must be a required BOOLEAN, INTEGER or NUMBER parameter");
-        // Where the action names it, that has been said there.
-        if at.value(ON_ARGUMENT.name).is_some() {
-            reader.object(at, ON_ARGUMENT.name, message);
-        }
+        _ => Err(rule.into()),
     }
 }
 
@@ -345,6 +409,7 @@ fn hours(text: &str) -> Result<(), String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn quiet_hours_may_go_past_midnight() {
@@ -357,5 +422,45 @@ mod tests {
             assert!(QuietHours::parse(text).is_err(), "{text}");
         }
         assert_eq!(night.to_string(), "22:00 to 06:30");
+    }
+
+    #[test]
+    fn only_a_required_parameter_that_can_be_off_says_off() {
+        let one = |schema: Value, required: Value| json!({ "type": "OBJECT", "properties": { "on": schema }, "required": required });
+        for schema in [json!({"type": "BOOLEAN"}), json!({"type": "NUMBER", "minimum": 0}), json!({"type": "INTEGER"})]
+        {
+            assert_eq!(says_off(Some(&one(schema.clone(), json!(["on"]))), "on"), Ok(()));
+            assert!(says_off(Some(&one(schema.clone(), json!([]))), "on").is_err_and(|why| why.contains("required")));
+            assert!(says_off(Some(&one(schema, json!(["on"]))), "off").is_err());
+        }
+        for schema in [json!({"type": "INTEGER", "minimum": 1}), json!({"type": "NUMBER", "maximum": -0.5})] {
+            assert!(says_off(Some(&one(schema, json!(["on"]))), "on").is_err_and(|why| why.contains("cannot be 0")));
+        }
+        assert!(says_off(Some(&one(json!({"type": "STRING"}), json!(["on"]))), "on").is_err());
+        assert!(says_off(None, "on").is_err());
+    }
+
+    #[test]
+    fn a_servers_tools_have_its_policy_but_for_what_each_says_itself() {
+        let text = r#"
+            [[mcp]]
+            name = "house"
+            command = ["/usr/bin/house"]
+            policy = { callers = ["model", "mqtt"], per_minute = 5, quiet_hours = "22:00-06:00", confirm = "voice" }
+            [mcp.allow]
+            news = { behavior = "non_blocking" }
+            set_lamp = { policy = { quiet_hours = "00:00-04:00", on_argument = "on", max_on_s = 60, confirm = "off" } }
+        "#;
+        let agent = super::super::parse(text, "test").unwrap();
+        let [news, lamp] = agent.policies().collect::<Vec<_>>()[..] else { panic!("{agent:?}") };
+        assert_eq!((news.order, lamp.order), (Order::Parallel, Order::InTurn), "as the model waits for them");
+        assert_eq!((news.confirm, lamp.confirm), (Confirm::Voice, Confirm::Off));
+        assert_eq!((&news.on_argument, news.max_on_s), (&None, None));
+        assert_eq!((lamp.on_argument.as_deref(), lamp.max_on_s), (Some("on"), Some(60)));
+        for policy in [news, lamp] {
+            assert_eq!((policy.per_minute, policy.callers.len()), (5, 2));
+        }
+        let begin = |policy: &Policy| policy.quiet_hours.unwrap().from_minute;
+        assert_eq!((begin(news), begin(lamp)), (22 * 60, 0));
     }
 }

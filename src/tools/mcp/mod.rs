@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::shown;
 use crate::config::agent::mcp::{Allowed, McpAction, McpServer};
-use crate::config::agent::policy::Policy;
+use crate::config::agent::policy::says_off;
 use crate::config::agent::{Action, Tool};
 
 /// Characters of a server's description: a paragraph. The owner's own may be longer.
@@ -82,6 +82,11 @@ fn tool(server: &McpServer, allowed: &Allowed, list: &[Value]) -> Result<Tool, S
         return Err(left_out(format!("its description and schema are longer than {LISTED_BYTES_MAX} bytes")));
     }
     let translated = schema::translate(&found["inputSchema"]).map_err(left_out)?;
+    if let Some(argument) = &allowed.policy.on_argument
+        && let Err(why) = says_off(translated.parameters.as_ref(), argument)
+    {
+        return Err(left_out(format!("its policy's `on_argument` names \"{}\", {why}", shown(argument))));
+    }
     let said = [&found["description"], &found["title"]]
         .into_iter()
         .filter_map(Value::as_str)
@@ -98,7 +103,7 @@ fn tool(server: &McpServer, allowed: &Allowed, list: &[Value]) -> Result<Tool, S
             tool: allowed.tool.clone(),
             way_back: translated.way_back,
         }),
-        policy: Policy::of(allowed.behavior),
+        policy: allowed.policy.clone(),
     })
 }
 

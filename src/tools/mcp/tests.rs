@@ -51,6 +51,38 @@ fn only_what_is_allowed_is_declared_and_what_is_missing_is_told() {
 }
 
 #[test]
+fn a_policy_holds_for_a_servers_tool_whose_parameters_fit_it() {
+    let text = r#"
+        [[mcp]]
+        name = "house"
+        command = ["/usr/bin/house"]
+        policy = { per_minute = 7 }
+        [mcp.allow]
+        set_lamp = { policy = { on_argument = "is_on", max_on_s = 60 } }
+        set_fan = { policy = { on_argument = "is_on" } }
+        set_heater = { policy = { on_argument = "level" } }
+    "#;
+    let server = agent::parse(text, "test").unwrap().mcp.remove(0);
+    let on = json!({"type": "object", "required": ["is-on"], "properties": {"is-on": {"type": "boolean"}}});
+    let level = json!({"type": "integer", "minimum": 1, "maximum": 3});
+    let level = json!({"type": "object", "required": ["level"], "properties": {"level": level}});
+    let named = |name: &str, schema: &Value| json!({"name": name, "inputSchema": schema});
+    let listed = listed(
+        &server,
+        &[named("set_lamp", &on), named("set_fan", &json!({"type": "object"})), named("set_heater", &level)],
+    );
+    let policies: Vec<_> = listed.tools.iter().map(|tool| (tool.policy.per_minute, tool.policy.max_on_s)).collect();
+    assert_eq!(policies, [(7, Some(60))], "{:?}", listed.left_out);
+    let why = [
+        "the MCP server `house` has a tool `set_fan` that is left out: its policy's `on_argument` names \"is_on\", which \
+         must be a required BOOLEAN, INTEGER or NUMBER parameter",
+        "the MCP server `house` has a tool `set_heater` that is left out: its policy's `on_argument` names \"level\", \
+         which cannot be 0, and so never says off",
+    ];
+    assert_eq!(listed.left_out, why);
+}
+
+#[test]
 fn a_call_reaches_the_server_under_its_own_names() {
     let tools = Tools::new(&listed(&server(), &list()).tools);
     let plan = tools.plan("house_get_sum", json!({"a_1": 5.0, "b": 0.5}).as_object().unwrap()).unwrap();

@@ -20,6 +20,7 @@ use crate::hw::clock;
 use crate::tools::audit::{Deed, Outcome};
 use crate::tools::device::DeviceWork;
 use crate::tools::on_time::{OffCall, OnTimes};
+use crate::tools::output::shown;
 use crate::tools::policy::{self, Asking, Gatekeeper, Moment, Verdict};
 use crate::tools::{Failure, Plan, Tools, Work};
 use crate::units::Time;
@@ -148,7 +149,11 @@ impl House {
 
     async fn run(&self, request: &Request, mut halted: oneshot::Receiver<Halt>) -> Done {
         let tools = self.tools();
-        let plan = match tools.plan(&request.name, &request.args) {
+        let plan = match request.caller {
+            Caller::Mynah => tools.plan_off(&request.name, &request.args),
+            _ => tools.plan(&request.name, &request.args),
+        };
+        let plan = match plan {
             Ok(plan) => plan,
             Err(why) => return Done::refused(why),
         };
@@ -261,7 +266,7 @@ impl House {
             Ok(off_at) => off_at,
             Err(why) => return Done::refused(why),
         };
-        let output = plan.work.output(tool, &request.args);
+        let output = self.tools().output(tool, &request.args, &plan.work);
         let going_off = output.map_or(0, |output| lock(&self.on_times).going_off(&output));
         let mut done = tokio::select! {
             biased;
@@ -278,11 +283,11 @@ impl House {
             if !is_undone {
                 done.stays_moved();
             }
-        } else if !policy::is_on(&tool.policy, &request.args) {
+        } else if !plan.work.is_on(&tool.policy, &request.args) {
             self.went_off(tool, request, &plan.work, going_off).await;
         }
         if let (Ok(Value::Object(told)), Work::Device(DeviceWork::Status)) = (&mut done.result, &plan.work) {
-            let on: Vec<Value> = lock(&self.on_times).all().map(|(output, _)| output.into()).collect();
+            let on: Vec<Value> = lock(&self.on_times).all().map(|(output, _)| shown(output).into()).collect();
             told.insert("switched_on".into(), on.into());
         }
         if let (Ok(Value::Object(told)), Some(off_at)) = (&mut done.result, off_at) {
@@ -296,14 +301,14 @@ impl House {
 
     /// Arms what the call is about to switch on. Answers when it goes off, where there is a limit.
     async fn arm(&self, tool: &Tool, request: &Request, work: &Work) -> Result<Option<Time>, String> {
-        let policy = &tool.policy;
-        let Some(output) = work.output(tool, &request.args) else { return Ok(None) };
-        let longest = self.tools().longest_on(&output, tool);
+        let (policy, tools) = (&tool.policy, self.tools());
+        let Some(output) = tools.output(tool, &request.args, work) else { return Ok(None) };
+        let longest = tools.longest_on(&output, tool, &request.args);
         let is_watched = longest.is_some() || tool.is_interlocked() || tool.rests_offline();
-        if !is_watched || !policy::is_on(policy, &request.args) {
+        if !is_watched || !work.is_on(policy, &request.args) {
             return Ok(None);
         }
-        let Some(args) = policy::off(policy, &request.args) else { return Ok(None) };
+        let Some(args) = work.off(policy, &request.args) else { return Ok(None) };
         let off = OffCall { name: tool.name.clone(), args };
         let is_lasting = longest.is_some() && !work.is_local();
         let (limit, now) = (longest.unwrap_or(NO_LIMIT), self.now());
@@ -320,10 +325,12 @@ impl House {
     }
 
     async fn went_off(&self, tool: &Tool, request: &Request, work: &Work, number: u64) {
-        let Some(output) = work.output(tool, &request.args) else { return };
-        lock(&self.on_times).went_off(&output, number);
+        let Some(output) = self.tools().output(tool, &request.args, work) else { return };
+        if !lock(&self.on_times).went_off(&output, number) {
+            return;
+        }
         self.on_changed.notify_one();
-        if !work.is_local() && tool.policy.max_on_s.is_some() {
+        if !work.is_local() {
             self.write_or_warn().await;
         }
     }
@@ -351,12 +358,17 @@ impl House {
             (self.outside.tell)(What::Trouble { part: "tools".into(), text });
         }
         let tools = self.tools();
-        for on in kept.on {
+        for mut on in kept.on {
             let tool = tools.get(&on.off.name);
-            let Some(longest) = tool.and_then(|tool| tools.longest_on(&on.output, tool)) else {
+            // The file may have been changed since: it is what it is switched off by now.
+            let plan = tools.plan_off(&on.off.name, &on.off.args).ok();
+            let output = tool.zip(plan).and_then(|(tool, plan)| tools.output(tool, &on.off.args, &plan.work));
+            on.output = output.unwrap_or(on.output);
+            let longest = tool.and_then(|tool| tools.longest_on(&on.output, tool, &on.off.args));
+            let Some(longest) = longest else {
                 let text = format!(
                     "`{}` was on when mynah ended, and there is no tool any more that switches it off",
-                    on.output
+                    shown(&on.output)
                 );
                 (self.outside.tell)(What::Trouble { part: "tools".into(), text });
                 continue;
@@ -381,8 +393,15 @@ impl House {
         let request = Request { id: None, name: off.name, args: off.args, caller: Caller::Mynah };
         let (_never, halted) = oneshot::channel();
         let began = Instant::now();
-        let is_first = lock(&self.on_times).tries(&output) == 0;
+        let (is_first, number) = {
+            let on_times = lock(&self.on_times);
+            (on_times.tries(&output) == 0, on_times.going_off(&output))
+        };
         let done = self.run(&request, halted).await;
+        // Where the tool is another one by now it is off all the same, under this name.
+        if done.result.is_ok() && lock(&self.on_times).went_off(&output, number) {
+            self.write_or_warn().await;
+        }
         if let Err(why) = &done.result {
             let tries = lock(&self.on_times).stays_on(&output, self.now());
             self.on_changed.notify_one();

@@ -10,7 +10,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::Tell;
-use crate::config::agent::watch::Watch;
+use crate::config::agent::Agent;
+use crate::config::agent::policy::Policy;
 use crate::flow::What;
 use crate::hw::{self, Board, LineTrouble};
 use crate::tools::gpio::{AwaitPlan, LOOK_EVERY};
@@ -49,7 +50,7 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn new(
         tools: &Tools,
-        watches: &[Watch],
+        agent: &Agent,
         board: Arc<dyn Board>,
         tell: Arc<Tell>,
         active_when_safe: BTreeSet<String>,
@@ -57,9 +58,11 @@ impl Lines {
         let outputs: BTreeMap<String, Slot<Driven>> =
             tools.outputs().map(|line| (line.to_string(), Slot::default())).collect();
         // Reading a line that a tool drives asks the output.
-        let watched = watches.iter().filter_map(|watch| watch.condition.line()).map(String::as_str);
-        let inputs =
-            tools.inputs().chain(tools.interlocks()).chain(watched).filter(|line| !outputs.contains_key(*line));
+        let watched = agent.watches.iter().filter_map(|watch| watch.condition.line());
+        // A server's tools may be listed at any time; their interlocks stand in the file.
+        let interlocks = agent.policies().flat_map(Policy::interlocks);
+        let others = interlocks.chain(watched.map(String::as_str));
+        let inputs = tools.inputs().chain(others).filter(|line| !outputs.contains_key(*line));
         let inputs = inputs.map(|line| (line.to_string(), Slot::default())).collect();
         Lines { board, outputs, inputs, active_when_safe, tell }
     }

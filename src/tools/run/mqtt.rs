@@ -117,7 +117,7 @@ impl Broker {
             will: presence.as_ref().map(|presence| presence.availability(false)),
         };
         let ear = presence.as_ref().map(|presence| Ear::new(agent, presence.has_transcript()));
-        let may_be_called = agent.tools.iter().any(|tool| tool.policy.callers.contains(&Caller::Mqtt));
+        let may_be_called = agent.policies().any(|policy| policy.callers.contains(&Caller::Mqtt));
         let (calls, calls_there) = mpsc::channel(TOOL_ORDERS_MAX);
         let client = Client {
             calls: (may_be_called && presence.is_some()).then_some(calls),

@@ -68,6 +68,10 @@ impl Outputs {
                 self.on(name, move |driven| driven.set(pulse)).await?.ok_or_else(|| no(name, "dimmer"))?;
                 Ok(json!({"output": name, "percent": percent}))
             }
+            Motion::Release => {
+                self.on(name, Driven::rest).await?;
+                Ok(json!({"output": name, "released": true}))
+            }
             Motion::Turn { to, slew } => {
                 let degrees = self.go(name, to, slew).await?;
                 Ok(json!({"output": name, "degrees": degrees}))

@@ -61,6 +61,11 @@ impl PwmAction {
             PwmDeed::Turn { .. } | PwmDeed::Buzz { .. } => None,
         }
     }
+
+    /// Whether it holds its output wherever it moved it, so that every place is on: a servo.
+    pub fn holds(&self) -> bool {
+        matches!(self.deed, PwmDeed::Turn { .. })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

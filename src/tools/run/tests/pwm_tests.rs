@@ -41,17 +41,21 @@ struct PwmRig {
 }
 
 fn pwm_rig() -> PwmRig {
+    pwm_rig_of(PWM_TOOLS)
+}
+
+fn pwm_rig_of(tools: &str) -> PwmRig {
     let profile = board::parse(board::builtin("sim").unwrap(), "sim.toml", "sim").unwrap();
     let sim = SimBoard::new(SimSetup::from_profile(&profile).unwrap(), SimClock::stepped());
     let hand = sim.handle();
     let (orders, orders_there) = mpsc::channel(TOOL_ORDERS_MAX);
     let (reply, replies) = channel();
     let outside = Outside::new(Arc::new(sim), Arc::new(RealClock::new()));
-    let handle = spawn(&agent::parse(PWM_TOOLS, "test").unwrap(), outside, orders_there, move |answer| {
+    let handle = spawn(&agent::parse(tools, "test").unwrap(), outside, orders_there, move |answer| {
         drop(reply.send(answer));
     });
     let rig = PwmRig { orders, replies, handle: handle.unwrap(), hand };
-    for output in ["shelf_light", "blind", "horn"] {
+    for output in ["shelf_light", "blind", "horn"].into_iter().filter(|output| tools.contains(*output)) {
         rig.until(output, |pulse| pulse.is_some_and(|pulse| pulse.on_ns == 0));
     }
     rig
@@ -107,6 +111,51 @@ fn a_servo_arrives_and_stays_where_it_is_when_it_is_taken_back_and_is_released_a
     assert!(stands.on_ns > 1_500_000 && stands.on_ns < 2_000_000, "{stands:?}");
     rig.handle.stop();
     assert_eq!(rig.hand.pulse("blind").unwrap().unwrap().on_ns, 0, "released");
+}
+
+/// A servo that may be held for a second, or until the connection is lost.
+fn held(policy: &str) -> PwmRig {
+    let rig = pwm_rig_of(&format!(
+        r#"
+        [[tools]]
+        name = "turn"
+        description = "The blind."
+        parameters = {{ type = "OBJECT", properties = {{ degrees = {{ type = "NUMBER", minimum = 0, maximum = 90 }} }}, required = ["degrees"] }}
+        action = {{ pwm = "servo", output = "blind", argument = "degrees", slew_deg_per_s = 1000 }}
+        policy = {{ {policy} }}
+        "#
+    ));
+    rig.call("1", "turn", json!({"degrees": 0}));
+    assert_eq!(rig.done()["degrees"], 0.0);
+    assert_eq!(rig.pulse("blind").on_ns, 1_000_000, "0 degrees is held as any other place");
+    rig
+}
+
+#[test]
+fn a_servo_is_let_go_of_after_its_time_and_holds_again_when_it_is_turned_again() {
+    let rig = held("max_on_s = 1, per_minute = 4");
+    let released = |pulse: Option<Pulse>| pulse.is_some_and(|pulse| pulse.on_ns == 0);
+    rig.until("blind", released);
+    rig.call("2", "turn", json!({"degrees": 90}));
+    let told = rig.done();
+    assert_eq!(told["degrees"], 90.0);
+    assert!(told["switches_itself_off_in_s"].is_u64(), "its time begins anew: {told}");
+    rig.until("blind", released);
+    rig.call("3", "turn", json!({"degrees": 0}));
+    let why = rig.replies.recv_timeout(SOON).unwrap().result.unwrap_err();
+    assert!(
+        why.starts_with("too often"),
+        "two turns and two releases were four; to turn it is not to switch it off: {why}"
+    );
+    rig.handle.stop();
+}
+
+#[test]
+fn a_servo_is_let_go_of_when_the_connection_is_lost() {
+    let rig = held("when_offline = \"rest\"");
+    rig.orders.blocking_send(ToolOrder::Offline).unwrap();
+    rig.until("blind", |pulse| pulse.is_some_and(|pulse| pulse.on_ns == 0));
+    rig.handle.stop();
 }
 
 #[test]
