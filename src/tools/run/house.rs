@@ -76,6 +76,7 @@ pub(super) struct House {
     pub(super) clerk: Mutex<Option<Clerk>>,
     gatekeeper: Mutex<Gatekeeper>,
     on_times: Mutex<OnTimes>,
+    ended: Mutex<cancelled::Ended>,
     /// Rung when what is on has changed.
     pub(super) on_changed: Notify,
     /// Rung when somebody said something.
@@ -99,6 +100,7 @@ impl House {
             clerk: Mutex::new(Some(clerk)),
             gatekeeper: Mutex::default(),
             on_times: Mutex::default(),
+            ended: Mutex::default(),
             on_changed: Notify::new(),
             heard: Notify::new(),
             in_turn: tokio::sync::Mutex::default(),
@@ -290,6 +292,8 @@ impl House {
         }
         if done.is_cancelled || matches!(halted.try_recv(), Ok(Halt::Cancelled)) {
             self.tell_cancelled(&tool.name, &plan.work, &done, is_undone);
+        } else if let Some(id) = &request.id {
+            self.ended(id, &tool.name, &plan.work, &done);
         }
         done
     }
