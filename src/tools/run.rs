@@ -283,6 +283,7 @@ impl Errands {
         }
         let (halt, halted) = oneshot::channel();
         self.running.insert(id.clone(), Some(halt));
+        self.house.begins(&id.0);
         let house = self.house.clone();
         let request = Request { id: Some(id.to_string()), name: name.clone(), args, caller };
         self.tasks.spawn(async move {
@@ -349,8 +350,12 @@ impl Errands {
     }
 
     fn cancel(&mut self, id: &CallId) {
-        if let Some(halt) = self.running.get_mut(id).and_then(Option::take) {
-            let _ = halt.send(Halt::Cancelled); // gone where the call has just ended
+        let is_over = match self.running.get_mut(id) {
+            Some(halt) => halt.take().is_some_and(|halt| halt.send(Halt::Cancelled).is_err()),
+            None => true, // its answer was on its way
+        };
+        if is_over {
+            self.house.taken_back_late(&id.0);
         }
     }
 

@@ -77,6 +77,7 @@ pub(super) struct House {
     pub(super) clerk: Mutex<Option<Clerk>>,
     gatekeeper: Mutex<Gatekeeper>,
     on_times: Mutex<OnTimes>,
+    ended: Mutex<cancelled::Ended>,
     /// Rung when what is on has changed.
     pub(super) on_changed: Notify,
     /// Rung when somebody said something.
@@ -100,6 +101,7 @@ impl House {
             clerk: Mutex::new(Some(clerk)),
             gatekeeper: Mutex::default(),
             on_times: Mutex::default(),
+            ended: Mutex::default(),
             on_changed: Notify::new(),
             heard: Notify::new(),
             in_turn: tokio::sync::Mutex::default(),
@@ -295,6 +297,8 @@ impl House {
         }
         if done.is_cancelled || matches!(halted.try_recv(), Ok(Halt::Cancelled)) {
             self.tell_cancelled(&tool.name, &plan.work, &done, is_undone);
+        } else if let Some(id) = &request.id {
+            self.ended(id, &tool.name, &plan.work, &done);
         }
         done
     }

@@ -1,6 +1,8 @@
 //! What a call has left behind that was taken back: no answer of it goes out, so the model is told in words.
 
-use super::{Done, House};
+use std::collections::VecDeque;
+
+use super::{Done, House, lock};
 use crate::flow::Control;
 use crate::tools::Work;
 use crate::tools::audit::Outcome;
@@ -8,8 +10,30 @@ use crate::tools::audit::Outcome;
 /// Said of an output that hangs.
 const STAYS: &str = "its output does not react and could not be brought to rest yet: it may still be on";
 
+/// Calls whose ends are remembered: no more answers than run at once are on their way.
+const ENDED_MAX: usize = 16;
+
 /// Said of a call that had ended well when the cancellation came.
 const TOO_LATE: &str = "that came too late, all of it was done already";
+
+/// The last calls that were done and changed something, by id and tool: their answers may still be on their way.
+#[derive(Debug, Default)]
+pub(super) struct Ended(VecDeque<(String, String)>);
+
+impl Ended {
+    fn put(&mut self, id: &str, name: &str) {
+        if self.0.len() >= ENDED_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((id.to_string(), name.to_string()));
+    }
+
+    /// The tool of this call, once.
+    fn take(&mut self, id: &str) -> Option<String> {
+        let at = self.0.iter().position(|(ended, _)| ended == id)?;
+        self.0.remove(at).map(|(_, name)| name)
+    }
+}
 
 impl Done {
     /// What it had moved could not be brought to rest.
@@ -34,7 +58,32 @@ fn left(work: &Work, done: &Done, is_undone: bool) -> Option<&'static str> {
 impl House {
     /// Tells the model, at the next fitting moment, what became of a call that was taken back.
     pub(super) fn tell_cancelled(&self, name: &str, work: &Work, done: &Done, is_undone: bool) {
-        let Some(how_far) = left(work, done, is_undone) else { return };
+        if let Some(how_far) = left(work, done, is_undone) {
+            self.tell_left(name, how_far);
+        }
+    }
+
+    /// A call begins: what is remembered of an older one with its id is of another conversation.
+    pub(in super::super) fn begins(&self, id: &str) {
+        lock(&self.ended).take(id);
+    }
+
+    /// A call has ended and was not taken back, so far.
+    pub(super) fn ended(&self, id: &str, name: &str, work: &Work, done: &Done) {
+        if done.result.is_ok() && work.changes_something() {
+            lock(&self.ended).put(id, name);
+        }
+    }
+
+    /// A call that does not run any more is taken back: its answer was on its way, and goes no further.
+    pub(in super::super) fn taken_back_late(&self, id: &str) {
+        let name = lock(&self.ended).take(id);
+        if let Some(name) = name {
+            self.tell_left(&name, TOO_LATE);
+        }
+    }
+
+    fn tell_left(&self, name: &str, how_far: &str) {
         let text = format!(
             "[device] The call of `{name}` was cancelled while it was under way: {how_far}. Tell the user in a few words \
              what may have happened, and check the state before you call it again."

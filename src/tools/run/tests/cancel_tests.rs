@@ -70,6 +70,29 @@ fn what_could_be_undone_or_had_not_begun_is_not_told() {
 }
 
 #[test]
+fn a_cancellation_that_crosses_the_answer_is_told_of_where_anything_was_changed() {
+    let rig = rig();
+    rig.call("1", "switch_lamp", json!({"on": true}));
+    rig.call("2", "is_lamp_on", json!({}));
+    assert_eq!((rig.reply().0, rig.reply().0), ("1".into(), "2".into()));
+    for id in ["2", "1", "1"] {
+        rig.cancel(id);
+    }
+    let seen = rig.next(1);
+    assert!(
+        matches!(&seen[..], [Seen::Wish(Control::Tell(text))] if text.contains("`switch_lamp`") && text.contains("done already")),
+        "{seen:?}"
+    );
+    // An id that comes again is another call's.
+    rig.call("1", "open_door", json!({}));
+    rig.reply().1.unwrap();
+    rig.call("1", "is_door_open", json!({}));
+    rig.reply().1.unwrap();
+    rig.cancel("1");
+    assert_eq!(told(rig), [""; 0]);
+}
+
+#[test]
 fn a_pulse_that_could_not_be_ended_is_told_of() {
     let rig = rig();
     rig.hangs.store(true, Ordering::SeqCst);
