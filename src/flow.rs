@@ -92,7 +92,8 @@ pub enum DropCause {
     TooShort,
     /// Held, but nothing louder than `silence_db` and no voice in it; or a wake word that nothing followed.
     OnlySilence,
-    /// It said something beside talking: [`GateEvent::Gesture`] follows.
+    /// It said something beside talking: [`GateEvent::Gesture`] follows, or the core took it for an answer
+    /// ([`GateNote::Abort`]).
     Gesture,
     /// The microphone is closed; it may still become a gesture.
     Muted,

@@ -192,6 +192,6 @@ impl Bench<'_> {
     pub fn size(&self) -> Result<Option<Row>> {
         let Some(mynah) = &self.setting.mynah else { return Ok(None) };
         let size_mb = std::fs::metadata(mynah)?.len() as f64 / 1e6;
-        Ok(Some(Row::new("stripped binary", "MB", Some(8.0), "", vec![size_mb])))
+        Ok(Some(Row::new("stripped binary", "MB", Some(10.0), "", vec![size_mb])))
     }
 }

@@ -286,6 +286,9 @@ impl Gate {
             GateNote::FollowUp(false) => self.shut_door(),
             GateNote::Listen => self.handle_woken(),
             GateNote::Abort => {
+                if self.window.cause().is_none() && self.button.is_engaged() {
+                    self.window.say(GateEvent::Dropped(DropCause::Gesture));
+                }
                 // The endpoint goes on: the speech that is refused has not ended yet.
                 self.window.close(CloseCause::Mistake);
                 self.button.disengage();

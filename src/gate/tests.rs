@@ -399,7 +399,11 @@ fn the_core_may_abort() {
         &listen(),
         &[
             ("a press", ".9 + v9 X v9 - .30", "+ open:Button 4-17 close:Mistake -"),
-            ("before it is heard", ".9 + .9 X v9 - .30 + v9 - .20", "+ - + open:Button 52-65 - 66-85 close:Released"),
+            (
+                "before it is heard",
+                ".9 + .9 X v9 - .30 + v9 - .20",
+                "+ drop:Gesture - + open:Button 52-65 - 66-85 close:Released",
+            ),
             ("nothing", ".9 X .9 + v9 - .20", "+ open:Button 13-26 - 27-46 close:Released"),
         ],
     );

@@ -37,6 +37,8 @@ fn line() -> impl Strategy<Value = String> {
         1 => Just("person listen".to_string()),
         2 => Just("person tell The freezer is warm.".to_string()),
         1 => Just("person louder 10".to_string()),
+        2 => Just("person ring".to_string()),
+        1 => Just("person ring no more".to_string()),
     ];
     let wait = prop_oneof![
         8 => (0u32..700).prop_map(|ms| format!("wait {ms}ms")),

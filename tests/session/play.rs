@@ -457,8 +457,12 @@ impl Game {
             ["gate", "closed", ..] => self.is_gate_open = false,
             _ => {}
         }
-        if self.world.outputs.iter().any(|(_, line)| line == "gate abort") {
-            self.is_gate_open = false;
+        if self.world.outputs.iter().any(|(_, line)| line == "gate abort") && self.is_gate_open {
+            // As the gate does: what it has in hand, and then the end.
+            if !self.has_spoken {
+                self.turn("gate speech 20ms")?;
+            }
+            self.turn("gate closed mistake")?;
         }
         match self.world.rules.take_broken() {
             Some(why) => Err(format!("`{line}` breaks a rule: {why}")),
