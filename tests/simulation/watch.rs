@@ -152,6 +152,8 @@ struct Counted {
 struct Wire {
     attempt: u32,
     is_connected: bool,
+    /// The core ordered its end; it may come to be connected all the same, which nobody minds.
+    is_given_up: bool,
     is_setup_sent: bool,
     is_ready: bool,
     /// First and last hop sent in the open window.

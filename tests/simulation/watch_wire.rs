@@ -12,7 +12,7 @@ use super::{Exchange, Reply, ReplyId, Rule, Watch, Wire, number_of};
 impl Watch {
     /// The core sees this connection open.
     pub fn core_connected(&mut self, attempt: u32) {
-        self.wire.is_connected |= attempt == self.wire.attempt;
+        self.wire.is_connected |= attempt == self.wire.attempt && !self.wire.is_given_up;
     }
 
     /// The core sees `setupComplete`, on the connection that it holds for the present one.
@@ -49,6 +49,7 @@ impl Watch {
             LinkOrder::Close => {
                 self.setup_ended(None);
                 self.core_lost(self.wire.attempt);
+                self.wire.is_given_up = true;
             }
             LinkOrder::Send(message) => {
                 self.must(!self.is_spent, Rule::SpentRests, || format!("{} on a spent day", name_of(message)));
