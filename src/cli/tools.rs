@@ -72,6 +72,7 @@ fn outside(args: &Args, agent: &Agent, profile: &Profile) -> anyhow::Result<Outs
         folder: args.state.folder(),
         active_when_safe: profile.active_when_safe(),
         has_confirm_line: profile.lines.contains_key(board::CONFIRM),
+        has_talk_line: profile.lines.contains_key(board::TALK),
         extra_ca_pem: load::extra_ca(agent)?,
         tell: Arc::new(|what| match what {
             What::Trouble { text, .. } => eprintln!("mynah: {text}"),

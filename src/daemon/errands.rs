@@ -34,6 +34,7 @@ impl Daemon {
             folder: options.state.clone(),
             active_when_safe: options.profile.active_when_safe(),
             has_confirm_line: options.profile.lines.contains_key(board::CONFIRM),
+            has_talk_line: options.profile.lines.contains_key(board::TALK),
             declare: Arc::new(move |tools| {
                 let is_taken = lists.try_send(tools).is_ok();
                 bell.ring();

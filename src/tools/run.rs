@@ -103,6 +103,8 @@ pub struct Outside {
     pub active_when_safe: BTreeSet<String>,
     /// Whether the board has a button of its own for a yes.
     pub has_confirm_line: bool,
+    /// Whether the board has a talk button.
+    pub has_talk_line: bool,
     /// Gives the core the tools of servers, in place of those it got before; false where it cannot take them now.
     pub declare: Arc<dyn Fn(Vec<Tool>) -> bool + Send + Sync>,
     /// More certificates to trust, PEM.
@@ -120,6 +122,7 @@ impl Outside {
             folder: None,
             active_when_safe: BTreeSet::new(),
             has_confirm_line: false,
+            has_talk_line: false,
             declare: Arc::new(|_| true),
             extra_ca_pem: None,
         }

@@ -80,6 +80,7 @@ impl Rig {
             folder: state.map(|path| Arc::new(Folder::new(path))),
             active_when_safe: [].into(),
             has_confirm_line: false,
+            has_talk_line: false,
             extra_ca_pem: None,
         };
         let (orders, orders_there) = tokio::sync::mpsc::channel(TOOL_ORDERS_MAX);

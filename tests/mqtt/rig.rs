@@ -218,6 +218,7 @@ impl Device {
             tell: Arc::new(move |what| teller.lock().unwrap().push(what)),
             give: Arc::new(move |control| give.lock().unwrap().send(control).is_ok()),
             folder: folder.map(|path| Arc::new(Folder::new(path))),
+            has_talk_line: true,
             ..Outside::new(Arc::new(sim), Arc::new(RealClock::new()))
         };
         let handle = spawn(&agent, outside, orders_there, move |reply| drop(answer.send(reply))).unwrap();

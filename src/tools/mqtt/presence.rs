@@ -212,6 +212,14 @@ mod tests {
     }
 
     #[test]
+    fn a_board_without_a_button_shows_none() {
+        let mqtt = agent::parse("[mqtt]\nhost = \"broker\"", "test").unwrap().mqtt.unwrap();
+        let shown = |has_button| Presence::new(&mqtt, "0123", has_button).discovery().payload;
+        let has = |has_button| String::from_utf8_lossy(&shown(has_button)).contains("Talk button");
+        assert_eq!((has(true), has(false)), (true, false));
+    }
+
+    #[test]
     fn topics_are_below_the_base_and_commands_are_known_again() {
         let presence = presence("base_topic = \"hall/voice\"");
         assert_eq!(presence.availability(false).topic, "hall/voice/availability");

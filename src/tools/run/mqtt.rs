@@ -109,7 +109,7 @@ impl Broker {
         let mqtt = agent.mqtt.clone()?;
         let machine_id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
         let identity = presence::identity(&machine_id);
-        let presence = mqtt.presence.then(|| Presence::new(&mqtt, &identity, true));
+        let presence = mqtt.presence.then(|| Presence::new(&mqtt, &identity, outside.has_talk_line));
         let hello = Hello {
             client_id: mqtt.client_id.clone().unwrap_or_else(|| format!("mynah-{identity}")),
             user: None, // read anew for each connection

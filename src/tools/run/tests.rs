@@ -160,6 +160,7 @@ fn rig_with(tools: &str, folder: Option<Arc<Folder>>) -> Rig {
         folder,
         active_when_safe: ["valve".to_string()].into(),
         has_confirm_line: false,
+        has_talk_line: false,
         declare: Arc::new(|_| true),
         extra_ca_pem: None,
     };

@@ -117,6 +117,9 @@ impl Lanes {
                 self.lamp.extend(is_off.then_some((event.at, to)));
             }
             What::LineSet { line, active: false } if line == "lamp" => end(&mut self.lamp, event.at),
+            What::Ringing { is_ringing: true } => {
+                self.tools.push(Caption { at: event.at, text: "a timer rings".into() });
+            }
             What::ToolCalled { name, args, .. } => {
                 self.tools.push(Caption { at: event.at, text: format!("{name} {args}") });
             }
