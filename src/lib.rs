@@ -31,7 +31,7 @@
 //! | [`live`] | 1 | all that knows the Gemini Live protocol |
 //! | [`flow`] | 2 | every message that crosses a thread, its class and limit |
 //! | [`hw`] | 2, drivers 4 | traits a board is made of; ALSA, GPIO, simulator, fault injector |
-//! | [`mic`], [`gate`], [`session`], [`speaker`], [`tools`], [`panel`], [`emulator`] | 3 | the decisions, pure |
+//! | [`mic`], [`gate`], [`session`], [`speaker`], [`tools`], [`eyes`], [`panel`], [`emulator`] | 3 | the decisions, pure |
 //! | `*/run.rs` | 5 | the threads |
 //! | [`daemon`], [`cli`] | 6 | putting it together |
 //!
@@ -59,6 +59,7 @@ pub mod flow;
 pub mod hw;
 
 pub mod emulator;
+pub mod eyes;
 pub mod gate;
 pub mod mic;
 pub mod panel;

@@ -33,6 +33,10 @@ say "the virtual card: unplugging, refusals, the doctor's findings"
 cargo test --locked --test alsa -- --ignored --test-threads=1 a_card_that_is_unplugged what_a_card_does_not
 cargo test --locked --test doctor -- --ignored
 
+need_packages ffmpeg
+say "the camera: a stream of pictures that nobody here wrote"
+cargo test --locked --test camera -- --ignored
+
 need_packages mosquitto mosquitto-clients
 say "MQTT: a broker that nobody here wrote"
 cargo test --locked --test mqtt -- --ignored

@@ -1,5 +1,6 @@
 //! `mynah doctor`: looks at everything a conversation needs, measures it, and says which line to change.
 
+mod camera;
 mod erle;
 mod judge;
 mod lines;
@@ -127,7 +128,7 @@ fn hardware(args: &Args, agent: Option<&Agent>, profile: &Profile, report: &mut 
         report.add_all(sleepers());
     }
     report.add_all(lines::lines(&*board, profile));
-    report.add_all(lines::camera(profile));
+    report.add_all(camera::camera(profile, &clock));
 }
 
 fn sounds(board: &dyn Board, clock: &dyn Clock, agent: &Agent, profile: &Profile) -> Vec<Check> {

@@ -260,8 +260,30 @@ pub enum Bias {
 /// A camera.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Camera {
-    /// `v4l2` device path or `rpicam`.
-    pub source: String,
+    /// Who makes its pictures.
+    pub source: CameraSource,
+    /// Width to ask for, pixels.
+    pub width: u32,
+    /// Height to ask for, pixels.
+    pub height: u32,
+}
+
+/// Who makes a camera's pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CameraSource {
+    /// A V4L2 device, by its path.
+    Device(std::path::PathBuf),
+    /// A program that writes JPEG pictures one after the other.
+    Program(CameraProgram),
+}
+
+/// Which program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CameraProgram {
+    /// The one for a Raspberry Pi's ribbon camera.
+    Rpicam,
+    /// The owner's own, with its arguments.
+    Command(Vec<String>),
 }
 
 /// The chip and the offset of `gpiochip0:17`; none where the text is a line's name.

@@ -4,6 +4,7 @@
 //! decides. Threads belong to the rooms' `run.rs`.
 
 pub mod alsa;
+pub mod camera;
 pub mod cards;
 pub mod clock;
 pub mod fault;
@@ -27,6 +28,7 @@ pub mod tls;
 pub mod wake;
 pub mod wav;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::trouble::PcmTrouble;
@@ -224,6 +226,46 @@ pub enum SensorTrouble {
 pub trait Sensor: Send {
     /// Measures now; may block for as long as the bus does.
     fn read(&mut self) -> Result<Reading, SensorTrouble>;
+}
+
+/// A picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Still {
+    /// JPEG, whole.
+    pub jpeg: Arc<[u8]>,
+    /// Pixels.
+    pub width: u16,
+    /// Pixels.
+    pub height: u16,
+    /// When the last byte of it was there.
+    pub taken_at: Time,
+}
+
+/// Why there is no picture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CameraTrouble {
+    /// There is no camera, or nothing that reads it: the profile is wrong, or something is to be installed.
+    #[error("camera: {why}")]
+    Missing {
+        /// What was looked for, and what to do.
+        why: String,
+    },
+    /// It gives no pictures any more; to be opened again after a while.
+    #[error("camera: {why}")]
+    Lost {
+        /// What happened.
+        why: String,
+    },
+}
+
+/// A camera whose sensor runs; dropped, it is off.
+pub trait Camera: Send {
+    /// Waits at most `timeout` for the next picture and answers the newest; none where there was none. It is to be
+    /// called all the time while pictures are wanted: what nobody takes is old when it comes.
+    ///
+    /// # Errors
+    /// [`CameraTrouble`].
+    fn next(&mut self, timeout: Duration) -> Result<Option<Still>, CameraTrouble>;
 }
 
 /// A colour, 0–255 each, as the eye takes it.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// Keeps what is in this process's memory out of files: a crash leaves no core file, and no process without
 /// privileges reads its memory or its environment, even one of the same user. Keys and speech are in both.
@@ -21,6 +23,42 @@ pub fn forbid_core_files() -> io::Result<()> {
     // SAFETY: this option takes a number and no pointer.
     if unsafe { libc::prctl(libc::PR_SET_DUMPABLE, no, no, no, no) } != 0 {
         return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// What is passed on of this program's environment to one that it starts: what that needs to find its files and speak its
+/// language. Never more: the API key and the folder of credentials stand there, too.
+pub const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
+
+/// Has the program start in a session and group of its own, without mynah's blocked signals and files. It must be started
+/// on a thread that lives on: the kernel kills it when that ends.
+pub fn set_apart(command: &mut Command) {
+    let parent = i32::try_from(std::process::id()).unwrap_or_default();
+    // SAFETY: between fork and exec it only makes system calls, on numbers and on its own stack.
+    unsafe { command.pre_exec(move || stand_alone(parent)) };
+}
+
+/// In the child: away from mynah's group, its blocked signals and its files.
+fn stand_alone(parent: libc::pid_t) -> io::Result<()> {
+    // SAFETY: system calls that take numbers, and a signal set that is filled before it is read.
+    unsafe {
+        // No terminal either: nothing asks for a password there.
+        if libc::setsid() < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // mynah holds SIGTERM back (hw/signals.rs), and a program inherits that.
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // A mynah that is killed leaves none running, where no systemd looks after it.
+        if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 || libc::getppid() != parent {
+            return Err(io::Error::last_os_error());
+        }
+        // Whatever a library opened without close-on-exec; kernels before 5.11 do not know the call.
+        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
     }
     Ok(())
 }

@@ -1,14 +1,8 @@
-//! Lines, PWM outputs, sensors and camera: each is there, may be used, and nobody else has it.
-
-use std::fs::File;
-use std::path::{Path, PathBuf};
+//! Lines, PWM outputs and sensors: each is there, may be used, and nobody else has it.
 
 use super::report::Check;
 use crate::config::board::{self, Direction, Light, LineDriver};
 use crate::hw::{Board, LineTrouble, SensorTrouble};
-
-/// Programs of which one takes pictures with the ribbon camera.
-const RPICAM: [&str; 3] = ["rpicam-vid", "rpicam-still", "libcamera-still"];
 
 /// A check for each line, PWM output and sensor of the profile, and for a light that is no line. An output is made inactive for a moment, its
 /// state of rest.
@@ -96,38 +90,6 @@ fn advice(trouble: &LineTrouble, name: &str) -> String {
     }
 }
 
-/// The camera of the profile, where it has one.
-pub fn camera(profile: &board::Board) -> Option<Check> {
-    let source = &profile.camera.as_ref()?.source;
-    if source == "rpicam" {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = RPICAM.iter().find_map(|name| found_in(&path, name));
-        return Some(match found {
-            Some(program) => Check::ok("camera", format!("rpicam, by {}", program.display())),
-            None => Check::warn(
-                "camera",
-                "rpicam, but no program for it",
-                "install it (`sudo apt install rpicam-apps`), or take [camera] out of the board profile",
-            ),
-        });
-    }
-    Some(match File::open(source) {
-        Ok(_) => Check::ok("camera", source.clone()),
-        Err(error) => Check::warn(
-            "camera",
-            format!("{source} cannot be opened"),
-            format!(
-                "{error}: is it plugged in, is this user in the group `video`? `[camera] source` of the board profile names \
-                 it (`ls /dev/video*`)"
-            ),
-        ),
-    })
-}
-
-fn found_in(path: &std::ffi::OsStr, name: &str) -> Option<PathBuf> {
-    std::env::split_paths(path).map(|folder| folder.join(name)).find(|program| Path::is_file(program))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -176,14 +138,5 @@ mod tests {
         assert!(advice(&busy, "talk").contains("systemctl stop mynah"));
         let missing = LineTrouble::Missing { line: "GPIO17".into() };
         assert!(advice(&missing, "talk").contains("[lines.talk]"));
-    }
-
-    #[test]
-    fn a_camera_is_there_or_told_what_to_do() {
-        assert_eq!(camera(&profile("")), None);
-        let check = camera(&profile("[camera]\nsource = \"/dev/null\"\n")).unwrap();
-        assert_eq!(check.verdict, Verdict::Ok);
-        let check = camera(&profile("[camera]\nsource = \"/dev/no-such-camera\"\n")).unwrap();
-        assert!(check.verdict == Verdict::Warn && check.advice.unwrap().contains("group `video`"));
     }
 }

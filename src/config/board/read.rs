@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::super::key::{AnyKey, Choice, Key, Kind, Need, Path, Text, Whole, one_line, wrong_type};
 use super::super::problem::{Problem, shown};
 use super::super::read::{Reader, Section, Sheet};
+use super::super::several::Texts;
 use super::light::{LIGHT, light};
 use super::pcm::{pcm, wake_ms};
 use super::pwm::{self, PWM};
 use super::sensor::{SENSORS, sensors};
-use super::{Bias, Board, Camera, Direction, Line, LineDriver, Polarity, Safe, line_name};
+use super::{Bias, Board, Camera, CameraProgram, CameraSource, Direction, Line, LineDriver, Polarity, Safe, line_name};
 
 pub use super::pcm::{CAPTURE, PLAYBACK};
 
@@ -101,13 +102,31 @@ const SAFE: Key<Choice<Safe>> = Key {
 const SOURCE: Key<Text> = Key {
     name: "source",
     kind: Text {
-        what: "a V4L2 device such as \"/dev/video0\", or \"rpicam\"",
+        what: "a V4L2 device such as \"/dev/video0\", \"rpicam\" or \"command\"",
         chars_max: 200,
         check: camera_source,
         default: "",
     },
     need: Need::Required,
-    doc: "Where pictures come from: a V4L2 device's path, or `rpicam` for the ribbon camera.",
+    doc: "Where pictures come from: a V4L2 device's path, `rpicam` for the ribbon camera, or `command`.",
+};
+const COMMAND: Key<Texts> = Key {
+    name: "command",
+    kind: Texts { what: "a program's path or one of its arguments", chars_max: 400, count_max: 64, check: one_line },
+    need: Need::Optional,
+    doc: "`command`: a program with its arguments that writes JPEG pictures one after the other.",
+};
+const WIDTH: Key<Whole> = Key {
+    name: "width",
+    kind: Whole { unit: "px", min: 160, max: 4096, step: 2, default: 1280 },
+    need: Need::Defaults,
+    doc: "Width to ask for, pixels.",
+};
+const HEIGHT: Key<Whole> = Key {
+    name: "height",
+    kind: Whole { unit: "px", min: 120, max: 4096, step: 2, default: 720 },
+    need: Need::Defaults,
+    doc: "Height to ask for, pixels.",
 };
 
 /// The top of the file.
@@ -120,7 +139,7 @@ pub const TOP: Sheet = Sheet {
 pub const LINES: Sheet =
     Sheet { name: "lines", keys: &[&DIRECTION, &LINE, &POLARITY, &BIAS, &DEBOUNCE_MS, &SAFE], tables: &[] };
 /// `[camera]`.
-pub const CAMERA: Sheet = Sheet { name: "camera", keys: &[&SOURCE], tables: &[] };
+pub const CAMERA: Sheet = Sheet { name: "camera", keys: &[&SOURCE, &COMMAND, &WIDTH, &HEIGHT], tables: &[] };
 
 /// All sheets of a board profile.
 pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &LIGHT, &PWM, &SENSORS, &CAMERA];
@@ -239,7 +258,20 @@ fn line(reader: &mut Reader<'_>, section: &Section<'_>, name: &str, driver: &Lin
 fn camera(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Camera> {
     top.value("camera")?;
     let section = reader.inner(top, CAMERA.name, &CAMERA);
-    Some(Camera { source: reader.get(&section, &SOURCE) })
+    let source = reader.get(&section, &SOURCE);
+    let command = reader.find(&section, &COMMAND).unwrap_or_default();
+    let is_command = source == "command";
+    if is_command && command.is_empty() {
+        reader.miss(&section, COMMAND.name, "the program that writes the pictures, and its arguments, as a list");
+    } else if !is_command && !command.is_empty() {
+        reader.object(&section, COMMAND.name, "goes with source = \"command\" only".to_string());
+    }
+    let source = match source.as_str() {
+        "command" => CameraSource::Program(CameraProgram::Command(command)),
+        "rpicam" => CameraSource::Program(CameraProgram::Rpicam),
+        device => CameraSource::Device(device.into()),
+    };
+    Some(Camera { source, width: reader.get(&section, &WIDTH), height: reader.get(&section, &HEIGHT) })
 }
 
 /// A name of the kernel, or a chip and an offset.
@@ -252,8 +284,11 @@ fn kernel_line(line: &str) -> Result<(), String> {
 }
 
 fn camera_source(source: &str) -> Result<(), String> {
-    if source == "rpicam" || source.starts_with("/dev/") {
+    if matches!(source, "rpicam" | "command") || source.starts_with("/dev/") {
         return Ok(());
     }
-    Err(format!("is \"{}\"; it must be the path of a V4L2 device (\"/dev/video0\") or \"rpicam\"", shown(source)))
+    Err(format!(
+        "is \"{}\"; it must be the path of a V4L2 device (\"/dev/video0\"), \"rpicam\" or \"command\"",
+        shown(source)
+    ))
 }

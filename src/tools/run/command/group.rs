@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::hw::process;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -63,9 +64,9 @@ struct Program {
 
 impl Group {
     /// Starts a program in a session and group of its own. Must be called within a runtime, on a thread that
-    /// lives on (see [`set_apart`]).
+    /// lives on (see [`process::set_apart`]).
     pub(super) fn start(mut command: Command, changes: &Changes) -> io::Result<Group> {
-        set_apart(&mut command);
+        process::set_apart(command.as_std_mut());
         let child = command.spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
         Ok(Group { program: Some(Program { child, id }), changes: changes.clone() })
@@ -122,36 +123,4 @@ impl Drop for Program {
     fn drop(&mut self) {
         self.signal(libc::SIGKILL);
     }
-}
-
-/// Has the program start in a session and group of its own, without mynah's blocked signals and files. It must be started
-/// on a thread that lives on: the kernel kills it when that ends.
-pub(in crate::tools::run) fn set_apart(command: &mut Command) {
-    let parent = i32::try_from(std::process::id()).unwrap_or_default();
-    // SAFETY: between fork and exec it only makes system calls, on numbers and on its own stack.
-    unsafe { command.pre_exec(move || stand_alone(parent)) };
-}
-
-/// In the child: away from mynah's group, its blocked signals and its files.
-fn stand_alone(parent: libc::pid_t) -> io::Result<()> {
-    // SAFETY: system calls that take numbers, and a signal set that is filled before it is read.
-    unsafe {
-        // No terminal either: nothing asks for a password there.
-        if libc::setsid() < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // mynah holds SIGTERM back (hw/signals.rs), and a program inherits that.
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        if libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // A mynah that is killed leaves none running, where no systemd looks after it.
-        if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 || libc::getppid() != parent {
-            return Err(io::Error::last_os_error());
-        }
-        // Whatever a library opened without close-on-exec; kernels before 5.11 do not know the call.
-        libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    }
-    Ok(())
 }

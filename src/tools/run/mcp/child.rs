@@ -9,11 +9,8 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::tools::run::command::group::set_apart;
+use crate::hw::process;
 
-/// What is passed on of this program's environment: what a program needs to find its files and speak its language.
-/// Never more: the API key and the folder of credentials stand there, too.
-const PASSED_ON: [&str; 5] = ["PATH", "HOME", "LANG", "TZ", "TMPDIR"];
 /// From the end of its input to SIGTERM, and from there to SIGKILL.
 const GRACE: Duration = Duration::from_millis(500);
 /// How often it is looked whether it has ended meanwhile.
@@ -42,11 +39,11 @@ pub fn start(
 ) -> io::Result<(Child, ChildStdout, ChildStdin)> {
     let mut command = Command::new(program);
     command.args(arguments).env_clear();
-    command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.envs(process::PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     command.envs(environment);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(true);
-    set_apart(&mut command);
+    process::set_apart(command.as_std_mut());
     let mut child = command.spawn()?;
     let group = child.id().and_then(|id| i32::try_from(id).ok());
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());

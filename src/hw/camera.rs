@@ -1,0 +1,47 @@
+//! Cameras: who makes the pictures, by the board profile.
+
+mod command;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Camera, CameraTrouble, Clock};
+use crate::config::board::{self, CameraProgram};
+
+/// Programs that give a ribbon camera's pictures as a stream of JPEG, the newer name first.
+const RPICAM: [&str; 2] = ["rpicam-vid", "libcamera-vid"];
+
+/// Starts the program that makes the pictures of `wish`: the sensor runs from now on, until it is dropped.
+///
+/// # Errors
+/// [`CameraTrouble`].
+pub fn start(
+    program: &CameraProgram,
+    wish: &board::Camera,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Camera>, CameraTrouble> {
+    let command = match program {
+        CameraProgram::Command(command) => command.clone(),
+        CameraProgram::Rpicam => rpicam(wish, &std::env::var_os("PATH").unwrap_or_default())?,
+    };
+    Ok(Box::new(command::Running::start(&command, clock)?))
+}
+
+/// The command for a ribbon camera.
+fn rpicam(wish: &board::Camera, path: &std::ffi::OsStr) -> Result<Vec<String>, CameraTrouble> {
+    let found = RPICAM.iter().find_map(|name| in_path(path, name));
+    let program = found.ok_or_else(|| CameraTrouble::Missing {
+        why: "there is no `rpicam-vid`: install it (`sudo apt install rpicam-apps`)".to_string(),
+    })?;
+    let program = program.display().to_string();
+    let (width, height) = (wish.width.to_string(), wish.height.to_string());
+    // As long as it is wanted, without a window, each picture on its own; its talk goes nowhere.
+    let args = ["--timeout", "0", "--nopreview", "--codec", "mjpeg", "--output", "-", "--verbose", "0"];
+    let shape = ["--width", &width, "--height", &height, "--framerate", "5", "--flush"];
+    Ok(std::iter::once(program.as_str()).chain(args).chain(shape).map(String::from).collect())
+}
+
+/// The program of this name in a list of folders such as `PATH`.
+fn in_path(path: &std::ffi::OsStr, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|folder| folder.join(name)).find(|program| Path::is_file(program))
+}
