@@ -298,7 +298,8 @@ impl Alarms {
     /// What must be known after a restart.
     pub fn kept(&self, moment: &Moment<'_>) -> Vec<KeptAlarm> {
         let kept = |alarm: &Alarm| {
-            let left_s = left(alarm, moment).map_or(0, |left| left.as_secs());
+            // Rounded up: many restarts must not make it ring early.
+            let left_s = left(alarm, moment).map_or(0, |left| left.as_millis().div_ceil(1000) as u64);
             let (due_unix_s, daily) = match alarm.when {
                 When::In(at) => {
                     // What rings already was due before now.

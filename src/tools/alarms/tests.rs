@@ -193,6 +193,18 @@ fn a_restart_keeps_all_and_rings_late_what_is_not_too_late() {
 }
 
 #[test]
+fn many_restarts_make_it_ring_no_earlier() {
+    let mut device = Device::new();
+    device.timer("eggs", 600);
+    for _ in 0..50 {
+        // A moment passes that the wall clock's seconds do not show.
+        device.now += Duration::from_millis(10);
+        device.restart(0);
+    }
+    assert_eq!(device.run(1000), [(600, "eggs".to_string())]);
+}
+
+#[test]
 fn what_rings_when_the_power_goes_rings_again() {
     let mut device = Device::new();
     device.timer("eggs", 60);
