@@ -59,6 +59,8 @@ fn log(event: &Event) {
         What::Muted { is_muted: true, by_line: true } => tracing::info!("muted by the hardware's switch"),
         What::Muted { is_muted: true, .. } => tracing::info!("muted: nothing of what is said leaves the device"),
         What::Muted { is_muted: false, .. } => tracing::info!("not muted any more"),
+        What::Ringing { is_ringing: true } => tracing::info!("a timer or an alarm rings"),
+        What::Ringing { is_ringing: false } => tracing::info!("it rings no more"),
         What::VolumeSet { percent } => tracing::info!(percent, "volume set"),
         What::ConversationReset => tracing::info!("a new conversation was asked for: the old one is forgotten"),
         What::LinkDown { why } => tracing::warn!("no connection: {why}"),
