@@ -4,13 +4,22 @@
 
 mod controls;
 mod errands;
+mod eyes;
+mod job_log;
 mod keeper;
 mod knobs;
 mod light;
+mod names;
+#[cfg(feature = "panel")]
+mod panel;
+#[cfg(not(feature = "panel"))]
+#[path = "daemon/no_panel.rs"]
+mod panel;
+mod progress;
 mod sounds;
 mod wake;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -19,6 +28,8 @@ use std::time::Duration;
 use anyhow::Context;
 pub use controls::Controls;
 use keeper::{Keeper, Pauses};
+pub use names::names;
+use progress::{Meters, Progress};
 use rtrb::RingBuffer;
 use tokio::sync::Notify;
 
@@ -37,7 +48,7 @@ use crate::live::credential::Secret;
 use crate::session::run::Watcher;
 use crate::session::{self, Session};
 use crate::trace::Recorder;
-use crate::{gate, mic, panel, speaker, tools};
+use crate::{gate, job, mic, speaker, tools};
 
 /// Everything the daemon is made from.
 pub struct Options {
@@ -55,7 +66,7 @@ pub struct Options {
     pub extra_ca_pem: Option<Vec<u8>>,
     /// Who watches what happens.
     pub watcher: Watcher,
-    /// Keeps what happened, for a dump. Its names should be those that [`names`] tells.
+    /// Keeps what happened, for a dump. Its names should be those that [`names()`] tells.
     pub recorder: Recorder,
     /// Where to keep what outlives the program; nothing does where there is none.
     pub state: Option<Arc<Folder>>,
@@ -78,9 +89,13 @@ pub struct Daemon {
     tools: Option<tools::run::Handle>,
     ear: Arc<OnceLock<tools::run::mqtt::Ear>>,
     keeper: Option<Keeper>,
+    panel: Option<panel::Handle>,
+    is_alive: Arc<AtomicBool>,
+    job: Option<job::run::Handle>,
     controls: Controls,
     core_bell: Bell,
     progress: Progress,
+    meters: Meters,
     endings: mpsc::Receiver<Ending>,
     ask: mpsc::Sender<Ending>,
 }
@@ -95,6 +110,8 @@ impl Daemon {
         let endpoint =
             config::agent::endpoint::parse(&options.agent.endpoint).map_err(|why| anyhow::anyhow!("endpoint {why}"))?;
         options.watcher = recording(options.watcher, options.recorder.clone());
+        let heard;
+        (options.watcher, heard) = panel::hang(options.watcher, &options.agent);
         let (ask, endings) = mpsc::channel();
         let core_bell = Bell::new();
         let (controls, from_people) = controls::controls(core_bell.clone());
@@ -105,20 +122,26 @@ impl Daemon {
             tools: None,
             ear: Arc::default(),
             keeper: None,
+            panel: None,
+            is_alive: Arc::new(AtomicBool::new(true)),
+            job: None,
             controls,
             core_bell,
             progress: Progress::default(),
+            meters: Meters::default(),
             endings,
             ask,
         };
         let (link_orders, orders) = tokio::sync::mpsc::channel(flow::LINK_ORDERS_MAX);
         let (events, link_reports) = tokio::sync::mpsc::channel(flow::LINK_EVENTS_MAX);
         let hang_up = Arc::new(Notify::new());
+        let procedures = job_log::procedures(&mut options);
         let session = daemon.session(&options, &endpoint)?;
         // From here on whoever tells something tells it to the light, too. The thread that writes down what is
         // remembered does not: it ends after the light.
         options.watcher = daemon.with_light(&options)?;
         options.watcher = overheard(options.watcher, daemon.ear.clone());
+        options.watcher = daemon.with_job_log(&options, procedures)?;
         let watcher = options.watcher.clone();
         // The link first: its name look-up, TCP and TLS take longest, and go on while the devices are opened.
         let link = live::run::Parts {
@@ -134,6 +157,7 @@ impl Daemon {
         let ends = LinkEnds { orders: link_orders, reports: link_reports, hang_up };
         daemon.start_core(&options, session, watcher, ends, from_people)?;
         daemon.start_knobs(&options)?;
+        daemon.start_panel(&options, heard)?;
         Ok(daemon)
     }
 
@@ -170,10 +194,10 @@ impl Daemon {
         let (gate_events, gate) = RingBuffer::new(flow::GATE_EVENTS_MAX);
         let (notes_in, notes) = RingBuffer::new(flow::NOTES_MAX);
         let (replies_in, replies) = mpsc::sync_channel(flow::TOOL_ORDERS_MAX);
-        let gate_bell = self.bell();
-        let speaker_bell = self.bell();
+        let (gate_bell, speaker_bell) = (self.bell(), self.bell());
         let (lists, declared) = mpsc::sync_channel(flow::TOOL_LISTS_MAX);
-        let tool_orders = self.start_tools(options, &watcher, replies_in, lists)?;
+        let (sight, shots) = self.start_eyes(options, &watcher)?;
+        let tool_orders = self.start_tools(options, &watcher, sight.eyes.clone(), replies_in, lists)?;
         let ask = self.ask.clone();
         let core = session::run::Parts {
             session,
@@ -187,6 +211,7 @@ impl Daemon {
                 link: link.reports,
                 tools: replies,
                 controls,
+                shots,
                 declared,
             },
             outputs: session::run::Outputs {
@@ -195,6 +220,10 @@ impl Daemon {
                 link: link.orders,
                 hang_up: link.hang_up,
                 tools: tool_orders,
+                eyes: match sight.eyes.clone() {
+                    Some(eyes) => Box::new(move |wish| eyes.wish(wish)),
+                    None => Box::new(|_| ()),
+                },
                 watcher,
                 keep: match &self.keeper {
                     Some(keeper) => Box::new(keeper.taker()),
@@ -207,6 +236,18 @@ impl Daemon {
             recorder: options.recorder.clone(),
         };
         self.threads.push(session::run::spawn(core)?);
+        self.start_speaker(options, (orders, returns), (speaker_facts, far_in), speaker_bell)?;
+        self.start_ears(options, gate_bell, mic_facts, gate_events, (notes, far), sight.is_muted_by_line)
+    }
+
+    /// The loudspeaker.
+    fn start_speaker(
+        &mut self,
+        options: &Options,
+        (orders, returns): (rtrb::Consumer<flow::SpeakerOrder>, rtrb::Producer<Vec<i16>>),
+        (facts, far): (rtrb::Producer<flow::SpeakerFact>, rtrb::Producer<Hop>),
+        bell: Bell,
+    ) -> anyhow::Result<()> {
         self.threads.push(speaker::run::spawn(speaker::run::Parts {
             board: options.board.clone(),
             clock: options.clock.clone(),
@@ -215,14 +256,15 @@ impl Daemon {
             sounds: sounds(options),
             orders,
             returns,
-            facts: speaker_facts,
-            far: Some(far_in),
-            bell: speaker_bell,
+            facts,
+            far: Some(far),
+            bell,
             core_bell: self.core_bell.clone(),
             progress: self.progress.speaker.clone(),
+            meter: self.meters.speaker.clone(),
             stop: self.stop.clone(),
         })?);
-        self.start_ears(options, gate_bell, mic_facts, gate_events, (notes, far))
+        Ok(())
     }
 
     /// Microphone, button, gate.
@@ -233,6 +275,7 @@ impl Daemon {
         mic_facts: rtrb::Producer<flow::MicFact>,
         gate_events: rtrb::Producer<flow::GateEvent>,
         (notes, far): (rtrb::Consumer<flow::GateNote>, rtrb::Consumer<Hop>),
+        is_muted_by_line: Arc<AtomicBool>,
     ) -> anyhow::Result<()> {
         let (hops_in, hops) = RingBuffer::new(2 * flow::MIC_RING_HOPS);
         let (edges_in, edges) = RingBuffer::new(flow::EDGES_MAX);
@@ -250,6 +293,7 @@ impl Daemon {
             bell: gate_bell.clone(),
             core_bell: self.core_bell.clone(),
             progress: self.progress.gate.clone(),
+            meter: self.meters.mic.clone(),
             stop: self.stop.clone(),
         })?);
         if options.profile.lines.contains_key(board::TALK) {
@@ -268,7 +312,7 @@ impl Daemon {
             clock: options.clock.clone(),
             pick: options.profile.capture.pick,
             dead_after: Duration::from_secs(options.agent.listen.dead_mic_s.into()),
-            mute: options.profile.lines.contains_key(board::MUTE).then(|| board::MUTE.to_string()),
+            mute: options.profile.lines.contains_key(board::MUTE).then(|| (board::MUTE.to_string(), is_muted_by_line)),
             hops: hops_in,
             gate_bell,
             facts: mic_facts,
@@ -314,7 +358,7 @@ impl Daemon {
         if options.profile.light.is_none() {
             return Ok(options.watcher.clone());
         }
-        let state = panel::State::new(options.agent.session.connection);
+        let state = crate::panel::State::new(options.agent.session.connection);
         let (watcher, tell) = (options.watcher.clone(), reporter(options, "light"));
         let (watcher, thread) = light::hang(watcher, options.board.clone(), options.clock.clone(), state, tell)?;
         self.threads.push(thread);
@@ -345,7 +389,9 @@ impl Daemon {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             let now = self.progress.read();
-            tick(now.threads.iter().zip(seen.threads).all(|(now, seen)| *now != seen));
+            let is_alive = now.threads.iter().zip(seen.threads).all(|(now, seen)| *now != seen);
+            self.is_alive.store(is_alive, Ordering::Relaxed);
+            tick(is_alive);
             if now.lost_hops != seen.lost_hops {
                 tracing::warn!(
                     hops = now.lost_hops - seen.lost_hops,
@@ -358,6 +404,9 @@ impl Daemon {
 
     /// Stops in order: outputs go to rest first, then everything that makes sound, then the link.
     pub fn stop(mut self) {
+        if let Some(panel) = self.panel.take() {
+            panel.stop();
+        }
         if let Some(tools) = self.tools.take() {
             tools.stop();
         }
@@ -370,6 +419,9 @@ impl Daemon {
             let _ = thread.join();
         }
         // Last: what the core said at its end is written too.
+        if let Some(job) = self.job.take() {
+            job.finish();
+        }
         if let Some(keeper) = self.keeper.take() {
             keeper.finish();
         }
@@ -398,50 +450,6 @@ fn access(options: &Options) -> live::run::Access {
         Some(url) => live::run::Access::Broker(url.clone()),
         None => live::run::Access::Key(Secret::new(options.key.clone().unwrap_or_default())),
     }
-}
-
-/// Counters that rise while threads live.
-#[derive(Default)]
-struct Progress {
-    core: Arc<AtomicU64>,
-    mic: Arc<AtomicU64>,
-    gate: Arc<AtomicU64>,
-    speaker: Arc<AtomicU64>,
-    lost_hops: Arc<AtomicU64>,
-}
-
-/// What the counters said at one moment.
-struct Seen {
-    threads: [u64; 4],
-    lost_hops: u64,
-}
-
-impl Progress {
-    fn read(&self) -> Seen {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Seen {
-            threads: [&self.core, &self.mic, &self.gate, &self.speaker].map(|c| read(c)),
-            lost_hops: read(&self.lost_hops),
-        }
-    }
-}
-
-/// The names of a configuration that a dump may show: they are the owner's own.
-pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
-    let parts = ["mic", "speaker", "link", "tools", "line", "light", "model", "state", "sounds", "mqtt", wake::PART];
-    let parts = parts.map(String::from);
-    let tools = agent.tools.iter().map(|tool| tool.name.clone());
-    let of_servers = agent.mcp.iter().flat_map(|server| &server.allow).map(|allowed| allowed.name.clone());
-    let servers = agent.mcp.iter().map(|server| tools::run::mcp::part(&server.name));
-    let home = agent.home.iter().map(|_| tools::run::HOME_PART.to_string());
-    parts
-        .into_iter()
-        .chain(home)
-        .chain(tools)
-        .chain(of_servers)
-        .chain(servers)
-        .chain(profile.lines.keys().cloned())
-        .collect()
 }
 
 /// The watcher, with each event put on record first.

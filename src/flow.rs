@@ -15,6 +15,11 @@
 //! | core → keeper | what outlives the program | the newest | it replaces the one before; the disk is never waited for |
 //! | core → tools | [`ToolOrder`] | [`TOOL_ORDERS_MAX`] | the call is answered with "busy" |
 //! | tools → core | [`ToolReply`] | [`TOOL_ORDERS_MAX`] | the errand waits |
+//! | core → eyes | [`EyeWish`] | the newest counts |
+//! | eyes → core | [`Shot`] | [`SHOTS_MAX`] | the picture is left out: the next one is newer |
+//! | tools → eyes | a wish to look | [`LOOKS_MAX`] | the call is answered with "busy" |
+//! | tools → job log | [`JobOrder`] | [`JOB_ORDERS_MAX`] | the call is answered with "busy" |
+//! | all → job log | [`Event`] | [`JOB_EVENTS_MAX`] | it is left out and counted; the log says how many |
 //! | tools → core | the tools of servers | [`TOOL_LISTS_MAX`] | the list is left out, and given again with the next |
 //!
 //! Classes. *Now* (overtakes): [`SpeakerOrder::Flush`], [`ToolOrder::Cancel`].
@@ -27,6 +32,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::audio::{Chunk, Speech};
+use crate::still::Still;
 use crate::units::{CallId, Epoch, Time};
 
 /// Hops between mic and gate: 500 ms, enough for a gate that was not scheduled while the other core compiled.
@@ -55,6 +61,12 @@ pub const SPEAKER_FACTS_MAX: usize = 64;
 pub const TOOL_ORDERS_MAX: usize = 8;
 /// Lists of servers' tools between the errands and the core; each server has a new one once a minute at most.
 pub const TOOL_LISTS_MAX: usize = 16;
+/// Pictures between eyes and core: one for each way they are sent, and one more.
+pub const SHOTS_MAX: usize = 3;
+/// Calls that wait for a picture.
+pub const LOOKS_MAX: usize = 4;
+/// Events between everyone and the job log; a disk that hangs for seconds meets no more than that.
+pub const JOB_EVENTS_MAX: usize = 256;
 /// User speech kept while the link is down or not ready, in milliseconds.
 pub const SPEECH_KEPT_MS: u64 = 30_000;
 
@@ -138,6 +150,16 @@ pub enum Control {
     Tell(Arc<str>),
     /// A timer or an alarm rings from now on (true) until a person stops it or this says so (false).
     Ring(bool),
+    /// A person has heard what rings. Nothing else is stopped by it.
+    Hush,
+    /// Voice and language of the next conversation that begins anew; one that is taken up keeps its own. Empty for
+    /// what the agent file says, none for no change. Forgotten with the program's end.
+    Voice {
+        /// A prebuilt voice's name.
+        voice: Option<Arc<str>>,
+        /// A language's English name.
+        language: Option<Arc<str>>,
+    },
 }
 
 /// Whether a voice may cut a reply now.
@@ -373,8 +395,10 @@ pub enum MicFact {
 }
 
 mod event;
+mod job;
 
-pub use event::{Closed, Event, Start, What};
+pub use event::{Closed, Event, Occasion, Start, What};
+pub use job::{JOB_ORDERS_MAX, JobOrder};
 
 pub use crate::live::server::Call;
 pub use crate::live::usage::Usage;
@@ -401,6 +425,30 @@ pub enum ToolOrder {
     Offline,
     /// A person stopped what rings.
     Hushed,
+}
+
+/// What the core wants of the camera.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EyeWish {
+    /// Nothing; the sensor runs only where a call asks for a picture.
+    #[default]
+    Rest,
+    /// Nothing, and no call gets a picture either: the device is muted.
+    Shut,
+    /// The sensor is to run: a picture will be wanted.
+    Watch,
+    /// A picture, now; then as [`EyeWish::Watch`].
+    Take,
+}
+
+/// A picture for the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shot {
+    /// The picture.
+    pub still: Still,
+    /// Who wanted it.
+    pub why: Occasion,
 }
 
 /// The result of a call. *Kept*: delivered once or cancelled once.

@@ -26,12 +26,13 @@
 //! |---|---|---|
 //! | [`units`], [`bell`] | 0 | numbers with units; waking a thread |
 //! | [`audio`] | 1 | PCM without devices |
+//! | [`still`] | 1 | a picture, as it travels |
 //! | [`config`] | 1 | agent file and board profile as types |
 //! | [`trace`] | 1 | flight recorder: the last things that happened, with counts |
 //! | [`live`] | 1 | all that knows the Gemini Live protocol |
 //! | [`flow`] | 2 | every message that crosses a thread, its class and limit |
 //! | [`hw`] | 2, drivers 4 | traits a board is made of; ALSA, GPIO, simulator, fault injector |
-//! | [`mic`], [`gate`], [`session`], [`speaker`], [`tools`], [`eyes`], [`panel`], [`emulator`] | 3 | the decisions, pure |
+//! | [`mic`], [`gate`], [`session`], [`speaker`], [`tools`], [`eyes`], [`panel`], [`job`], [`emulator`] | 3 | the decisions, pure |
 //! | `*/run.rs` | 5 | the threads |
 //! | [`daemon`], [`cli`] | 6 | putting it together |
 //!
@@ -54,6 +55,7 @@ pub mod trace;
 pub mod audio;
 pub mod config;
 pub mod live;
+pub mod still;
 
 pub mod flow;
 pub mod hw;
@@ -61,6 +63,7 @@ pub mod hw;
 pub mod emulator;
 pub mod eyes;
 pub mod gate;
+pub mod job;
 pub mod mic;
 pub mod panel;
 pub mod session;

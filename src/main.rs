@@ -34,6 +34,8 @@ enum Command {
     Tools(cli::tools::Args),
     /// Who called which tool, with what, and what came of it
     Log(cli::audit::Args),
+    /// The jobs that were recorded ([job_log]): lists them, makes a report of one, deletes one
+    Report(cli::report::Args),
     /// Brings every output of the board to its safe state, and ends: for the service's unit, after a crash
     Safe(cli::safe::Args),
     /// What the running daemon did last: what came, what was sent, which deadline passed. No speech, no words in it
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Config(args) => cli::config::run(&args, &mut std::io::stdout()),
         Command::Tools(args) => cli::tools::run(&args, &mut std::io::stdout()),
         Command::Log(args) => cli::audit::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
+        Command::Report(args) => cli::report::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Safe(args) => cli::safe::run(&args, &mut std::io::stdout()),
         Command::Token(args) => cli::token::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Wake(args) => cli::wake::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),

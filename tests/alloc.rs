@@ -264,6 +264,7 @@ fn loudspeaker() -> (Vec<SpeakerFact>, usize, usize) {
         bell: bell.clone(),
         core_bell: Bell::new(),
         progress: Arc::default(),
+        meter: Arc::default(),
         stop: stop.clone(),
     })
     .unwrap();

@@ -115,6 +115,7 @@ fn start_voice() -> Voice {
         bell: bell.clone(),
         core_bell: Bell::new(),
         progress: Arc::default(),
+        meter: Arc::default(),
         stop: stop.clone(),
     })
     .unwrap();

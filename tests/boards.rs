@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use mynah::config::agent::{self, Agent};
+use mynah::config::agent::{self, Agent, Keep};
 use mynah::config::board::{self, Board, ColourOrder, Direction, Light, LineDriver, PixelChip};
 use mynah::config::check;
 use mynah::config::key::Need;
@@ -129,6 +129,8 @@ fn the_shipped_agent_file_shows_every_key_at_its_default() {
     (all.limits.day_tokens, all.limits.day_usd) = (None, None);
     (all.session.compress_at_tokens, all.session.compress_to_tokens) = (None, None);
     (all.speak.sounds, all.wake.word_file) = (None, None);
+    // The example of `presence` makes it a kiosk, which keeps nothing.
+    assert_eq!(std::mem::replace(&mut all.session.keep, Keep::Handle), Keep::Nothing);
     assert_eq!(all.audit, agent.audit);
     assert_eq!((all.gestures, all.echo, all.wake), (agent.gestures, agent.echo, agent.wake));
     assert_eq!((all.listen, all.speak, all.limits), (agent.listen, agent.speak, agent.limits));

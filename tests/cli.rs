@@ -162,7 +162,7 @@ fn a_wrong_configuration_is_told_with_file_line_and_what_is_right() {
         ("range.toml", &["range.toml:3: `speak.volume_percent` is 101", "0 to 100"]),
         ("word.toml", &["word.toml:2: `listen.mode` is \"ptt\"", "`push_to_talk`, `hands_free` or `wake_word`"]),
         ("many.toml", &["2 things to put right", "many.toml:1:", "many.toml:3:"]),
-        ("tool.toml", &["tool.toml:4:", "\"attic\"", "which has door, door_contact, lamp"]),
+        ("tool.toml", &["tool.toml:4:", "\"attic\"", "which has camera_led, door, door_contact, lamp"]),
         ("remote.toml", &["remote.toml:1: `endpoint`", "unencrypted", "wss://"]),
         ("none.toml", &["none.toml cannot be read"]),
         ("ca.toml", &["extra_ca none.pem cannot be read"]),

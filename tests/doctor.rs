@@ -140,7 +140,7 @@ fn what_is_wrong_with_the_configuration_is_told_and_the_rest_is_looked_at_all_th
         ("loudspeaker", "bad", &["id:Nowhere was not found"]),
         ("line talk", "bad", &["[lines.talk]"]),
         ("line lamp", "bad", &["[lines.lamp]"]),
-        ("camera", "warn", &["/dev/no-such-camera", "[camera] source"]),
+        ("camera", "warn", &["/dev/no-such-camera", "is not there"]),
     ] {
         let (found, told) = check(&report, name);
         assert_eq!(found, verdict, "{name}: {told}");

@@ -37,6 +37,12 @@ need_packages ffmpeg
 say "the camera: a stream of pictures that nobody here wrote"
 cargo test --locked --test camera -- --ignored
 
+need_packages chromium
+command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || need_packages nodejs npm
+say "the panel: a real browser, at a device of a script and at a real one"
+(cd tests/panel && npm ci --no-audit --no-fund --silent && node both.mjs)
+cargo test --locked --test panel -- --ignored
+
 need_packages mosquitto mosquitto-clients
 say "MQTT: a broker that nobody here wrote"
 cargo test --locked --test mqtt -- --ignored

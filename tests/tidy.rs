@@ -17,11 +17,12 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Rooms and files of `src/` with their floor; `run.rs` and the drivers of `hw/` are told apart in [`floor`].
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 21] = [
     ("units", 0),
     ("bell", 0),
     ("live", 1),
     ("audio", 1),
+    ("still", 1),
     ("config", 1),
     ("trace", 1),
     ("flow", 2),
@@ -33,6 +34,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("tools", 3),
     ("eyes", 3),
     ("panel", 3),
+    ("job", 3),
     ("emulator", 3),
     ("daemon", 6),
     ("cli", 6),
@@ -43,9 +45,10 @@ const THREADS: u8 = 5;
 const TOP: u8 = 6;
 
 /// Where the table is bent: the file's beginning, what it names, and why that is right.
-const BENT: [(&str, &str, &str); 2] = [
+const BENT: [(&str, &str, &str); 3] = [
     ("src/live/", "crate::config::agent", "the setup message and the table of models are made from the agent file"),
     ("src/live/", "crate::audio", "the protocol carries sound: it takes and gives audio's types"),
+    ("src/live/", "crate::still", "the protocol carries pictures, too"),
 ];
 
 /// What no pure room touches: clocks, threads, files, sockets, processes, chance.

@@ -115,7 +115,12 @@ fn full_agent() -> Agent {
 }
 
 fn response(id: &str, result: Result<Value, String>) -> Message {
-    Message::ToolResponse { id: CallId::from(id), name: "set_lamp".into(), response: client::response_of(&result) }
+    Message::ToolResponse {
+        id: CallId::from(id),
+        name: "set_lamp".into(),
+        response: client::response_of(&result),
+        picture: None,
+    }
 }
 
 /// What each client file is written from.
@@ -137,6 +142,13 @@ fn written(name: &str) -> Message {
             Message::Audio(Box::new(speech))
         }
         "client-tool-response-ok" => response("fc-1", Ok(json!({"on": true}))),
+        "client-video" => Message::Video(vec![0xff, 0xd8, 0xff, 0xd9].into()),
+        "client-tool-response-picture" => Message::ToolResponse {
+            id: CallId::from("fc-3"),
+            name: "look".into(),
+            response: client::response_of(&Ok(json!({"picture": "attached"}))),
+            picture: Some(vec![0xff, 0xd8, 0xff, 0xd9].into()),
+        },
         "client-tool-response-error" => response("fc-2", Err("the argument `on` is missing".into())),
         other => panic!("{other}.json: `written` does not say what it is written from"),
     }

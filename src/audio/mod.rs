@@ -3,6 +3,7 @@
 
 pub mod level;
 pub mod measure;
+pub mod meter;
 pub mod resample;
 pub mod trouble;
 pub mod wav;

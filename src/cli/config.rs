@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::load;
+use super::{exit, load};
+use crate::hw::jobs;
 use crate::tools::lint;
 
 /// Arguments of `mynah config`.
@@ -50,6 +51,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         has += &format!(" and {}", counted(servers, "MCP server"));
     }
     writeln!(out, "{file} is right, and fits board {}: model {}, {has}", profile.name, agent.model)?;
+    if let Some(folder) = agent.job_log.procedures.as_ref().filter(|_| agent.job_log.is_enabled) {
+        let (procedures, troubles) = jobs::procedures(folder);
+        if !troubles.is_empty() {
+            return Err(exit::config(troubles.join("\n")));
+        }
+        writeln!(out, "{} are right: {}", folder.display(), counted(procedures.len(), "procedure"))?;
+    }
     for finding in lint::lint(&agent.tools) {
         writeln!(out, "look at: {finding}")?;
     }

@@ -28,6 +28,7 @@ use self::stage::BoardStage;
 use self::ticker::Ticker;
 use self::timeline::Picture;
 use crate::config::agent::Agent;
+use crate::config::agent::panel::Panel;
 use crate::config::board::{Board as Profile, Direction, LineDriver, TALK};
 use crate::flow::Event;
 use crate::hw::clock::RealClock;
@@ -50,6 +51,12 @@ pub struct Args {
     /// The board: `sim`, or a profile's name or file to check a real one
     #[arg(long, value_name = "NAME", default_value = "sim")]
     pub board: String,
+    /// One scene instead of the usual two, on the simulated board
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["script", "config"])]
+    pub scene: Option<scene::SceneName>,
+    /// Serves the panel meanwhile: an address of this machine and a port (127.0.0.1:8765)
+    #[arg(long, value_name = "ADDRESS", value_parser = loopback)]
+    pub panel: Option<std::net::SocketAddr>,
     /// Emulator script to talk to instead of the bundled ones
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
@@ -59,6 +66,16 @@ pub struct Args {
     /// Only print the timeline; write no files
     #[arg(long)]
     pub text_only: bool,
+}
+
+/// A demo asks nobody for a password.
+fn loopback(text: &str) -> Result<std::net::SocketAddr, String> {
+    let address: std::net::SocketAddr = text.parse().map_err(|_| "it must be like 127.0.0.1:8765".to_string())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("only this machine's own: 127.0.0.1 or [::1]".to_string())
+    }
 }
 
 impl Args {
@@ -123,7 +140,7 @@ pub fn run(args: &Args, house: &dyn House, out: &mut dyn Write) -> anyhow::Resul
     let is_output = |name| profile.lines.get(name).is_some_and(|line| line.direction == Direction::Output);
     let is_simulated = profile.driver == LineDriver::Sim && profile.capture.pcm == "sim".into();
     let scenes = match (is_simulated, script) {
-        (true, None) => scene::simulated(),
+        (true, None) => scene::simulated(args.scene),
         (true, Some(script)) => scene::scripted(script),
         (false, script) => scene::check(script, is_input(TALK), is_output(LAMP)),
     };
@@ -191,6 +208,11 @@ impl Theatre<'_> {
         self.finish(began, played, out)
     }
 
+    fn with_panel(&self, agent: Agent) -> Agent {
+        let panel = self.args.panel.map(Panel::here);
+        Agent { panel: panel.or(agent.panel), ..agent }
+    }
+
     /// Plays one scene. The outer error is a daemon that does not start or stop.
     fn play_scene(&mut self, scene: &Scene, ticker: &mut Ticker, out: &mut dyn Write) -> anyhow::Result<Played> {
         let (sender, receiver) = sync_channel(EVENTS_MAX);
@@ -203,7 +225,7 @@ impl Theatre<'_> {
         });
         let has_echo = self.place.hand.is_none();
         let show = Show {
-            agent: agent::tuned(self.house.agent()?, scene.mode, self.has_lamp, has_echo),
+            agent: self.with_panel(agent::tuned(self.house.agent()?, scene.mode, self.has_lamp, has_echo, scene.sees)),
             profile: self.place.profile.clone(),
             board: Arc::new(self.place.board.clone()),
             clock: self.place.clock.clone(),

@@ -1,4 +1,4 @@
-//! `mynah devices`: which sound cards and GPIO chips there are, by the names that belong into a board profile.
+//! `mynah devices`: which sound cards, cameras and GPIO chips there are, by the names that belong into a board profile.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use crate::audio::trouble::PcmTrouble;
 use crate::hw::alsa::offer::{self, Offer};
+use crate::hw::camera::found::{self, Camera};
+use crate::hw::camera::v4l2::offer::Format;
 use crate::hw::cards::{Card, CardPcm, Cards, Way};
 use crate::hw::gpio::chips::{self, ChipInfo};
 
@@ -27,7 +29,8 @@ pub struct Args {
 /// # Errors
 /// Where nothing can be printed.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-    let found = Found::look(&Cards::here(), offer::ask, offer::names_without_card(), chips::chips());
+    let (names, cameras) = (offer::names_without_card(), found::cameras());
+    let found = Found { names, cameras, chips: chips::chips(), ..Found::look(&Cards::here(), offer::ask) };
     let printed = if args.json { writeln!(out, "{}", found.json()) } else { write!(out, "{}", found.text()) };
     printed.context("the list cannot be printed")
 }
@@ -42,23 +45,20 @@ struct FoundPcm {
 struct Found {
     cards: Vec<(Card, Vec<FoundPcm>)>,
     names: Vec<(String, String)>,
+    cameras: Vec<Camera>,
     chips: Vec<ChipInfo>,
 }
 
 impl Found {
-    fn look(
-        cards: &Cards,
-        ask: impl Fn(&str, Way) -> Result<Offer, PcmTrouble>,
-        names: Vec<(String, String)>,
-        chips: Vec<ChipInfo>,
-    ) -> Found {
+    fn look(cards: &Cards, ask: impl Fn(&str, Way) -> Result<Offer, PcmTrouble>) -> Found {
         let pcms = |card: &Card| {
             let found = cards.pcms(card).into_iter();
             found
                 .map(|pcm| FoundPcm { offer: ask(&format!("hw:CARD={},DEV={}", card.id, pcm.device), pcm.way), pcm })
                 .collect()
         };
-        Found { cards: cards.list().into_iter().map(|card| (card.clone(), pcms(&card))).collect(), names, chips }
+        let cards = cards.list().into_iter().map(|card| (card.clone(), pcms(&card))).collect();
+        Found { cards, names: Vec::new(), cameras: Vec::new(), chips: Vec::new() }
     }
 
     fn text(&self) -> String {
@@ -81,6 +81,11 @@ impl Found {
                 writeln!(out, "  pcm = {:<24}  {what}", format!("\"{name}\""))?;
             }
         }
+        writeln!(out, "\nCAMERAS")?;
+        if self.cameras.is_empty() {
+            writeln!(out, "  none on USB (a ribbon camera is source = \"rpicam\" in a board profile)")?;
+        }
+        self.cameras.iter().try_for_each(|camera| write_camera(out, camera))?;
         writeln!(out, "\nGPIO CHIPS")?;
         if self.chips.is_empty() {
             writeln!(out, "  none (driver = \"files\" in a board profile does without)")?;
@@ -124,7 +129,22 @@ impl Found {
             json!({"name": chip.name, "label": chip.label, "lines": chip.lines, "named": chip.named, "held": held,
                    "is_forbidden": chip.is_forbidden})
         };
+        let camera = |camera: &Camera| {
+            let format = |format: &Format| {
+                let (width, height) = format.largest;
+                json!({"code": format.name(), "width_max": width, "height_max": height})
+            };
+            let offer = camera.offer.as_ref();
+            json!({
+                "names": camera.names,
+                "name": offer.map(|offer| &offer.card),
+                "driver": offer.map(|offer| &offer.driver),
+                "formats": offer.map(|offer| offer.formats.iter().map(format).collect::<Vec<_>>()),
+                "is_forbidden": offer.is_none(),
+            })
+        };
         json!({
+            "cameras": self.cameras.iter().map(camera).collect::<Vec<_>>(),
             "cards": self.cards.iter().map(card).collect::<Vec<_>>(),
             "pcm_names": self.names.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             "gpio_chips": self.chips.iter().map(chip).collect::<Vec<_>>(),
@@ -162,6 +182,25 @@ fn write_card(out: &mut String, card: &Card, pcms: &[FoundPcm]) -> std::fmt::Res
     Ok(())
 }
 
+fn write_camera(out: &mut String, camera: &Camera) -> std::fmt::Result {
+    match &camera.offer {
+        Some(offer) => writeln!(out, "  {} ({})", offer.card, offer.driver)?,
+        None => writeln!(out, "  a camera to which this user has no right: add it to the group `video`")?,
+    }
+    for (place, name) in camera.names.iter().enumerate() {
+        let before = if place == 0 { "  source =" } else { "    or" };
+        writeln!(out, "  {before} \"{}\"", name.display())?;
+    }
+    match camera.offer.as_ref().map(|offer| (offer.choose(), offer.understood())) {
+        Some((Ok(_), understood)) => {
+            let formats: Vec<String> = understood.into_iter().map(Format::sentence).collect();
+            writeln!(out, "    gives {}", formats.join(", "))
+        }
+        Some((Err(why), _)) => writeln!(out, "    cannot be used: {why}"),
+        None => Ok(()),
+    }
+}
+
 fn write_chip(out: &mut String, chip: &ChipInfo) -> std::fmt::Result {
     if chip.is_forbidden {
         return writeln!(
@@ -191,6 +230,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::hw::camera::v4l2::offer as camera_offer;
 
     fn found() -> Found {
         let card = |number, id: &str, name: &str, usb: Option<&str>| Card {
@@ -213,6 +253,7 @@ mod tests {
                 (card(1, "Device", "USB PnP Sound Device", Some("1-1.3")), usb),
             ],
             names: vec![("default".into(), "Default ALSA Output".into())],
+            cameras: vec![webcam()],
             chips: vec![ChipInfo {
                 name: "gpiochip0".into(),
                 label: "pinctrl-rp1".into(),
@@ -222,6 +263,29 @@ mod tests {
                 is_forbidden: false,
             }],
         }
+    }
+
+    fn webcam() -> Camera {
+        let format = |code: &[u8; 4], largest| Format { code: u32::from_le_bytes(*code), largest };
+        let offer = camera_offer::Offer {
+            card: "HD Webcam".into(),
+            driver: "uvcvideo".into(),
+            is_camera: true,
+            formats: vec![format(b"YUYV", (640, 480)), format(b"H264", (1920, 1080)), format(b"MJPG", (1280, 720))],
+        };
+        Camera { names: vec!["/dev/v4l/by-id/usb-HD_Webcam".into(), "/dev/video0".into()], offer: Some(offer) }
+    }
+
+    #[test]
+    fn a_camera_that_cannot_be_used_says_why() {
+        let mut camera = webcam();
+        camera.offer.as_mut().unwrap().formats.retain(|format| format.name() == "H264");
+        let mut text = String::new();
+        write_camera(&mut text, &camera).unwrap();
+        assert!(text.contains("cannot be used: HD Webcam gives H264, and MJPG"), "{text}");
+        text.clear();
+        write_camera(&mut text, &Camera { offer: None, ..camera }).unwrap();
+        assert!(text.contains("group `video`") && text.contains("or \"/dev/video0\""), "{text}");
     }
 
     #[test]
@@ -241,6 +305,12 @@ SOUND CARDS
 WITHOUT A CARD OF THEIR OWN
   pcm = \"default\"                 Default ALSA Output
 
+CAMERAS
+  HD Webcam (uvcvideo)
+    source = \"/dev/v4l/by-id/usb-HD_Webcam\"
+      or \"/dev/video0\"
+    gives MJPG up to 1280×720, YUYV up to 640×480
+
 GPIO CHIPS
   gpiochip0 (pinctrl-rp1), 54 lines
     GPIO17 is held by mynah
@@ -256,8 +326,9 @@ In the board profile, for example:
 
     #[test]
     fn a_machine_with_nothing_is_told_so() {
-        let text = Found { cards: Vec::new(), names: Vec::new(), chips: Vec::new() }.text();
+        let text = Found { cards: Vec::new(), names: Vec::new(), cameras: Vec::new(), chips: Vec::new() }.text();
         assert!(text.contains("none: is one plugged in") && text.contains("driver = \"files\""), "{text}");
+        assert!(text.contains("none on USB"), "{text}");
     }
 
     #[test]
@@ -267,6 +338,7 @@ In the board profile, for example:
         assert_eq!(card["names"], json!(["usb:1-1.3", "serial:ABC123", "id:Device"]));
         assert_eq!(card["pcms"][0]["rates_hz"], json!([44_100, 48_000]));
         assert!(card["pcms"][1]["trouble"].as_str().unwrap().contains("pipewire"));
+        assert_eq!(value["cameras"][0]["formats"][2], json!({"code": "MJPG", "width_max": 1280, "height_max": 720}));
         assert_eq!(value["gpio_chips"][0]["held"][0], json!({"line": "GPIO17", "holder": "mynah"}));
     }
 }

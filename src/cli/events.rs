@@ -40,7 +40,7 @@ impl EventFile {
             let mut line = Vec::new();
             while let Ok(Some(event)) = events.recv() {
                 line.clear();
-                // One write a line: a reader that follows the file never sees half of one.
+                // One write a line: a reader that follows the file sees half of one only where the system cuts the write in two.
                 let written = write(&mut line, &event).and_then(|()| file.write_all(&line));
                 if let Err(e) = written {
                     tracing::warn!("the file of events cannot be written any more ({e}): is the disk full?");

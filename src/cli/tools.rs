@@ -10,10 +10,12 @@ use anyhow::Context as _;
 use serde_json::{Map, Value};
 
 use super::{exit, load, run, state};
+use crate::config::agent::job_log;
 use crate::config::agent::policy::{Confirm, Policy};
 use crate::config::agent::{Agent, Behavior, Switch, Tool};
 use crate::config::board::{self, Board as Profile};
 use crate::flow::{Call, TOOL_ORDERS_MAX, ToolOrder, What};
+use crate::hw::jobs;
 use crate::tools::lint;
 use crate::tools::run::Outside;
 
@@ -57,7 +59,12 @@ enum Task {
 /// A configuration that is wrong, servers that cannot be started, arguments that are no JSON object.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     load::guard_memory();
-    let (agent, profile) = load::both(args.setting.config_path(), &args.setting.board)?;
+    let (mut agent, profile) = load::both(args.setting.config_path(), &args.setting.board)?;
+    if let Some(folder) = agent.job_log.procedures.as_ref().filter(|_| agent.job_log.is_enabled) {
+        let (procedures, troubles) = jobs::procedures(folder);
+        troubles.iter().for_each(|trouble| eprintln!("mynah: {trouble}"));
+        job_log::offer(&mut agent.tools, &procedures);
+    }
     match &args.task {
         None => list(args, &agent, &profile, false, out),
         Some(Task::List { json }) => list(args, &agent, &profile, *json, out),

@@ -56,9 +56,16 @@ fn log(event: &Event) {
         What::EchoState { duplex: Duplex::Full, erle_db } => {
             tracing::info!(erle_db, "the echo canceller does its work: a voice cuts a reply")
         }
+        What::Recording { job: Some(job) } => tracing::info!(job, "a job is recorded"),
+        What::Recording { job: None } => tracing::info!("the job is over; nothing is recorded"),
         What::Muted { is_muted: true, by_line: true } => tracing::info!("muted by the hardware's switch"),
         What::Muted { is_muted: true, .. } => tracing::info!("muted: nothing of what is said leaves the device"),
         What::Muted { is_muted: false, .. } => tracing::info!("not muted any more"),
+        What::CameraRuns { is_running: true } => tracing::info!("the camera runs"),
+        What::CameraRuns { is_running: false } => tracing::info!("the camera runs no more"),
+        What::StillSent { why, bytes, age_ms, .. } => tracing::info!(?why, bytes, age_ms, "picture sent"),
+        What::Asked { .. } => tracing::info!("a tool waits for a person's yes by the button"),
+        What::VoiceChosen { .. } => tracing::info!("another voice or language is chosen for the next conversation"),
         What::Ringing { is_ringing: true } => tracing::info!("a timer or an alarm rings"),
         What::Ringing { is_ringing: false } => tracing::info!("it rings no more"),
         What::VolumeSet { percent } => tracing::info!(percent, "volume set"),

@@ -9,13 +9,19 @@ pub mod device;
 mod ears;
 pub mod endpoint;
 pub mod home;
+pub mod job_log;
+pub mod kiosk;
 pub mod mcp;
+mod model;
 pub mod mqtt;
+pub mod panel;
 pub mod policy;
 pub mod read;
 pub mod schema;
 pub mod secrets;
+pub mod see;
 mod session;
+mod speak;
 pub mod template;
 pub mod tool;
 pub mod watch;
@@ -73,6 +79,8 @@ pub struct Agent {
     pub wake: Wake,
     /// How to speak.
     pub speak: Speak,
+    /// When the camera is looked through.
+    pub see: see::See,
     /// How long a conversation holds, and what is kept of it.
     pub session: Keeping,
     /// Limits.
@@ -83,6 +91,12 @@ pub struct Agent {
     pub mqtt: Option<mqtt::Mqtt>,
     /// What of tool calls is written down.
     pub audit: audit::Audit,
+    /// The page that the device serves, where there is one.
+    pub panel: Option<panel::Panel>,
+    /// When a visitor is gone.
+    pub kiosk: kiosk::Kiosk,
+    /// Whether jobs are recorded, and how.
+    pub job_log: job_log::JobLog,
     /// Names of secrets and the files that hold them.
     pub secrets: secrets::Secrets,
     /// The only hosts that actions of the kind `http` may ask.

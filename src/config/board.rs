@@ -15,6 +15,7 @@ use std::fmt;
 pub use light::{ColourOrder, Light, PixelChip, PixelLight, PwmLight};
 pub use sensor::Sensor;
 
+use super::agent::action::address::Origin;
 use super::problem::Problem;
 
 /// The button that a person talks with: an input.
@@ -29,6 +30,10 @@ pub const LED: &str = "led";
 pub const CONFIRM: &str = "confirm";
 /// The hardware's own switch for the microphone: an input. While it is active nothing that was heard is used.
 pub const MUTE: &str = "mute";
+/// Lit while, and only while, the camera's sensor runs: an output that mynah drives itself.
+pub const CAMERA_LED: &str = "camera_led";
+/// The hardware's own switch for the camera: an input. While it is active the sensor does not run.
+pub const SHUTTER: &str = "shutter";
 
 /// Reads a board profile from its text; `file` is its name for the messages, `name` becomes [`Board::name`].
 ///
@@ -266,6 +271,10 @@ pub struct Camera {
     pub width: u32,
     /// Height to ask for, pixels.
     pub height: u32,
+    /// Pictures of the first so many milliseconds are not used: the exposure is still being found.
+    pub settle_ms: u32,
+    /// The same picture, byte by byte, for so many seconds is a camera that stands still; 0 where that may be.
+    pub frozen_after_s: u32,
 }
 
 /// Who makes a camera's pictures.
@@ -275,6 +284,23 @@ pub enum CameraSource {
     Device(std::path::PathBuf),
     /// A program that writes JPEG pictures one after the other.
     Program(CameraProgram),
+    /// A camera on the network that answers with one picture each time it is asked.
+    Url(CameraUrl),
+    /// A folder of JPEG files, shown one after the other, over and over.
+    Files(std::path::PathBuf),
+    /// A drawn picture with a running clock.
+    Test,
+}
+
+/// Where a picture is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CameraUrl {
+    /// Whom.
+    pub origin: Origin,
+    /// Path and query.
+    pub path: String,
+    /// File that holds `user:password`, readable by its owner only; none where it asks for none.
+    pub login_file: Option<std::path::PathBuf>,
 }
 
 /// Which program.

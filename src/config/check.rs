@@ -11,13 +11,15 @@ use super::board::{self, Board, Direction};
 use super::problem::{LineIndex, Problem, nearest, shown};
 
 /// The lines that mynah itself uses, and which way each goes.
-const OWN_LINES: [(&str, Direction); 6] = [
+const OWN_LINES: [(&str, Direction); 8] = [
     (board::TALK, Direction::Input),
     (board::VOLUME_UP, Direction::Input),
     (board::VOLUME_DOWN, Direction::Input),
     (board::MUTE, Direction::Input),
     (board::CONFIRM, Direction::Input),
     (board::LED, Direction::Output),
+    (board::CAMERA_LED, Direction::Output),
+    (board::SHUTTER, Direction::Input),
 ];
 
 /// What the agent wants and the board does not have. Place and file are added by [`locate`].
@@ -29,6 +31,13 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
             board.name
         );
         problems.push(unplaced("listen.mode", message));
+    }
+    if agent.see.is_on() && board.camera.is_none() {
+        let message = format!(
+            "wants a camera, but board `{}` has none; add [camera] to the profile or choose \"off\"",
+            board.name
+        );
+        problems.push(unplaced("see.mode", message));
     }
     for (name, wanted) in OWN_LINES {
         if board.lines.get(name).is_some_and(|line| line.direction != wanted) {
@@ -70,7 +79,26 @@ pub fn check(agent: &Agent, board: &Board) -> Vec<Problem> {
         }
     }
     problems.extend(sensors(agent, board));
+    if let Some(message) = agent.kiosk.presence.as_ref().and_then(|line| not_an_input(line, board)) {
+        problems.push(unplaced("kiosk.presence", message));
+    }
     problems
+}
+
+/// What is wrong with a line that is to be watched, if anything.
+fn not_an_input(name: &str, board: &Board) -> Option<String> {
+    let is_own = |name: &str| OWN_LINES.iter().any(|(own, _)| *own == name);
+    let is_free = |name: &str, line: &board::Line| line.direction == Direction::Input && !is_own(name);
+    let why = match board.lines.get(name) {
+        Some(line) if is_free(name, line) => return None,
+        Some(_) if is_own(name) => "which mynah itself uses",
+        Some(_) => "which is an output",
+        None => "which is no line of the board",
+    };
+    let free = board.lines.iter().filter(|(name, line)| is_free(name, line)).map(|(name, _)| name.as_str());
+    let free: Vec<&str> = free.collect();
+    let free = if free.is_empty() { "none".to_string() } else { free.join(", ") };
+    Some(format!("is \"{name}\", {why}; other inputs of board `{}`: {free}", board.name))
 }
 
 /// What is wrong with the lines of a policy, which stands `at` this key.

@@ -307,3 +307,29 @@ impl Kind for Path {
         "\"\"".to_string()
     }
 }
+
+/// Something that is or is not.
+pub struct Flag {
+    /// Value where the key is absent.
+    pub default: bool,
+}
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn read(&self, value: &DeValue<'_>) -> Result<bool, String> {
+        value.as_bool().ok_or_else(|| wrong_type(value, &self.rule()))
+    }
+
+    fn rule(&self) -> String {
+        "`true` or `false`".to_string()
+    }
+
+    fn fallback(&self) -> bool {
+        self.default
+    }
+
+    fn fallback_toml(&self) -> String {
+        self.default.to_string()
+    }
+}

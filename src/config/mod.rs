@@ -10,6 +10,7 @@ pub mod board;
 pub mod check;
 pub mod key;
 pub mod problem;
+pub mod procedure;
 pub mod read;
 pub mod several;
 

@@ -5,16 +5,24 @@ use std::sync::{Arc, mpsc};
 use super::{Daemon, Options};
 use crate::config::agent::Tool;
 use crate::config::board;
+use crate::eyes::run::Eyes;
 use crate::flow::{self, Event};
 use crate::session::run::Watcher;
 use crate::tools;
 
 impl Daemon {
+    /// How tools have the job log write something down, where there is one.
+    fn ask_job(&self) -> Option<Arc<tools::run::AskJob>> {
+        let ear = self.job.as_ref()?.ear();
+        Some(Arc::new(move |order, answer| ear.ask(order, answer)))
+    }
+
     /// Starts the thread of the tools. Its answers go to `replies`, the tools that servers list to `lists`.
     pub(super) fn start_tools(
         &mut self,
         options: &Options,
         watcher: &Watcher,
+        eyes: Option<Eyes>,
         replies: mpsc::SyncSender<flow::ToolReply>,
         lists: mpsc::SyncSender<Vec<Tool>>,
     ) -> anyhow::Result<tokio::sync::mpsc::Sender<flow::ToolOrder>> {
@@ -31,10 +39,17 @@ impl Daemon {
             clock: options.clock.clone(),
             tell: Arc::new(move |what| watcher(&Event { at: clock.now(), what })),
             give: Arc::new(move |control| controls.give(control)),
+            job: self.ask_job(),
             folder: options.state.clone(),
             active_when_safe: options.profile.active_when_safe(),
             has_confirm_line: options.profile.lines.contains_key(board::CONFIRM),
             has_talk_line: options.profile.lines.contains_key(board::TALK),
+            look: eyes.map(|eyes| -> Arc<tools::run::Looker> {
+                Arc::new(move || {
+                    let eyes = eyes.clone();
+                    Box::pin(async move { eyes.look().await })
+                })
+            }),
             declare: Arc::new(move |tools| {
                 let is_taken = lists.try_send(tools).is_ok();
                 bell.ring();

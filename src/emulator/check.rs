@@ -9,6 +9,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use super::fields::{INVALID, MESSAGE, MESSAGE_ALPHA, Shape, Type};
+use super::sight::Picture;
 use super::{Api, Refusal};
 use crate::units::Hertz;
 
@@ -40,10 +41,7 @@ pub(super) enum Input {
         frames: Vec<i16>,
     },
     /// `realtimeInput.video`: the bytes of the picture.
-    Still {
-        /// How many.
-        bytes: usize,
-    },
+    Still(Picture),
     /// `realtimeInput.text`.
     Text(String),
     /// `realtimeInput.activityStart`.
@@ -63,6 +61,8 @@ pub(super) struct Answer {
     pub(super) name: String,
     pub(super) response: Value,
     pub(super) scheduling: Option<String>,
+    /// What the model is shown with it.
+    pub(super) pictures: Vec<Picture>,
 }
 
 /// Reads one client message.
@@ -244,9 +244,18 @@ fn read_answers(response: &Value) -> Result<Input, Refusal> {
             name: needed("name")?,
             response: answer["response"].clone(),
             scheduling: answer["scheduling"].as_str().map(str::to_owned),
+            pictures: answer["parts"].as_array().into_iter().flatten().map(read_part).collect::<Result<_, _>>()?,
         })
     };
     answers.iter().map(read).collect::<Result<_, _>>().map(Input::ToolResponse)
+}
+
+/// A picture in a function's answer. A document closes the session (live-protocol.md 2.6).
+fn read_part(part: &Value) -> Result<Picture, Refusal> {
+    match read_still(&part["inlineData"])? {
+        Input::Still(picture) => Ok(picture),
+        _ => Err(Refusal::new(1007, INVALID, "parts hold inlineData")),
+    }
 }
 
 fn read_realtime(input: &Value) -> Result<Input, Refusal> {
@@ -307,7 +316,7 @@ fn read_still(blob: &Value) -> Result<Input, Refusal> {
     }
     let bytes = decode(blob["data"].as_str().unwrap_or_default()).unwrap_or_default();
     if bytes.is_empty() {
-        return Err(Refusal::new(1007, INVALID, "realtimeInput.video holds no data"));
+        return Err(Refusal::new(1007, INVALID, "a picture holds no data"));
     }
-    Ok(Input::Still { bytes: bytes.len() })
+    Ok(Input::Still(Picture::of(&bytes)))
 }

@@ -8,6 +8,7 @@ use super::fields::INVALID;
 use super::machine::{Emulator, LOGGED_MAX, Stage, Window};
 use super::script::SetupPlan;
 use super::setup::{self, Setup};
+use super::sight::Picture;
 use super::{Refusal, Side, Voice};
 use crate::units::{Frames, Hertz, Time};
 
@@ -30,7 +31,7 @@ impl Emulator {
             Input::ActivityStart => self.open_window(&setup),
             Input::ActivityEnd => self.close_window(&setup, now),
             Input::Text(text) => self.take_text(&text, &setup, now),
-            Input::Still { bytes } => self.take_still(bytes),
+            Input::Still(picture) => self.take_still(picture),
             Input::AudioStreamEnd if setup.manual => Err(Refusal::new(
                 1007,
                 PRECONDITION,
@@ -136,8 +137,12 @@ impl Emulator {
         let voice = Voice { rate, frames: frames.into() };
         // Only now: what a window holds is lost with its connection.
         self.context.add_audio(voice.frames.len(), rate);
-        (0..window.stills).for_each(|_| self.context.add_still());
-        let stills = if window.stills > 0 { format!(" and {} stills", window.stills) } else { String::new() };
+        let count = window.stills.len();
+        let stills = if count > 0 { format!(" and {count} stills") } else { String::new() };
+        for picture in window.stills {
+            self.context.add_still();
+            self.sight.shown(picture);
+        }
         self.log(Side::Client, format!("closes the window after {}{stills}", seconds(&voice)));
         self.begin_turn(Some(voice), setup, now);
         Ok(())
@@ -164,12 +169,16 @@ impl Emulator {
         Ok(())
     }
 
-    fn take_still(&mut self, bytes: usize) -> Result<(), Refusal> {
+    fn take_still(&mut self, picture: Picture) -> Result<(), Refusal> {
         self.check_window_opened("a still")?;
-        self.log(Side::Client, format!("shows a still of {bytes} bytes"));
+        self.log(Side::Client, format!("shows a still: {picture}"));
         match &mut self.window {
-            Some(window) => window.stills += 1,
-            None => self.context.add_still(),
+            Some(window) => window.stills.push(picture),
+            None => {
+                self.log(Side::Note, "it was sent outside a window: it counts for the next turn");
+                self.context.add_still();
+                self.sight.shown(picture);
+            }
         }
         Ok(())
     }
@@ -187,7 +196,7 @@ impl Emulator {
     }
 
     fn take_answer(&mut self, answer: &Answer, setup: &Setup) -> Result<(), Refusal> {
-        let Answer { id, name, response, scheduling } = answer;
+        let Answer { id, name, response, scheduling, pictures } = answer;
         let refuse = |why: String| Err(Refusal::new(1007, INVALID, why));
         if scheduling.is_some() && setup.thinking {
             let reason = "Function response scheduling is not supported for this model.";
@@ -200,6 +209,11 @@ impl Emulator {
             Ok(true) => {
                 let shown = response.to_string();
                 self.log(Side::Client, format!("answers {id} {name}: {}", cut(&shown, LOGGED_MAX)));
+                for picture in pictures {
+                    self.log(Side::Client, format!("shows with it: {picture}"));
+                    self.context.add_still();
+                    self.sight.answered(*picture);
+                }
                 Ok(())
             }
             Ok(false) => {

@@ -14,6 +14,7 @@ use super::reply::{Act, Reply};
 use super::script::{Script, ScriptedCall, Step};
 use super::sessions::Sessions;
 use super::setup::Setup;
+use super::sight::{Picture, Sight};
 use super::sounds::to_downlink;
 use super::usage::Context;
 use super::{BAD_KEY, Line, Options, Output, Refusal, Side, Voice};
@@ -53,6 +54,7 @@ pub struct Emulator {
     replies_begun: u64,
     pub(super) next_turn: usize,
     pub(super) context: Context,
+    pub(super) sight: Sight,
     /// Whether `clientContent` is still history.
     pub(super) history: bool,
 }
@@ -72,7 +74,7 @@ pub(super) enum Stage {
 pub(super) struct Window {
     /// Rate and frames, from the first audio on.
     pub(super) voice: Option<(Hertz, Vec<i16>)>,
-    pub(super) stills: usize,
+    pub(super) stills: Vec<Picture>,
 }
 
 /// A finished turn of the user: its voice, none where it was typed.
@@ -99,6 +101,7 @@ impl Emulator {
             calls: Calls::default(),
             replies_begun: 0,
             context: Context::default(),
+            sight: Sight::default(),
             history: false,
             options,
         }
@@ -231,6 +234,9 @@ impl Emulator {
             }
         }
         self.hand_out_early(setup);
+        if let Some(seen) = self.sight.turn_begins() {
+            self.log(Side::Service, format!("sees in this turn: {seen}"));
+        }
         self.replies_begun += 1;
         self.reply = Some(Reply::new(&turn.steps, script.style, voice, starts_at));
     }
@@ -262,6 +268,7 @@ impl Emulator {
             Act::Calls(calls) => self.make_calls(calls),
             Act::CancelCalls => self.cancel_calls(0),
             Act::Interrupt => self.cut(),
+            Act::See(pictures) => self.check_seen(pictures),
             Act::Close { code, reason } => self.close(code, &reason),
             Act::Generated(false) => self.send(json!({"serverContent": {"generationComplete": true}})),
             Act::Generated(true) => {
@@ -269,6 +276,15 @@ impl Emulator {
                 self.complete();
             }
             Act::Complete => self.complete(),
+        }
+    }
+
+    /// The script says what this turn must have been shown.
+    fn check_seen(&mut self, wanted: usize) {
+        let seen = self.sight.seen();
+        if seen != wanted {
+            let reason = format!("The script wants {wanted} pictures in this turn; it saw {seen}.");
+            self.close(1008, &reason);
         }
     }
 

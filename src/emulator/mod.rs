@@ -23,6 +23,7 @@ pub mod run;
 pub mod script;
 mod sessions;
 mod setup;
+mod sight;
 pub mod sounds;
 #[cfg(test)]
 mod tests;

@@ -241,6 +241,7 @@ impl Reader<'_> {
             [Bare("await")] => Step::Await,
             [Bare("cancel")] => Step::Cancel,
             [Bare("interrupt")] => Step::Interrupt,
+            [Bare("see"), Bare(pictures)] => Step::See(count(pictures)?),
             [Bare("stall")] => Step::Stall,
             [Bare("go-away"), Bare(left)] => Step::GoAway(time(left)?),
             [Bare("raw"), Json(event)] => Step::Raw(event.clone()),
@@ -365,6 +366,12 @@ fn sound_length(word: &str) -> Result<Duration, Complaint> {
     Ok(length)
 }
 
+/// How many pictures.
+fn count(word: &str) -> Result<usize, Complaint> {
+    let count = word.parse().ok().filter(|count| *count <= 256);
+    count.ok_or_else(|| (format!("see {word}"), "a number of pictures, 0 to 256: see 1".into()))
+}
+
 /// Codes that a server may put into a close frame, and 1006 for a connection that is cut.
 fn close_code(word: &str) -> Result<u16, Complaint> {
     let code = word.parse().ok().filter(|code| matches!(code, 1000..=1003 | 1006..=1014 | 3000..=4999));
@@ -390,12 +397,13 @@ fn usage(words: &[Word<'_>]) -> String {
         "close" => "close 1011 \"reason\"",
         "pieces" => "pieces 8ms 60ms",
         "pace" => "pace 10x",
+        "see" => "see 1",
         "frames" => "frames binary, or frames text",
         "complete" => "complete realtime, or complete 300ms",
         "echo" | "await" | "cancel" | "interrupt" | "stall" | "empty" => "this statement stands alone",
         _ => {
             return "statements are turn, say, tone, silence, echo, caption, thought, wait, call, start, await, cancel, \
-                    interrupt, stall, go-away, raw, garbage, empty, close, pieces, pace, odd, frames, pack, complete, \
+                    see, interrupt, stall, go-away, raw, garbage, empty, close, pieces, pace, odd, frames, pack, complete, \
                     setup, latency, connections, handles, lives and usage"
                 .into();
         }

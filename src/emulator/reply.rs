@@ -37,6 +37,8 @@ pub(super) enum Act {
     CancelCalls,
     /// Cut this reply.
     Interrupt,
+    /// This turn must have seen so many pictures.
+    See(usize),
     Close {
         code: u16,
         reason: String,
@@ -187,6 +189,7 @@ impl Reply {
             Step::Await if open_calls => self.stage = Stage::AwaitingCalls,
             Step::Await => {}
             Step::Cancel => self.due_acts.push_back(Act::CancelCalls),
+            Step::See(pictures) => self.due_acts.push_back(Act::See(pictures)),
             Step::Interrupt => self.due_acts.push_back(Act::Interrupt),
             Step::Stall => self.stage = Stage::Stalled,
             Step::GoAway(left) => self.event(json!({"goAway": {"timeLeft": format!("{}s", left.as_secs_f64())}})),

@@ -51,6 +51,7 @@
 //! | `await` | waits for all open calls |
 //! | `call! x {}`, `start! x {}` | the same even if the client did not declare the function (otherwise it is skipped) |
 //! | `cancel` | takes all open calls back |
+//! | `see 1` | the turn must have been shown so many pictures by now, in its window and with answers; otherwise the connection is closed with 1008 |
 //! | `interrupt` | `interrupted`, `turnComplete`; the rest of the block is dropped |
 //! | `stall` | nothing more comes in this turn, not even `turnComplete` |
 //! | `go-away 50s` | the connection will be closed |
@@ -159,6 +160,7 @@ pub(super) enum Step {
     Await,
     Cancel,
     Interrupt,
+    See(usize),
     Stall,
     GoAway(Duration),
     Raw(Value),

@@ -1,9 +1,8 @@
 //! Cuts a stream of JPEG pictures into single ones.
 
-use std::sync::Arc;
-
 use super::jpeg::{Found, Next, Size, Walk};
 use super::tables::HUFFMAN;
+use crate::still::Jpeg;
 
 /// The largest picture: 12 megapixels at good quality. A stream without an end of one is no stream of pictures.
 pub const PICTURE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -12,7 +11,7 @@ pub const PICTURE_BYTES_MAX: usize = 8 * 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     /// JPEG, whole and with all of its tables.
-    pub jpeg: Arc<[u8]>,
+    pub jpeg: Jpeg,
     /// Its size.
     pub size: Size,
 }
@@ -56,7 +55,7 @@ impl Splitter {
     fn cut(&self, found: Found) -> Picture {
         let whole = &self.bytes[found.from..found.to];
         let jpeg = match found.tables_missing_at {
-            None => Arc::from(whole),
+            None => whole.to_vec().into(),
             Some(at) => {
                 let (before, after) = whole.split_at(at - found.from);
                 [before, &HUFFMAN, after].concat().into()

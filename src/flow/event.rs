@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{CloseCause, Cue, DropCause, Duplex, OpenCause};
 use crate::live::usage::Usage;
+use crate::still::Jpeg;
 use crate::units::{CallId, Epoch, Time};
 
 /// Something that happened and that an owner, the timeline or a test wants to know.
@@ -284,6 +285,55 @@ pub enum What {
         /// Why.
         why: String,
     },
+    /// A tool waits for a person's yes by a button.
+    Asked {
+        /// For so long, milliseconds.
+        within_ms: u64,
+    },
+    /// Somebody chose voice and language for the next conversation.
+    VoiceChosen {
+        /// A prebuilt voice's name; empty for the service's own choice.
+        voice: String,
+        /// A language's English name; empty for the user's own.
+        language: String,
+    },
+    /// The model shows something on the screen.
+    Shown {
+        /// A heading; may be empty, as each of the others may be.
+        title: String,
+        /// A text.
+        text: String,
+        /// An address with `https`.
+        link: String,
+        /// A picture's address with `https`, of a host that the owner named.
+        picture: String,
+    },
+    /// The camera's sensor runs, or runs no more.
+    CameraRuns {
+        /// Whether it does.
+        is_running: bool,
+    },
+    /// A picture went to the service.
+    StillSent {
+        /// Why.
+        why: Occasion,
+        /// Pixels.
+        width: u16,
+        /// Pixels.
+        height: u16,
+        /// Its size.
+        bytes: usize,
+        /// Milliseconds from the shot to the sending.
+        age_ms: u64,
+        /// The picture itself, for a screen or a report; it is not written with the event.
+        #[serde(skip)]
+        jpeg: Jpeg,
+    },
+    /// A job is recorded from now on, or none is any more.
+    Recording {
+        /// The job's name, which the device made.
+        job: Option<String>,
+    },
     /// A timer or an alarm rings, or rings no more.
     Ringing {
         /// Whether it rings.
@@ -296,7 +346,7 @@ pub enum What {
     },
     /// Something is wrong that the owner should know; the sentence says what to do.
     Trouble {
-        /// Which part: `mic`, `speaker`, `link`, `tools`, `line`, `light`, `state`, `mqtt`.
+        /// Which part: `mic`, `speaker`, `link`, `tools`, `line`, `light`, `state`, `mqtt`, `job_log`.
         part: String,
         /// A sentence.
         text: String,
@@ -306,6 +356,16 @@ pub enum What {
         /// Which part.
         part: String,
     },
+}
+
+/// Why a picture is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Occasion {
+    /// Somebody speaks, and the device shows what is before it.
+    Speaking,
+    /// The model asked to look.
+    Looked,
 }
 
 /// How a connection takes up the conversation.

@@ -18,6 +18,7 @@ use super::ears::{Ears, Heard};
 use super::vad;
 use super::wake::WakeDetector;
 use crate::audio::Hop;
+use crate::audio::meter::Meter;
 use crate::bell::Bell;
 use crate::config::agent::{Echo, Gestures, Listen};
 use crate::flow::{GateEvent, GateNote, MIC_RING_HOPS};
@@ -69,6 +70,8 @@ pub struct Parts {
     pub core_bell: Bell,
     /// Rises while the thread lives: for the watchdog.
     pub progress: Arc<AtomicU64>,
+    /// How loud it is at the microphone, for whoever shows it.
+    pub meter: Arc<Meter>,
     /// Ends the thread, within 100 ms or at the next ring.
     pub stop: Arc<AtomicBool>,
 }
@@ -139,6 +142,7 @@ impl Parts {
             if is_to_wait {
                 break;
             }
+            self.meter.note(&hop.frames);
             let heard = ears.hear(hop, gate.is_open());
             let _ = self.hops.pop();
             gate.handle_heard(&heard);

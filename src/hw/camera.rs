@@ -1,30 +1,53 @@
 //! Cameras: who makes the pictures, by the board profile.
 
 mod command;
+mod drawn;
+pub mod found;
+mod paced;
+mod url;
+pub mod v4l2;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Camera, CameraTrouble, Clock};
-use crate::config::board::{self, CameraProgram};
+use crate::config::board::{self, CameraProgram, CameraSource};
 
 /// Programs that give a ribbon camera's pictures as a stream of JPEG, the newer name first.
 const RPICAM: [&str; 2] = ["rpicam-vid", "libcamera-vid"];
 
-/// Starts the program that makes the pictures of `wish`: the sensor runs from now on, until it is dropped.
+/// Starts the sensor of `wish`: it runs from now on, until what this answers is dropped.
 ///
 /// # Errors
 /// [`CameraTrouble`].
-pub fn start(
-    program: &CameraProgram,
-    wish: &board::Camera,
-    clock: Arc<dyn Clock>,
-) -> Result<Box<dyn Camera>, CameraTrouble> {
-    let command = match program {
-        CameraProgram::Command(command) => command.clone(),
-        CameraProgram::Rpicam => rpicam(wish, &std::env::var_os("PATH").unwrap_or_default())?,
+pub fn open(wish: &board::Camera, clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, CameraTrouble> {
+    let (width, height) = (wish.width, wish.height);
+    match &wish.source {
+        CameraSource::Device(device) => v4l2::start(device, wish, clock),
+        CameraSource::Program(CameraProgram::Command(command)) => program(command, clock),
+        CameraSource::Program(CameraProgram::Rpicam) => {
+            program(&rpicam(wish, &std::env::var_os("PATH").unwrap_or_default())?, clock)
+        }
+        CameraSource::Url(url) => Ok(Box::new(url::start(url, clock)?)),
+        CameraSource::Files(folder) => Ok(Box::new(paced::files(folder, clock)?)),
+        CameraSource::Test => Ok(Box::new(paced::drawn(width, height, clock))),
+    }
+}
+
+/// The camera of a board profile.
+///
+/// # Errors
+/// [`CameraTrouble`]; also where the profile has none.
+pub fn of(wish: Option<&board::Camera>, board: &str, clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, CameraTrouble> {
+    let Some(wish) = wish else {
+        let why = format!("board `{board}` has none; add [camera] to its profile");
+        return Err(CameraTrouble::Missing { why });
     };
-    Ok(Box::new(command::Running::start(&command, clock)?))
+    open(wish, clock)
+}
+
+fn program(command: &[String], clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, CameraTrouble> {
+    Ok(Box::new(command::Running::start(command, clock)?))
 }
 
 /// The command for a ribbon camera.

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod files;
 pub mod folder;
 pub mod gpio;
+pub mod jobs;
 pub mod journal;
 pub mod key;
 pub mod open;
@@ -23,16 +24,17 @@ pub mod sensor;
 pub mod signals;
 pub mod sim;
 pub mod store;
+pub mod switch;
 pub mod tap;
 pub mod tls;
 pub mod wake;
 pub mod wav;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::trouble::PcmTrouble;
 use crate::config::board;
+use crate::still::Still;
 use crate::units::{Hertz, Time};
 
 /// What a PCM was opened as. Samples cross the traits as interleaved `i16`, whatever the device's format.
@@ -228,19 +230,6 @@ pub trait Sensor: Send {
     fn read(&mut self) -> Result<Reading, SensorTrouble>;
 }
 
-/// A picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Still {
-    /// JPEG, whole.
-    pub jpeg: Arc<[u8]>,
-    /// Pixels.
-    pub width: u16,
-    /// Pixels.
-    pub height: u16,
-    /// When the last byte of it was there.
-    pub taken_at: Time,
-}
-
 /// Why there is no picture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CameraTrouble {
@@ -354,6 +343,10 @@ pub trait Board: Send + Sync {
     /// Opens a PWM output of the board profile; it gives no pulses until set. A board that knows of none has none.
     fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
         Err(LineTrouble::Pwm { what: name.to_string(), why: "this board has none".to_string() })
+    }
+    /// Starts the camera: its sensor runs until what this answers is dropped. A board that knows of none has none.
+    fn open_camera(&self) -> Result<Box<dyn Camera>, CameraTrouble> {
+        Err(CameraTrouble::Missing { why: "this board has none".to_string() })
     }
     /// Opens a sensor of the board profile. A board that knows of none has none.
     fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {

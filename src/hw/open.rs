@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    Board, Button, Capture, Clock, Input, Light, LineLight, LineTrouble, Output, Playback, Pwm, Sensor, SensorTrouble,
+    Board, Button, Camera, CameraTrouble, Capture, Clock, Input, Light, LineLight, LineTrouble, Output, Playback, Pwm,
+    Sensor, SensorTrouble,
 };
-use super::{files, gpio, pixels, pwm, sensor};
+use super::{camera, files, gpio, pixels, pwm, sensor};
 use crate::audio::trouble::PcmTrouble;
 use crate::config::board::{self, Direction, Line, LineDriver};
 
@@ -96,6 +97,10 @@ impl Board for Opened {
             return Err(LineTrouble::Pwm { what: name.to_string(), why });
         };
         pwm::open_output(Path::new(pwm::CLASS), name, wish)
+    }
+
+    fn open_camera(&self) -> Result<Box<dyn Camera>, CameraTrouble> {
+        camera::of(self.profile.camera.as_ref(), &self.profile.name, self.clock.clone())
     }
 
     fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {

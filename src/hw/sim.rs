@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Board, Button, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback, Pulse, Pwm, Sensor, SensorTrouble,
+    Board, Button, Camera, CameraTrouble, Capture, Clock, Input, LineTrouble, Output, PcmShape, Playback, Pulse, Pwm,
+    Sensor, SensorTrouble,
 };
 use crate::audio::trouble::PcmTrouble;
 use crate::config;
@@ -58,6 +59,8 @@ pub struct SimSetup {
     pub pwm: BTreeMap<String, config::board::pwm::PwmOutput>,
     /// The sensors.
     pub sensors: BTreeMap<String, config::board::Sensor>,
+    /// The camera.
+    pub camera: Option<config::board::Camera>,
 }
 
 impl Default for SimSetup {
@@ -72,6 +75,7 @@ impl Default for SimSetup {
             outputs: vec!["lamp".into()],
             pwm: BTreeMap::new(),
             sensors: BTreeMap::new(),
+            camera: None,
         }
     }
 }
@@ -90,6 +94,7 @@ impl SimSetup {
             outputs: named(config::board::Direction::Output),
             pwm: profile.pwm.clone(),
             sensors: profile.sensors.clone(),
+            camera: profile.camera.clone(),
             ..SimSetup::default()
         })
     }
@@ -185,6 +190,10 @@ impl Board for SimBoard {
 
     fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
         pwm::Outputs::open(&self.pwm, name)
+    }
+
+    fn open_camera(&self) -> Result<Box<dyn Camera>, CameraTrouble> {
+        super::camera::of(self.setup.camera.as_ref(), "sim", Arc::new(self.clock.clone()))
     }
 
     fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{
-    Board, Button, Capture, Clock, Input, Light, LineTrouble, Output, PcmShape, Playback, Pwm, Sensor, SensorTrouble,
+    Board, Button, Camera, CameraTrouble, Capture, Clock, Input, Light, LineTrouble, Output, PcmShape, Playback, Pwm,
+    Sensor, SensorTrouble,
 };
 use crate::audio::mean;
 use crate::audio::trouble::PcmTrouble;
@@ -162,6 +163,10 @@ impl Board for TapBoard {
 
     fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
         self.inner.open_pwm(name)
+    }
+
+    fn open_camera(&self) -> Result<Box<dyn Camera>, CameraTrouble> {
+        self.inner.open_camera()
     }
 
     fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {

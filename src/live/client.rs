@@ -9,7 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::audio::{SPEECH_FRAMES_MAX, Speech};
+use crate::still::Jpeg;
 use crate::units::CallId;
+
+/// The MIME type of pictures.
+const JPEG: &str = "image/jpeg";
 
 /// One message to the server. Exactly one of its kinds travels in a WebSocket message.
 #[derive(Clone, Debug)]
@@ -20,6 +24,8 @@ pub enum Message {
     ActivityStart,
     /// `realtimeInput.audio`: `[frames, 1 channel] S16_LE @ 16 kHz`.
     Audio(Box<Speech>),
+    /// `realtimeInput.video`: a picture; never before the first sound of its window.
+    Video(Jpeg),
     /// `realtimeInput.activityEnd`.
     ActivityEnd,
     /// `toolResponse` with one function response.
@@ -30,6 +36,8 @@ pub enum Message {
         name: String,
         /// `{"output": …}` or `{"error": "…"}`.
         response: Value,
+        /// What the model is shown with it.
+        picture: Option<Jpeg>,
     },
     /// `realtimeInput.text`: a typed turn, answered like a spoken one.
     Text(String),
@@ -64,10 +72,14 @@ pub fn encode(message: &Message, out: &mut String) {
         Message::ActivityStart => out.push_str(r#"{"realtimeInput":{"activityStart":{}}}"#),
         Message::ActivityEnd => out.push_str(r#"{"realtimeInput":{"activityEnd":{}}}"#),
         Message::Audio(speech) => push_audio(out, speech.frames()),
-        Message::ToolResponse { id, name, response } => push(
-            out,
-            &json!({"toolResponse": {"functionResponses": [{"id": &*id.0, "name": name, "response": response}]}}),
-        ),
+        Message::Video(jpeg) => push_video(out, jpeg),
+        Message::ToolResponse { id, name, response, picture } => {
+            let mut answer = json!({"id": &*id.0, "name": name, "response": response});
+            if let Some(jpeg) = picture {
+                answer["parts"] = json!([{"inlineData": {"mimeType": JPEG, "data": STANDARD.encode(&**jpeg)}}]);
+            }
+            push(out, &json!({"toolResponse": {"functionResponses": [answer]}}));
+        }
         Message::Text(text) => push(out, &json!({"realtimeInput": {"text": text}})),
         Message::History(said) => push(out, &history(said)),
     }
@@ -97,6 +109,15 @@ fn push_audio(out: &mut String, frames: &[i16]) {
     }
     out.push_str(r#"{"realtimeInput":{"audio":{"mimeType":"audio/pcm;rate=16000","data":""#);
     STANDARD.encode_string(&bytes[..len], out);
+    out.push_str(r#""}}}"#);
+}
+
+/// By hand, as sound: a picture's text is a hundred kilobytes.
+fn push_video(out: &mut String, jpeg: &Jpeg) {
+    out.push_str(r#"{"realtimeInput":{"video":{"mimeType":""#);
+    out.push_str(JPEG);
+    out.push_str(r#"","data":""#);
+    STANDARD.encode_string(&**jpeg, out);
     out.push_str(r#""}}}"#);
 }
 

@@ -18,6 +18,8 @@ pub struct Model {
     pub hears_during_call: bool,
     /// Whether `historyConfig` may announce what was said before.
     pub takes_history: bool,
+    /// Whether it reads a picture that comes with the answer of a function.
+    pub sees_answers: bool,
     /// What ends the model's turn.
     pub turn_end: TurnEnd,
     /// Fields and words that close the session wherever they stand; never sent.
@@ -49,6 +51,7 @@ const PLAIN: Model = Model {
     behaviors: &[Blocking, NonBlocking],
     hears_during_call: true,
     takes_history: true,
+    sees_answers: true,
     turn_end: TurnEnd::TurnComplete,
     refuses: &[
         "thinkingConfig",
@@ -95,6 +98,7 @@ const MODELS: [Model; 5] = [
         prefix: "gemini-2.5-flash-native-audio",
         hears_during_call: false,
         takes_history: false, // its history must end with a turn of the user, which would be answered
+        sees_answers: false,
         refuses: &["thinkingLevel", "mediaChunks"],
         advice: LEGACY,
         ..PLAIN
@@ -103,6 +107,7 @@ const MODELS: [Model; 5] = [
         prefix: "gemini-live-2.5-flash",
         hears_during_call: false,
         takes_history: false,
+        sees_answers: false,
         refuses: &["thinkingLevel", "mediaChunks"],
         advice: Some("is a Vertex model, which the Gemini API does not have: change to gemini-3.8-live"),
         ..PLAIN

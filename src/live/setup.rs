@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::models;
+use crate::config::agent::see::Detail;
 use crate::config::agent::{Agent, Behavior, Tool};
 
 /// What differs between two setups of one agent.
@@ -40,7 +41,7 @@ pub enum Begin<'a> {
 pub fn setup(agent: &Agent, variant: &Variant, begin: Begin<'_>) -> Value {
     let id = variant.model(agent);
     let model = models::model(id);
-    let mut generation = json!({"responseModalities": ["AUDIO"], "mediaResolution": "MEDIA_RESOLUTION_LOW"});
+    let mut generation = json!({"responseModalities": ["AUDIO"], "mediaResolution": detail(agent)});
     if let Some(voice) = agent.voice.as_ref().filter(|_| !variant.without_voice) {
         generation["speechConfig"] = json!({"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}});
     }
@@ -76,6 +77,16 @@ pub fn setup(agent: &Agent, variant: &Variant, begin: Begin<'_>) -> Value {
 pub fn mark(agent: &Agent, variant: &Variant) -> u64 {
     let text = setup(agent, variant, Begin::Fresh).to_string() + &agent.endpoint;
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// How finely pictures are looked at; the least where none are sent.
+fn detail(agent: &Agent) -> &'static str {
+    match agent.see.detail {
+        _ if !agent.see.is_on() => "MEDIA_RESOLUTION_LOW",
+        Detail::Low => "MEDIA_RESOLUTION_LOW",
+        Detail::Medium => "MEDIA_RESOLUTION_MEDIUM",
+        Detail::High => "MEDIA_RESOLUTION_HIGH",
+    }
 }
 
 /// Numbers as text: they are 64 bit wide (live-protocol.md 1.4).

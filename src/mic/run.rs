@@ -38,8 +38,9 @@ pub struct Parts {
     pub pick: Pick,
     /// How long only zeros or a flat line may come before the microphone counts as dead.
     pub dead_after: Duration,
-    /// The board profile's name of the hardware's mute line, where there is one.
-    pub mute: Option<String>,
+    /// The board profile's name of the hardware's mute line, where there is one, and where to keep what it says for
+    /// others whom it silences.
+    pub mute: Option<(String, Arc<AtomicBool>)>,
     /// To the gate. Where it is full the newest hop is left out and counted; the gate discards the oldest.
     pub hops: Producer<Hop>,
     /// Rung after hops were pushed.
@@ -86,7 +87,7 @@ struct Open {
 
 impl Shell {
     fn new(parts: Parts) -> Shell {
-        let mute = parts.mute.clone().map(|name| MuteLine::new(parts.board.clone(), name));
+        let mute = parts.mute.clone().map(|(name, shared)| MuteLine::new(parts.board.clone(), &name, shared));
         let watch = Watch::new(parts.dead_after);
         let recovery = Recovery::new();
         Shell { parts, recovery, watch, mute, is_stale: false, is_known_to_run: false, last_cause: None }

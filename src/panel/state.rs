@@ -271,6 +271,12 @@ impl State {
             | What::Usage { .. }
             | What::VolumeSet { .. }
             | What::NoticeLost { .. }
+            | What::VoiceChosen { .. }
+            | What::Asked { .. }
+            | What::Shown { .. }
+            | What::CameraRuns { .. }
+            | What::Recording { .. }
+            | What::StillSent { .. }
             | What::Ducked { .. } => {}
             // Taken by `handle_event`.
             What::LinkReady { .. }

@@ -119,6 +119,7 @@ impl Session {
             }
             Some(Change::SendSetup) => {
                 self.declare_next();
+                self.speak_as_chosen(now);
                 self.history.forget_before(now);
                 let begin = match self.resume.offer(now) {
                     Some(handle) => Begin::Resumed(handle),

@@ -2,7 +2,10 @@
 
 use super::mute::By;
 use super::timers::Reason;
+use serde_json::Value;
+
 use super::{Output, Session, again, calls};
+use crate::config::agent::device::LOOK;
 use crate::flow::{Cue, GateNote, MicFact, SpeakerFact, SpeakerOrder, ToolReply, What};
 use crate::units::{Epoch, Time};
 
@@ -101,11 +104,27 @@ impl Session {
         }
     }
 
+    /// The result of a call of `look`, where a picture was taken.
+    fn is_shown(&self, is_fresh: bool, result: Result<Value, String>) -> Result<Value, String> {
+        match (is_fresh, self.model.sees_answers) {
+            (_, false) => Err("this model cannot be shown pictures; say that you cannot see".to_string()),
+            (false, _) => Err("the picture came too late; call again".to_string()),
+            (true, true) => result,
+        }
+    }
+
     pub(super) fn answer(&mut self, answer: calls::Answer, now: Time) {
         self.calls.answered(&answer.reply);
-        let ToolReply { id, name, result } = answer.reply;
+        let ToolReply { id, name, mut result } = answer.reply;
+        let still = if name == LOOK { self.sight.take_looked(now) } else { None };
+        if name == LOOK && result.is_ok() {
+            result = self.is_shown(still.is_some(), result);
+        }
         self.again.done(&id, &name, &again::outcome(Some(&result)));
-        self.respond(id.clone(), name.clone(), &result);
+        match still {
+            Some(still) if result.is_ok() => self.show(id.clone(), &result, &still, now),
+            _ => self.respond(id.clone(), name.clone(), &result),
+        }
         self.event(What::ToolAnswered { id, name, result, took_ms: answer.took_ms });
         if !self.calls.is_any_open() {
             self.turn.worked(now, &mut self.timers);

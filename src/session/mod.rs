@@ -19,7 +19,9 @@
 //! | ring | `ring` | a timer or an alarm that rings |
 //! | notice | [`notice`] | what the device itself has to tell |
 //! | consent | `consent` | a person's yes on its way to a tool |
+//! | sight | [`sight`] | what the model is shown |
 //! | replay | [`replay`] | the last reply's sound, to be said once more |
+//! | voice | `voice` | voice and language of the next conversation |
 //! | steps | [`steps`] | the sounds of a conversation's steps, ducking, follow-up |
 //! | timers | [`timers`] | every deadline, with its reason |
 //!
@@ -49,11 +51,13 @@ pub mod resume;
 mod ring;
 pub mod run;
 mod server;
+pub mod sight;
 pub mod steps;
 pub mod timers;
 pub mod turn;
 pub mod uplink;
 mod user;
+mod voice;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -74,15 +78,17 @@ use playback::Playback;
 use replay::Replay;
 use resume::Resume;
 use ring::Ring;
+use sight::Sight;
 use steps::Steps;
 use timers::{Reason, Timers};
 use turn::Turn;
 use uplink::Uplink;
+use voice::Voice;
 
 use crate::config::agent::{Agent, Behavior, Connection, Keep, Tool};
 use crate::flow::{
-    Control, Cue, GateEvent, GateNote, LinkOrder, LinkReport, MicFact, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply,
-    What,
+    Control, Cue, EyeWish, GateEvent, GateNote, LinkOrder, LinkReport, MicFact, Shot, SpeakerFact, SpeakerOrder,
+    ToolOrder, ToolReply, What,
 };
 use crate::live::client::Message;
 use crate::live::close::Refusal;
@@ -112,6 +118,8 @@ pub enum Input {
     Tools(Vec<Tool>),
     /// The calendar's day, counted from 1970 in local time: told at the start and when it changes.
     Today(u32),
+    /// From the camera.
+    Shot(Shot),
     /// A deadline may have passed.
     Timeout,
 }
@@ -127,6 +135,8 @@ pub enum Output {
     Tool(ToolOrder),
     /// For the gate.
     Gate(GateNote),
+    /// For the camera, instead of what was wanted of it before.
+    Eyes(EyeWish),
     /// For whoever watches.
     Event(What),
     /// Keep this on the disk, instead of what was kept before.
@@ -156,10 +166,12 @@ pub struct Session {
     notices: Notices,
     consent: Consent,
     ring: Ring,
+    sight: Sight,
     account: Account,
     mute: Mute,
     replay: Replay,
     steps: Steps,
+    voice: Voice,
     /// As a person set it; the configured one holds where nobody did.
     volume_percent: Option<u8>,
     timers: Timers,
@@ -205,10 +217,12 @@ impl Session {
             notices: Notices::default(),
             consent: Consent::new(agent),
             ring: Ring::default(),
+            sight: Sight::new(agent.see),
             account: Account::new(&agent.prices, &agent.limits),
             mute: Mute::default(),
             replay: Replay::default(),
             steps: Steps::default(),
+            voice: Voice::new(agent),
             volume_percent: None,
             agent: agent.clone(),
             variant,
@@ -259,6 +273,7 @@ impl Session {
             Input::Control(control) => self.handle_control(control, now),
             Input::Tools(tools) => self.handle_tools(tools),
             Input::Today(day) => self.handle_day(day, now),
+            Input::Shot(shot) => self.handle_shot(shot, now),
             Input::Timeout => {}
         }
         while let Some(reason) = self.timers.take_due(now) {

@@ -32,6 +32,12 @@ impl Session {
             Control::Confirm => self.confirmed(),
             Control::Tell(text) => self.notice(text, now),
             Control::Ring(is_ringing) => self.ring(is_ringing, now),
+            Control::Hush => self.hush(now),
+            Control::Voice { voice, language } => {
+                if let Some(what) = self.voice.choose(voice.as_deref(), language.as_deref()) {
+                    self.event(what);
+                }
+            }
         }
     }
 
@@ -68,8 +74,9 @@ impl Session {
 
     /// At the start: as loud as a person last set it.
     pub(super) fn volume_as_remembered(&mut self) {
-        if let Some(percent) = self.volume_percent {
-            self.speak(SpeakerOrder::Volume(percent.min(VOLUME_MAX)));
+        if let Some(percent) = self.volume_percent.map(|percent| percent.min(VOLUME_MAX)) {
+            self.speak(SpeakerOrder::Volume(percent));
+            self.event(What::VolumeSet { percent });
         }
     }
 

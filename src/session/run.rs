@@ -25,8 +25,8 @@ use super::{Input, Output, Session};
 use crate::bell::Bell;
 use crate::config::agent::Tool;
 use crate::flow::{
-    Control, Event, GateEvent, GateNote, IDLE_WAIT, LinkEvent, LinkOrder, LinkReport, MicFact, SpeakerFact,
-    SpeakerOrder, ToolOrder, ToolReply,
+    Control, Event, EyeWish, GateEvent, GateNote, IDLE_WAIT, LinkEvent, LinkOrder, LinkReport, MicFact, Shot,
+    SpeakerFact, SpeakerOrder, ToolOrder, ToolReply,
 };
 use crate::hw::Clock;
 use crate::live::close::{Closing, Refusal};
@@ -58,6 +58,8 @@ pub struct Inputs {
     pub tools: mpsc::Receiver<ToolReply>,
     /// From people.
     pub controls: mpsc::Receiver<Control>,
+    /// From the camera.
+    pub shots: mpsc::Receiver<Shot>,
     /// The tools of servers.
     pub declared: mpsc::Receiver<Vec<Tool>>,
 }
@@ -74,6 +76,8 @@ pub struct Outputs {
     pub hang_up: Arc<Notify>,
     /// To the tools.
     pub tools: tokio::sync::mpsc::Sender<ToolOrder>,
+    /// To the camera, which takes the newest; must not block.
+    pub eyes: Box<dyn Fn(EyeWish) + Send>,
     /// To whoever watches.
     pub watcher: Watcher,
     /// Takes what is to outlive the program, instead of what it took before; must not block.
@@ -230,6 +234,7 @@ impl Core {
                 }
                 Output::Event(what) => (self.outputs.watcher)(&Event { at: now, what }),
                 Output::Gate(note) => self.tell_gate(note),
+                Output::Eyes(wish) => (self.outputs.eyes)(wish),
                 Output::Speaker(order) => self.tell_speaker(order),
                 Output::Link(order) => self.tell_link(order, now),
                 Output::Tool(order) => self.tell_tools(order, now),
@@ -331,6 +336,10 @@ fn next_input(inputs: &mut Inputs) -> Option<Input> {
     if let Ok(control) = inputs.controls.try_recv() {
         return Some(Input::Control(control));
     }
+    // Before the tools: the picture is there when the call of it is answered.
+    if let Ok(shot) = inputs.shots.try_recv() {
+        return Some(Input::Shot(shot));
+    }
     if let Ok(reply) = inputs.tools.try_recv() {
         return Some(Input::Tool(reply));
     }
@@ -360,6 +369,7 @@ mod tests {
             link: tokio::sync::mpsc::channel(1).0,
             hang_up: Arc::default(),
             tools: tokio::sync::mpsc::channel(1).0,
+            eyes: Box::new(|_| ()),
             watcher: Arc::new(|_| ()),
             keep: Box::new(drop),
             refused: Box::new(|_| ()),

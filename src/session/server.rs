@@ -13,10 +13,12 @@ use super::calls::Admission;
 use super::playback::Offer;
 use super::turn::{Completed, Content, Interrupted, Model, User};
 use crate::audio::Chunk;
-use crate::flow::{Call, LinkOrder, SPEAKER_QUEUE_MS, SpeakerOrder, ToolOrder, Usage, What};
+use crate::config::agent::device::LOOK;
+use crate::flow::{Call, LinkOrder, Occasion, SPEAKER_QUEUE_MS, SpeakerOrder, ToolOrder, Usage, What};
 use crate::live::client;
 use crate::live::close::Closing;
 use crate::live::server::{Interaction, Message};
+use crate::still::Still;
 use crate::units::{CallId, Epoch, Frames, Time};
 
 /// The user's words of one turn that are kept for captions.
@@ -163,8 +165,18 @@ impl Session {
 
     /// Gives the model the result of a call.
     pub(super) fn respond(&mut self, id: CallId, name: String, result: &Result<Value, String>) {
+        // The picture went with the first answer, and is gone: what is before the camera now is another one.
+        let gone = Err("the picture is not kept; call again to see what is there now".to_string());
+        let result = if name == LOOK && result.is_ok() { &gone } else { result };
         let response = client::response_of(result);
-        self.send(client::Message::ToolResponse { id, name, response });
+        self.send(client::Message::ToolResponse { id, name, response, picture: None });
+    }
+
+    /// Gives the model the picture that it asked for.
+    pub(super) fn show(&mut self, id: CallId, result: &Result<Value, String>, still: &Still, now: Time) {
+        let (response, picture) = (client::response_of(result), Some(still.jpeg.clone()));
+        self.send(client::Message::ToolResponse { id, name: LOOK.into(), response, picture });
+        self.still_sent(Occasion::Looked, still, now);
     }
 
     fn play(&mut self, epoch: Epoch, chunk: Chunk) {

@@ -39,9 +39,11 @@ pub enum Reason {
     Ring,
     /// A press in which nothing is said has kept a reply back for long enough.
     Held,
+    /// The next picture of what is before somebody who speaks may be sent.
+    Still,
 }
 
-const REASONS: [Reason; 17] = [
+const REASONS: [Reason; 18] = [
     Reason::Reconnect,
     Reason::Setup,
     Reason::CatchUp,
@@ -59,6 +61,7 @@ const REASONS: [Reason; 17] = [
     Reason::Thinking,
     Reason::Ring,
     Reason::Held,
+    Reason::Still,
 ];
 
 /// One optional deadline for each [`Reason`].

@@ -30,6 +30,8 @@ const CATCH_UP_BURST: usize = 16;
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(10);
 /// Places in the link's queue that speech leaves free, for everything else that is to be said.
 const ROOM_RESERVED: usize = 64;
+/// Messages before a picture in the link's queue: more would make it old before it is on the wire.
+const QUEUE_SHORT: usize = 8;
 /// Kept speech, in frames.
 const KEPT_FRAMES_MAX: usize = (SPEECH_KEPT_MS * UPLINK_RATE.0 as u64 / 1000) as usize;
 
@@ -200,6 +202,13 @@ impl Uplink {
     /// Whether the gate's window is taken.
     pub fn is_gate_open(&self) -> bool {
         self.is_gate_open
+    }
+
+    /// Whether a picture that is sent now belongs to what the user is saying: its window is open on the wire, sound of
+    /// it went out, nothing older waits before it, and the link's queue is short.
+    pub fn takes_picture(&self) -> bool {
+        let is_heard = self.windows.front().is_some_and(|w| w.is_started && w.forgotten + w.sent > 0);
+        self.is_gate_open && is_heard && self.windows.len() == 1 && self.room + QUEUE_SHORT >= LINK_ORDERS_MAX
     }
 
     /// Messages that the link's queue takes now.

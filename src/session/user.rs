@@ -27,6 +27,7 @@ impl Session {
                 self.hold_replies(now);
                 self.reply_is_past();
                 self.greet_press(now);
+                self.sight.expect(true);
                 self.expect_speech(now);
             }
             GateEvent::Released => {
@@ -37,6 +38,7 @@ impl Session {
             GateEvent::Speech(speech) => self.handle_speech(&speech, now),
             GateEvent::Closed(cause) => {
                 self.event(What::GateClosed { cause });
+                self.sight.expect(false);
                 self.press_was_nothing();
                 if self.uplink.is_gate_open() {
                     self.window_closed(cause);
@@ -46,6 +48,7 @@ impl Session {
             }
             GateEvent::Dropped(cause) => {
                 self.event(What::PressDropped { cause });
+                self.sight.expect(false);
                 self.press_was_nothing();
                 if cause == DropCause::Muted {
                     self.press_was_muted(now);
@@ -68,6 +71,7 @@ impl Session {
                 self.speak(SpeakerOrder::Wake);
                 self.ring_listens(now);
                 self.greet_voice();
+                self.sight.expect(true);
                 self.expect_speech(now);
             }
             GateEvent::FollowUp(is_open) => {
@@ -81,6 +85,7 @@ impl Session {
 
     fn handle_opened(&mut self, cause: OpenCause, now: Time) {
         self.event(What::GateOpened { cause });
+        self.sight.expect(false);
         if self.mute.is_on() {
             return; // the gate does not know yet
         }

@@ -38,6 +38,7 @@ impl Session {
         self.watch_playback(now);
         self.watch_thinking(now);
         self.watch_follow_up();
+        self.watch_sight(now);
     }
 
     /// Models that stall on sound in mid-call get none: what is said meanwhile is kept.
@@ -143,6 +144,7 @@ impl Session {
             Reason::Idle => self.close_link(Closed::Idle, now),
             Reason::Leave => self.leave_due(now),
             Reason::Thinking => self.thinking_due(now),
+            Reason::Still => {}
             Reason::Ring => self.ring_due(now),
             Reason::Held => self.press_was_nothing(),
         }

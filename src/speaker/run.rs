@@ -17,6 +17,7 @@ use self::outlet::Outlet;
 use super::cue::sounds::Sounds;
 use super::{Device, Speaker};
 use crate::audio::Hop;
+use crate::audio::meter::Meter;
 use crate::audio::trouble::{Action, PcmTrouble, Recovery};
 use crate::bell::Bell;
 use crate::config::agent::Speak;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub core_bell: Bell,
     /// Rises while the thread lives, also without a device: for the watchdog.
     pub progress: Arc<AtomicU64>,
+    /// How loud that is which the far-end copy holds, for whoever shows it.
+    pub meter: Arc<Meter>,
     /// Ends the thread within half a second, at once with a ring.
     pub stop: Arc<AtomicBool>,
 }
@@ -208,6 +211,7 @@ impl Shell {
         let (Some(outlet), Some(ring)) = (&mut self.outlet, &mut self.parts.far) else { return };
         self.far_lost_hops += outlet.take_far_lost_hops();
         while let Some(hop) = outlet.poll_far() {
+            self.parts.meter.note(&hop.frames);
             if ring.push(hop).is_err() {
                 self.far_lost_hops += 1;
             } else if self.far_lost_hops > 0 {

@@ -3,6 +3,8 @@
 //! The model's word that somebody agreed is not enough where a door opens. What counts is the transcript of what was
 //! said after the question, and in it a yes without a no.
 
+use serde_json::{Value, json};
+
 /// Words and phrases of consent, in the languages that people have asked for so far.
 const YES: [&str; 34] = [
     "yes",
@@ -96,6 +98,11 @@ pub fn said(text: &str) -> Said {
     } else {
         Said::Neither
     }
+}
+
+/// What the model is told where a yes was waited for in vain.
+pub fn no_yes_heard() -> Value {
+    json!({ "status": "not done: no yes was heard", "ask_the_user_to": "say yes clearly; then call this function again" })
 }
 
 /// Small letters with one blank before and behind each word, so that a phrase is found as whole words.

@@ -3,11 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::alarms::{AlarmWork, Daily, Days, TIMER_S_MAX};
+use super::show::{self, Show};
 use crate::config::agent::device::DeviceAction;
-use crate::flow::Control;
+use crate::config::agent::job_log::JobAction;
+use crate::flow::{Control, JobOrder};
 
 /// What is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum DeviceWork {
     /// The core is told this, and the model that it was done.
     Control(Control, Told),
@@ -17,6 +19,12 @@ pub enum DeviceWork {
     Status,
     /// Timers and alarms.
     Alarm(AlarmWork),
+    /// Something is shown.
+    Show(Show),
+    /// A picture is taken and shown to the model.
+    Look,
+    /// The job log writes something down.
+    Job(JobOrder),
 }
 
 /// What the model is told of a [`Control`].
@@ -48,7 +56,10 @@ pub fn work(action: DeviceAction, args: &Map<String, Value>) -> Result<DeviceWor
         DeviceAction::SetTimer | DeviceAction::SetAlarm | DeviceAction::ListTimers | DeviceAction::CancelTimer => {
             alarm(action, args).map(DeviceWork::Alarm)
         }
+        DeviceAction::Show => show::read(args).map(DeviceWork::Show),
+        DeviceAction::Job(action) => job(action, args).map(DeviceWork::Job),
         DeviceAction::Time => Ok(DeviceWork::Time),
+        DeviceAction::Look => Ok(DeviceWork::Look),
         DeviceAction::Status => Ok(DeviceWork::Status),
         DeviceAction::Volume => {
             let percent = args.get("percent").and_then(Value::as_f64).filter(|percent| (0.0..=100.0).contains(percent));
@@ -89,6 +100,30 @@ fn alarm(action: DeviceAction, args: &Map<String, Value>) -> Result<AlarmWork, S
     }
 }
 
+/// What a tool of the job log does.
+fn job(action: JobAction, args: &Map<String, Value>) -> Result<JobOrder, String> {
+    let text = |name: &str| args.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let owned = |name: &str| text(name).map(str::to_string);
+    let needed = |name: &str| owned(name).ok_or_else(|| format!("argument `{name}` must not be empty"));
+    let number = |name: &str| args.get(name).and_then(Value::as_f64);
+    Ok(match action {
+        JobAction::Note => JobOrder::Note { text: needed("text")? },
+        JobAction::Reading => {
+            let value = number("value").filter(|value| value.is_finite()).ok_or("argument `value` must be a number")?;
+            JobOrder::Reading { name: needed("name")?, value, unit: owned("unit"), comment: owned("comment") }
+        }
+        JobAction::StepDone => {
+            // The service writes whole numbers as 2.0, too.
+            let step = number("step").filter(|step| (1.0..=1000.0).contains(step) && step.fract() == 0.0);
+            let step = step.ok_or("argument `step` must be the number of a step, 1 for the first")? as u32;
+            JobOrder::Step { step, is_skipped: text("outcome") == Some("skipped"), comment: owned("comment") }
+        }
+        JobAction::StartJob => JobOrder::Start { title: needed("title")?, procedure: owned("procedure") },
+        JobAction::EndJob => JobOrder::End,
+        JobAction::ListSteps => JobOrder::Where,
+    })
+}
+
 /// `07:30` as minutes.
 fn minute_of_day(text: &str) -> Option<u16> {
     let (hour, minute) = text.trim().split_once(':')?;
@@ -109,11 +144,14 @@ impl DeviceWork {
             DeviceWork::Control(Control::Stop, _) => "fall silent".into(),
             DeviceWork::Control(Control::Repeat, _) => "say the last reply once more".into(),
             DeviceWork::Control(..) => "end the conversation".into(),
+            DeviceWork::Show(_) => "show something on the screen".into(),
             DeviceWork::Time => "tell the time".into(),
+            DeviceWork::Look => "take a picture".into(),
             DeviceWork::Status => "tell the device's state".into(),
             DeviceWork::Alarm(AlarmWork::SetTimer { seconds, .. }) => format!("ring in {seconds} s"),
             DeviceWork::Alarm(AlarmWork::SetAlarm { .. }) => "ring at a time of day".into(),
             DeviceWork::Alarm(AlarmWork::List) => "tell the timers and alarms".into(),
+            DeviceWork::Job(order) => order.describe().into(),
             DeviceWork::Alarm(AlarmWork::Cancel { .. }) => "take back a timer or an alarm".into(),
         }
     }
@@ -127,7 +165,11 @@ mod tests {
 
     #[test]
     fn each_tool_of_the_device_does_what_its_name_says() {
-        let all = r#"device_tools = ["time", "volume", "mute", "stop", "repeat", "end", "status", "timers"]"#;
+        let all = r#"device_tools = ["time", "volume", "mute", "stop", "repeat", "end", "status", "timers", "show"]
+            [panel]
+            listen = "127.0.0.1:1"
+            [see]
+            mode = "on_request""#;
         let tools = agent::parse(all, "test").unwrap().tools;
         let done: Vec<(String, DeviceWork)> = tools
             .iter()
@@ -140,7 +182,8 @@ mod tests {
                 (tool.name.clone(), work(action, &args).unwrap())
             })
             .collect();
-        assert_eq!(done.len(), 11);
+        assert_eq!(done.len(), 13);
+        assert!(done.contains(&("look".to_string(), DeviceWork::Look)));
         let control = |name: &str| match done.iter().find(|(known, _)| known == name).unwrap() {
             (_, DeviceWork::Control(control, _)) => control.clone(),
             other => panic!("{other:?}"),
@@ -161,6 +204,36 @@ mod tests {
         assert_eq!(alarm("list_timers"), AlarmWork::List);
         assert_eq!(alarm("cancel_timer"), AlarmWork::Cancel { name: tea() });
         assert!(crate::tools::lint::lint(&tools).is_empty(), "{:?}", crate::tools::lint::lint(&tools));
+    }
+
+    #[test]
+    fn each_tool_of_the_job_log_gives_it_an_order() {
+        let tools = agent::parse("[job_log]\nenabled = true\n", "test").unwrap().tools;
+        let args = json!({"text": " leaks ", "name": "p", "value": 1.5, "unit": "bar", "comment": "", "step": 2.0, "outcome": "skipped", "title": "A"});
+        let args = args.as_object().unwrap();
+        let orders: Vec<JobOrder> = tools
+            .iter()
+            .map(|tool| {
+                let Action::Device(action) = tool.action else { panic!("{tool:?}") };
+                let DeviceWork::Job(order) = work(action, args).unwrap() else { panic!("{tool:?}") };
+                order
+            })
+            .collect();
+        assert_eq!(
+            orders,
+            [
+                JobOrder::Note { text: "leaks".into() },
+                JobOrder::Reading { name: "p".into(), value: 1.5, unit: Some("bar".into()), comment: None },
+                JobOrder::Step { step: 2, is_skipped: true, comment: None },
+                JobOrder::Start { title: "A".into(), procedure: None },
+                JobOrder::End,
+                JobOrder::Where,
+            ]
+        );
+        assert!(crate::tools::lint::lint(&tools).is_empty(), "{:?}", crate::tools::lint::lint(&tools));
+        let refused = |action, args: Value| work(DeviceAction::Job(action), args.as_object().unwrap()).is_err();
+        assert!(refused(JobAction::Note, json!({"text": "  "})) && refused(JobAction::StepDone, json!({"step": 1.5})));
+        assert!(refused(JobAction::StepDone, json!({"step": 0})) && refused(JobAction::Reading, json!({"name": "p"})));
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn description(tool: &Tool, say: &mut impl FnMut(String)) {
     } else if !["call", "when", "use", "only", "asks"].iter().any(|word| words.contains(word)) {
         say("its description says what it is, not when to call it: add \"Call it when …\"".into());
     }
-    if RESERVED.contains(&tool.name.as_str()) {
+    if RESERVED.contains(&tool.name.as_str()) && !matches!(tool.action, Action::Device(_)) {
         say("its name is kept for a tool of mynah's own: choose another".into());
     }
 }

@@ -23,6 +23,7 @@ pub mod pwm;
 pub mod run;
 pub mod schema;
 pub mod sensor;
+pub mod show;
 pub mod watch;
 pub mod work;
 

@@ -26,6 +26,7 @@ mod watch;
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -46,7 +47,7 @@ use crate::config::agent::policy::Caller;
 use crate::config::agent::watch::Watch;
 use crate::config::agent::{Agent, Tool};
 use crate::config::board::sensor::SENSORS_MAX;
-use crate::flow::{Call, Control, TOOL_ORDERS_MAX, ToolOrder, ToolReply, What};
+use crate::flow::{Call, Control, JobOrder, TOOL_ORDERS_MAX, ToolOrder, ToolReply, What};
 use crate::hw::folder::Folder;
 use crate::hw::{Board, Clock};
 use crate::units::CallId;
@@ -85,6 +86,11 @@ impl Handle {
 /// Told of what an owner wants to know.
 pub type Tell = dyn Fn(What) + Send + Sync;
 
+/// Has a picture taken.
+pub type Looker = dyn Fn() -> Pin<Box<dyn Future<Output = Result<(u16, u16), String>> + Send>> + Send + Sync;
+/// Gives the job log an order, and where to answer it; false where it takes none now.
+pub type AskJob = dyn Fn(JobOrder, oneshot::Sender<Result<Value, String>>) -> bool + Send + Sync;
+
 /// What the tools see of the rest of the program.
 #[derive(Clone)]
 pub struct Outside {
@@ -97,6 +103,8 @@ pub struct Outside {
     pub tell: Arc<Tell>,
     /// Gives the core what a person wants; false where it cannot take it now.
     pub give: Arc<dyn Fn(Control) -> bool + Send + Sync>,
+    /// The job log, where there is one.
+    pub job: Option<Arc<AskJob>>,
     /// Where to keep what outlives the program; nothing does where there is none.
     pub folder: Option<Arc<Folder>>,
     /// Output lines whose safe state is active, by the board profile's names; that of the others is inactive.
@@ -105,6 +113,9 @@ pub struct Outside {
     pub has_confirm_line: bool,
     /// Whether the board has a talk button.
     pub has_talk_line: bool,
+    /// Has a picture taken and given to the core; answers its width and height, or a sentence for the model. None where
+    /// there is no camera.
+    pub look: Option<Arc<Looker>>,
     /// Gives the core the tools of servers, in place of those it got before; false where it cannot take them now.
     pub declare: Arc<dyn Fn(Vec<Tool>) -> bool + Send + Sync>,
     /// More certificates to trust, PEM.
@@ -119,10 +130,12 @@ impl Outside {
             clock,
             tell: Arc::new(|_| {}),
             give: Arc::new(|_| false),
+            job: None,
             folder: None,
             active_when_safe: BTreeSet::new(),
             has_confirm_line: false,
             has_talk_line: false,
+            look: None,
             declare: Arc::new(|_| true),
             extra_ca_pem: None,
         }

@@ -199,6 +199,8 @@ impl Rig {
         wait_for(&what, limit, || {
             mynah.must_live();
             let text = std::fs::read_to_string(&path).unwrap_or_default();
+            // The system may cut a write in two where a page ends: half a line is not read yet.
+            let text = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
             let mut events = text.lines().skip(mark).map(|line| serde_json::from_str::<Value>(line).unwrap());
             let at = events.position(|event| {
                 event["event"] == name && field.as_ref().is_none_or(|(key, value)| event[key] == *value)

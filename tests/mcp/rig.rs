@@ -77,10 +77,12 @@ impl Rig {
             tell: Arc::new(move |what| telling.lock().unwrap().push(what)),
             give: Arc::new(|_| true),
             declare: Arc::new(move |tools| lists_in.lock().unwrap().send(tools).is_ok()),
+            job: None,
             folder: state.map(|path| Arc::new(Folder::new(path))),
             active_when_safe: [].into(),
             has_confirm_line: false,
             has_talk_line: false,
+            look: None,
             extra_ca_pem: None,
         };
         let (orders, orders_there) = tokio::sync::mpsc::channel(TOOL_ORDERS_MAX);

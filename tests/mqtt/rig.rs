@@ -219,6 +219,7 @@ impl Device {
             give: Arc::new(move |control| give.lock().unwrap().send(control).is_ok()),
             folder: folder.map(|path| Arc::new(Folder::new(path))),
             has_talk_line: true,
+            look: None,
             ..Outside::new(Arc::new(sim), Arc::new(RealClock::new()))
         };
         let handle = spawn(&agent, outside, orders_there, move |reply| drop(answer.send(reply))).unwrap();

@@ -7,18 +7,20 @@ use base64::engine::general_purpose::STANDARD;
 use mynah::audio::{DOWNLINK_RATE, HOP_FRAMES, HOP_MS, Hop, Speech, UPLINK_RATE};
 use mynah::config::agent::mcp::{McpAction, WayBack};
 use mynah::config::agent::policy::{Confirm, WhenOffline};
+use mynah::config::agent::see::SeeMode;
 use mynah::config::agent::{
     Action, Agent, Behavior, ButtonStyle, Connection, Cues, Keep, Keeping, Limits, Listen, ListenMode, Speak, Tool,
     VoiceBargeIn,
 };
 use mynah::flow::{
-    CloseCause, Control, DropCause, GateEvent, GateNote, Gesture, LinkEvent, LinkOrder, MicFact, OpenCause,
-    SpeakerFact, SpeakerOrder, ToolOrder, ToolReply,
+    CloseCause, Control, DropCause, GateEvent, GateNote, Gesture, LinkEvent, LinkOrder, MicFact, Occasion, OpenCause,
+    Shot, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply,
 };
 use mynah::live::client::Message;
 use mynah::live::close::{Closing, Refusal};
 use mynah::session::Output;
 use mynah::session::memory::Memory;
+use mynah::still::Still;
 use mynah::units::{CallId, Epoch, Frames, Time};
 use serde_json::{Map, Value, json};
 
@@ -143,6 +145,11 @@ pub fn given(agent: &mut Agent, words: &str) -> Read<()> {
         Some(("mode", "hands_free")) => agent.listen.mode = ListenMode::HandsFree,
         Some(("mode", "wake_word")) => agent.listen.mode = ListenMode::WakeWord,
         Some(("barge_in", "auto")) => agent.listen.voice_barge_in = VoiceBargeIn::Auto,
+        Some(("see", "while_speaking")) => agent.see.mode = SeeMode::WhileSpeaking,
+        Some(("see", "on_request")) => {
+            agent.see.mode = SeeMode::OnRequest;
+            agent.tools.push(tool("look", Behavior::Blocking, 10_000));
+        }
         Some(("confirm", "voice")) => agent.tools[0].policy.confirm = Confirm::Voice,
         Some(("confirm", "button")) => agent.tools[0].policy.confirm = Confirm::Button,
         Some(("offline", "rest")) => agent.tools[0].policy.when_offline = WhenOffline::Rest,
@@ -153,6 +160,18 @@ pub fn given(agent: &mut Agent, words: &str) -> Read<()> {
         _ => return Err(not("something a script can be given", words)),
     }
     Ok(())
+}
+
+/// `speaking 80ms` or `looked 80ms`: a picture of that age.
+pub fn shot(words: &str, now: Time) -> Read<Shot> {
+    let (why, age) = words.split_once(' ').ok_or_else(|| not("an occasion and an age", words))?;
+    let why = match why {
+        "speaking" => Occasion::Speaking,
+        "looked" => Occasion::Looked,
+        _ => return Err(not("why a picture is taken", why)),
+    };
+    let taken_at = now.back(Duration::from_millis(ms_of(age)?));
+    Ok(Shot { still: Still { jpeg: vec![0xff; 9].into(), width: 640, height: 480, taken_at }, why })
 }
 
 /// The speech of `hops` hops, each filled with its number, in pieces of `message_ms`.
@@ -243,7 +262,7 @@ pub fn speaker(words: &str) -> Read<SpeakerFact> {
     })
 }
 
-/// `volume 40`, `louder 10`, `softer 10`, `mute`, `unmute`, `stop`, `repeat`, `reset`, `end`, `listen`, `tell TEXT`.
+/// `volume 40`, `louder 10`, `softer 10`, `mute`, `unmute`, `stop`, `repeat`, `reset`, `end`, `listen`, `hush`, `tell TEXT`.
 pub fn person(words: &str) -> Read<Control> {
     let percent = |text: &str| text.parse::<u8>().map_err(|_| not("percent", text));
     Ok(match words.split_once(' ').unwrap_or((words, "")) {
@@ -258,6 +277,7 @@ pub fn person(words: &str) -> Read<Control> {
         ("end", "") => Control::End,
         ("listen", "") => Control::Listen,
         ("confirm", "") => Control::Confirm,
+        ("hush", "") => Control::Hush,
         ("ask_tap", length) => Control::AskTap(Duration::from_millis(ms_of(length)?)),
         ("ring", "") => Control::Ring(true),
         ("ring", "no more") => Control::Ring(false),
@@ -416,6 +436,7 @@ pub fn line(output: &Output) -> Option<String> {
         Output::Speaker(SpeakerOrder::Wake) => "speaker wake".into(),
         Output::Speaker(SpeakerOrder::Duck(true)) => "speaker duck".into(),
         Output::Speaker(SpeakerOrder::Duck(false)) => "speaker unduck".into(),
+        Output::Eyes(wish) => format!("eyes {}", format!("{wish:?}").to_lowercase()),
         Output::Gate(GateNote::Mute(true)) => "gate mute".into(),
         Output::Gate(GateNote::Mute(false)) => "gate unmute".into(),
         Output::Gate(GateNote::FollowUp(true)) => "gate follow-up".into(),
@@ -468,7 +489,11 @@ fn sent(message: &Message) -> String {
         Message::Audio(speech) => {
             format!("send audio {}", written(Frames(speech.frames().len() as u64).duration(UPLINK_RATE)))
         }
-        Message::ToolResponse { id, name, response } => format!("send answer {id} {name} {response}"),
+        Message::Video(jpeg) => format!("send picture {} bytes", jpeg.len()),
+        Message::ToolResponse { id, name, response, picture } => {
+            let picture = picture.as_ref().map_or(String::new(), |jpeg| format!(" picture {} bytes", jpeg.len()));
+            format!("send answer {id} {name} {response}{picture}")
+        }
         Message::Text(text) => format!("send text {text}"),
         Message::History(said) => {
             let said =

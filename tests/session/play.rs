@@ -108,6 +108,10 @@ impl World {
             "gate" => self.step(Input::Gate(notation::gate(words)?)),
             "speaker" => self.step(Input::Speaker(notation::speaker(words)?)),
             "mic" => self.step(Input::Mic(notation::mic(words)?)),
+            "eyes" => {
+                let shot = notation::shot(words, self.now)?;
+                self.step(Input::Shot(shot));
+            }
             "person" => self.step(Input::Control(notation::person(words)?)),
             "tools" => self.step(Input::Tools(words.split_whitespace().map(notation::server_tool).collect())),
             "tool" => self.step(Input::Tool(notation::tool_reply(words)?)),

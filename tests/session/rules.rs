@@ -113,7 +113,12 @@ impl Rules {
                 self.is_muted = *is_muted;
             }
             Output::Event(What::ReplyRepeated { epoch }) => self.repeated = Some(epoch.0),
-            Output::Keep(_) | Output::Gate(_) | Output::Event(_) | Output::Refused(_) | Output::Timeout(_) => {}
+            Output::Keep(_)
+            | Output::Eyes(_)
+            | Output::Gate(_)
+            | Output::Event(_)
+            | Output::Refused(_)
+            | Output::Timeout(_) => {}
         }
     }
 
@@ -144,6 +149,13 @@ impl Rules {
                     self.check(follows, "speech was sent out of order or with a gap");
                     self.last_hop = Some(hop[0]);
                 }
+            }
+            Message::Video(_) => {
+                self.check(
+                    self.window.is_some_and(|frames| frames > 0),
+                    "a picture was sent before its window's sound",
+                );
+                self.check(!self.is_muted, "a picture was sent while muted");
             }
             Message::ActivityEnd => {
                 self.check(self.window.is_some(), "a window was closed that was not open");

@@ -1,12 +1,13 @@
 //! The core's thread: one input, and all that follows from it, told to the watch and passed on.
 
 use mynah::flow::{
-    CloseCause, GateEvent, GateNote, LINK_ORDERS_MAX, LinkEvent, LinkOrder, LinkReport, SpeakerFact, SpeakerOrder,
-    TOOL_ORDERS_MAX, ToolOrder, ToolReply, What,
+    CloseCause, EyeWish, GateEvent, GateNote, LINK_ORDERS_MAX, LinkEvent, LinkOrder, LinkReport, Occasion, Shot,
+    SpeakerFact, SpeakerOrder, TOOL_ORDERS_MAX, ToolOrder, ToolReply, What,
 };
 use mynah::live::client;
 use mynah::live::close::Closing;
 use mynah::session::{Input, Output};
+use mynah::still::Still;
 
 use super::super::device::ReplyId;
 use super::super::mutation::Mutation;
@@ -86,6 +87,13 @@ impl World {
         self.core(Input::Link(report), reply);
     }
 
+    /// The camera gives a picture, whether it is still wanted or not.
+    pub(super) fn shot(&mut self) {
+        let age = self.eye_dice.ms(0, 700);
+        let still = Still { jpeg: vec![0xff; 64].into(), width: 640, height: 480, taken_at: self.now.back(age) };
+        self.core(Input::Shot(Shot { still, why: Occasion::Speaking }), None);
+    }
+
     /// One input, and everything that follows from it.
     pub(super) fn core(&mut self, input: Input, reply: Option<ReplyId>) {
         self.session.set_link_room(LINK_ORDERS_MAX - self.len(Queue::CoreToLink));
@@ -128,7 +136,11 @@ impl World {
                 Output::Speaker(order) => self.speak(order, reply),
                 Output::Link(order) => self.order_link(order),
                 Output::Tool(order) => self.order_tools(order),
-                Output::Keep(_) => {}
+                Output::Eyes(EyeWish::Take) => {
+                    let delay = self.eye_dice.ms(5, 900);
+                    self.at(self.now + delay, Due::Shot);
+                }
+                Output::Eyes(_) | Output::Keep(_) => {}
                 Output::Refused(refusal) => self.watch.fail(Rule::NotRefused, || refusal.to_string()),
             }
         }

@@ -27,6 +27,11 @@ pub enum Mutation {
     /// A window ends after the connection did.
     SendsLate,
     WindowNested,
+    /// A window begins with a picture.
+    PictureFirst,
+    /// A picture is sent twice.
+    PictureTwice,
+    PictureOld,
     WindowEmptied,
     EndForgotten,
     /// A field is misspelt on the wire.
@@ -70,7 +75,7 @@ pub enum Mutation {
 }
 
 /// Each mutation, and the rule that must notice it.
-pub const MUTATIONS: [(Mutation, Rule); 33] = [
+pub const MUTATIONS: [(Mutation, Rule); 36] = [
     (Mutation::FlushIgnored, Rule::OldEpochSilent),
     (Mutation::MistakeTaken, Rule::CutStaysCut),
     (Mutation::GateRepeats, Rule::GateWhole),
@@ -80,6 +85,9 @@ pub const MUTATIONS: [(Mutation, Rule); 33] = [
     (Mutation::SpeechDoubled, Rule::SpeechWhole),
     (Mutation::SendsEarly, Rule::SentInTime),
     (Mutation::WindowNested, Rule::Windows),
+    (Mutation::PictureFirst, Rule::Windows),
+    (Mutation::PictureTwice, Rule::PicturesFresh),
+    (Mutation::PictureOld, Rule::PicturesFresh),
     (Mutation::WindowEmptied, Rule::Windows),
     (Mutation::EndForgotten, Rule::Windows),
     (Mutation::UnknownField, Rule::NotRefused),
@@ -160,6 +168,7 @@ impl Mutation {
         match (self, what) {
             (Mutation::AsksAfterAll, What::ReplyLost { is_asked_again, .. }) => *is_asked_again = false,
             (Mutation::ForgetsInSilence, What::SpeechLost { ms, why }) if why.contains("muted") => *ms = 0,
+            (Mutation::PictureOld, What::StillSent { age_ms, .. }) => *age_ms += 600,
             (Mutation::RestForgotten, What::LinkClosed { cause }) => *cause = Closed::Spent,
             _ => {}
         }
@@ -195,8 +204,12 @@ impl Mutation {
             (Mutation::SendsLate, LinkOrder::Open { .. }) => vec![LinkOrder::Send(Message::ActivityEnd), order],
             (Mutation::CloseForgotten, LinkOrder::Close) => vec![],
             (Mutation::WindowNested, LinkOrder::Send(Message::ActivityStart)) => vec![order, again],
+            (Mutation::PictureFirst, LinkOrder::Send(Message::ActivityStart)) => {
+                vec![order, LinkOrder::Send(Message::Video(vec![1].into()))]
+            }
             (Mutation::WindowEmptied, LinkOrder::Send(Message::Audio(_))) if turns == 1 => vec![],
             (Mutation::EndForgotten, LinkOrder::Send(Message::ActivityEnd)) => vec![],
+            (Mutation::PictureTwice, LinkOrder::Send(Message::Video(_))) => vec![order, again],
             (Mutation::AnswersTwice, LinkOrder::Send(Message::ToolResponse { .. })) => vec![order, again],
             (Mutation::AnswersNever, LinkOrder::Send(Message::ToolResponse { .. })) => vec![],
             _ => vec![order],

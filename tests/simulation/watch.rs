@@ -55,6 +55,8 @@ pub enum Rule {
     SpentRests,
     /// While a person or the hardware's line holds the microphone closed nothing that was said is sent.
     MutedSilent,
+    /// A picture is fresh, and at least a second after the last.
+    PicturesFresh,
     /// The gate knows whether anything can be heard.
     AudibleTold,
     /// Every call is answered once, cancelled once or reported lost once.
@@ -189,6 +191,8 @@ pub struct Watch {
     is_spent: bool,
     /// It was said that the limit is used up: what was lost with a connection is told tomorrow.
     is_day_spent: bool,
+    /// When the last picture went out.
+    picture_at: Option<Time>,
     pub turns: u64,
     pub exact_replies: u64,
     /// Chunks of unwanted replies that were played because nothing told whose they were.
@@ -239,6 +243,7 @@ impl Watch {
             person: Person::default(),
             is_spent: false,
             is_day_spent: false,
+            picture_at: None,
             turns: 0,
             exact_replies: 0,
             blurred: 0,

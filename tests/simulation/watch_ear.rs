@@ -120,6 +120,9 @@ impl Watch {
         match what {
             What::NoAnswer { .. } => self.disturb("no answer came in time"),
             What::DaySpent { .. } => self.is_day_spent = true,
+            What::StillSent { age_ms, .. } => {
+                self.must(*age_ms <= 500, Rule::PicturesFresh, || format!("a picture is {age_ms} ms old"));
+            }
             What::ReplyRepeated { epoch } => self.repeated(*epoch),
             What::LinkClosed { cause: Closed::Spent } => self.is_spent = true,
             What::ToolLost { id, is_told, .. } => self.call_lost(id, *is_told),

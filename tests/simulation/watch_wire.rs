@@ -67,6 +67,7 @@ impl Watch {
         let is_speech = match message {
             client::Message::ActivityStart => true,
             client::Message::Audio(speech) => speech.frames().iter().any(|frame| *frame != 0),
+            client::Message::Video(_) => true,
             _ => false,
         };
         let is_muted = self.person.is_muted();
@@ -75,6 +76,13 @@ impl Watch {
             client::Message::Setup(setup) => self.setup_sent(setup),
             client::Message::ActivityStart => self.window_started(),
             client::Message::Audio(speech) => self.speech_sent(speech.frames()),
+            client::Message::Video(_) => {
+                let is_heard = matches!(self.wire.window, Some(Some(_)));
+                self.must(is_heard, Rule::Windows, || "a picture outside a window, or before its sound".into());
+                let pause_ms = self.picture_at.replace(self.now).map(|at| self.now.since(at).as_millis());
+                let is_rare = pause_ms.is_none_or(|pause_ms| pause_ms >= 1000);
+                self.must(is_rare, Rule::PicturesFresh, || format!("a picture {pause_ms:?} ms after the last"));
+            }
             client::Message::ActivityEnd => self.window_ended(),
             client::Message::ToolResponse { id, .. } => self.call_answered(id),
             client::Message::Text(_) => self.asked_in_words(),
@@ -279,6 +287,7 @@ fn name_of(message: &client::Message) -> &'static str {
         client::Message::Setup(_) => "setup",
         client::Message::ActivityStart => "activityStart",
         client::Message::Audio(_) => "audio",
+        client::Message::Video(_) => "video",
         client::Message::ActivityEnd => "activityEnd",
         client::Message::ToolResponse { .. } => "toolResponse",
         client::Message::Text(_) => "text",

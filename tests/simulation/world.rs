@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mynah::audio::Hop;
 use mynah::config::agent::Connection;
+use mynah::config::agent::see::SeeMode;
 use mynah::emulator::Sessions;
 use mynah::flow::{
     GATE_EVENTS_MAX, GateEvent, GateNote, LINK_EVENTS_MAX, LINK_ORDERS_MAX, LinkOrder, LinkReport, NOTES_MAX,
@@ -58,6 +59,7 @@ enum Due {
     Fault(Fault),
     GateClock,
     ToCore(ToCore),
+    Shot,
     ToGate(GateNote),
     ToSpeaker(SpeakerOrder, ReplyId),
     SpeakerTick,
@@ -148,6 +150,8 @@ pub struct World {
     dice: Dice,
     /// When cues come; of its own, so that the story is the same without them.
     cue_dice: Dice,
+    /// Whether there is a camera, and when its pictures come; of its own for the same reason.
+    eye_dice: Dice,
     heap: BinaryHeap<Reverse<Item>>,
     serial: u64,
     /// Messages in each queue, and when the last of them arrives.
@@ -200,7 +204,11 @@ impl World {
     /// The world of a seed. `log_until`: note what happens, up to then.
     pub fn new(seed: u64, mutation: Option<Mutation>, log_until: Option<Time>) -> World {
         let mut dice = Dice::new(seed);
-        let story = Story::new(&mut dice);
+        let mut story = Story::new(&mut dice);
+        let mut eye_dice = Dice::new(seed ^ 0x00E7_E500);
+        if eye_dice.chance(30) {
+            story.agent.see.mode = SeeMode::WhileSpeaking;
+        }
         let listen = &story.agent.listen;
         let mut world = World {
             watch: Watch::new(log_until),
@@ -246,6 +254,7 @@ impl World {
             mutation,
             dice,
             cue_dice: Dice::new(seed ^ 0x00C0_FFEE),
+            eye_dice,
             story,
         };
         let offset = world.dice.ms(0, 9);
@@ -328,6 +337,7 @@ impl World {
                 self.pump_gate();
             }
             Due::ToCore(what) => self.reach_core(what),
+            Due::Shot => self.shot(),
             Due::ToGate(note) => {
                 self.popped(Queue::CoreToGate);
                 self.at_gate.push_back(AtGate::Note(note));

@@ -2,14 +2,16 @@
 
 use serde_json::json;
 
-use crate::config::agent::{Action, Agent, ButtonStyle, ListenMode, Tool, VoiceBargeIn};
+use crate::config::agent::see::SeeMode;
+use crate::config::agent::{Action, Agent, ButtonStyle, ListenMode, Tool, VoiceBargeIn, device};
 
 /// Silence that ends a turn in the demo, ms: longer than the pause after "Hello!", shorter than one gets impatient.
 const HANGOVER_MS: u32 = 700;
 
 /// `base` as the demo wants it. `has_lamp`: the board has a line `lamp`; `has_echo`: loudspeaker and microphone
-/// share a room, so that a voice must not cut a reply.
-pub fn tuned(base: Agent, mode: ListenMode, has_lamp: bool, has_echo: bool) -> Agent {
+/// share a room, so that a voice must not cut a reply; `sees`: the model
+/// may look through the camera.
+pub fn tuned(base: Agent, mode: ListenMode, has_lamp: bool, has_echo: bool, sees: bool) -> Agent {
     let mut agent = base;
     agent.listen.mode = mode;
     agent.listen.button = ButtonStyle::Hold;
@@ -18,6 +20,10 @@ pub fn tuned(base: Agent, mode: ListenMode, has_lamp: bool, has_echo: bool) -> A
     // The owner's own tools, or the demo's.
     if agent.tools.is_empty() && has_lamp {
         agent.tools.push(set_lamp());
+    }
+    if sees && !agent.see.is_on() {
+        agent.see.mode = SeeMode::OnRequest;
+        agent.tools.push(device::look());
     }
     agent
 }

@@ -24,6 +24,8 @@ pub enum Wanted {
     ReplySilent,
     /// A tool answered.
     ToolAnswered,
+    /// A picture was sent.
+    StillSent,
     /// An output line became active.
     LampOn,
     /// The model's turn is over, or there was no answer.
@@ -43,6 +45,7 @@ impl Wanted {
                 | (Wanted::ReplyDrained, What::ReplyDrained { .. })
                 | (Wanted::ReplySilent, What::ReplySilent { .. })
                 | (Wanted::ToolAnswered, What::ToolAnswered { result: Ok(_), .. })
+                | (Wanted::StillSent, What::StillSent { .. })
                 | (Wanted::LampOn, What::LineSet { active: true, .. })
                 | (Wanted::TurnOver, What::TurnOver { .. } | What::NoAnswer { .. })
         )
@@ -59,6 +62,7 @@ impl Wanted {
             Wanted::ReplyDrained => "the reply to be heard to its end",
             Wanted::ReplySilent => "silence after the interruption",
             Wanted::ToolAnswered => "the tool to answer",
+            Wanted::StillSent => "a picture to be sent",
             Wanted::LampOn => "the lamp to be switched on",
             Wanted::TurnOver => "the model's turn to be over",
         }
@@ -95,6 +99,8 @@ pub struct Scene {
     pub title: &'static str,
     /// What opens the gate in it.
     pub mode: ListenMode,
+    /// Whether the model may look through the camera.
+    pub sees: bool,
     /// The emulator's script.
     pub script: String,
     /// What happens.
@@ -116,11 +122,40 @@ const PERSON: Duration = Duration::from_secs(60);
 
 const PUSH_TO_TALK: &str = include_str!("push_to_talk.txt");
 const HANDS_FREE: &str = include_str!("hands_free.txt");
+const LOOK: &str = include_str!("look.txt");
 const CHECK: &str = include_str!("check.txt");
 
-/// The two scenes on the simulated board.
-pub fn simulated() -> Vec<Scene> {
-    vec![push_to_talk(), hands_free()]
+/// A scene on the simulated board, by the name a person gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SceneName {
+    /// Three questions with the button held; one answer is cut
+    PushToTalk,
+    /// The same without a button
+    HandsFree,
+    /// "What do you see?", with a drawn camera
+    Look,
+}
+
+/// That scene on the simulated board; the first two where none is named.
+pub fn simulated(name: Option<SceneName>) -> Vec<Scene> {
+    match name {
+        None => vec![push_to_talk(), hands_free()],
+        Some(SceneName::PushToTalk) => vec![push_to_talk()],
+        Some(SceneName::HandsFree) => vec![hands_free()],
+        Some(SceneName::Look) => vec![look()],
+    }
+}
+
+/// The emulator's script closes the connection unless the picture is seen in the turn that asks for it.
+fn look() -> Scene {
+    let seen = vec![
+        Step::Await(Wanted::StillSent, SOON),
+        Step::Await(Wanted::ToolAnswered, SOON),
+        Step::Await(Wanted::ReplyDrained, REPLY),
+        Step::Pause(2 * BREATH),
+    ];
+    let steps = [vec![Step::Await(Wanted::LinkReady, SOON)], ask_with_button("ask_see"), seen].concat();
+    Scene { title: "Look", mode: ListenMode::PushToTalk, sees: true, script: LOOK.into(), steps }
 }
 
 fn ask_with_button(sound: &'static str) -> Vec<Step> {
@@ -154,7 +189,13 @@ fn push_to_talk() -> Scene {
         cut,
         vec![Step::Await(Wanted::ReplyDrained, REPLY), Step::Pause(2 * BREATH)],
     ];
-    Scene { title: "Push to talk", mode: ListenMode::PushToTalk, script: PUSH_TO_TALK.into(), steps: steps.concat() }
+    Scene {
+        title: "Push to talk",
+        mode: ListenMode::PushToTalk,
+        sees: false,
+        script: PUSH_TO_TALK.into(),
+        steps: steps.concat(),
+    }
 }
 
 fn hands_free() -> Scene {
@@ -173,7 +214,13 @@ fn hands_free() -> Scene {
         ask("ask_stop"),
         vec![Step::Await(Wanted::ReplySilent, SOON), Step::Await(Wanted::ReplyDrained, REPLY), Step::Pause(2 * BREATH)],
     ];
-    Scene { title: "Hands-free", mode: ListenMode::HandsFree, script: HANDS_FREE.into(), steps: steps.concat() }
+    Scene {
+        title: "Hands-free",
+        mode: ListenMode::HandsFree,
+        sees: false,
+        script: HANDS_FREE.into(),
+        steps: steps.concat(),
+    }
 }
 
 /// The bundled questions with the button, against somebody's own emulator script.
@@ -184,7 +231,7 @@ pub fn scripted(script: String) -> Vec<Scene> {
     };
     let mut steps = vec![Step::Await(Wanted::LinkReady, SOON)];
     ["ask_hello", "ask_lamp", "ask_bird", "ask_stop"].into_iter().for_each(|sound| steps.extend(turn(sound)));
-    vec![Scene { title: "Your script", mode: ListenMode::PushToTalk, script, steps }]
+    vec![Scene { title: "Your script", mode: ListenMode::PushToTalk, sees: false, script, steps }]
 }
 
 const MIC_HINT: &str = "nothing loud enough arrived: check [capture] in the board profile (`mynah devices` lists the \
@@ -216,5 +263,11 @@ pub fn check(script: Option<String>, button: bool, lamp: bool) -> Vec<Scene> {
         steps.push(Step::Check(Wanted::ReplyDrained, PERSON, "loudspeaker", SPEAKER_HINT));
     }
     let mode = if button { ListenMode::PushToTalk } else { ListenMode::HandsFree };
-    vec![Scene { title: "Check of the board", mode, script: script.unwrap_or_else(|| CHECK.into()), steps }]
+    vec![Scene {
+        title: "Check of the board",
+        mode,
+        sees: false,
+        script: script.unwrap_or_else(|| CHECK.into()),
+        steps,
+    }]
 }

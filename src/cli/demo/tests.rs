@@ -178,11 +178,11 @@ fn short_scene() -> Scene {
         Step::Await(Wanted::LampOn, within),
         Step::Await(Wanted::ReplyDrained, within),
     ];
-    Scene { title: "Short", mode: ListenMode::PushToTalk, script: String::new(), steps }
+    Scene { title: "Short", mode: ListenMode::PushToTalk, sees: false, script: String::new(), steps }
 }
 
 fn args(out: PathBuf) -> Args {
-    Args { out, board: "sim".into(), script: None, config: None, text_only: false }
+    Args { out, board: "sim".into(), scene: None, panel: None, script: None, config: None, text_only: false }
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn the_whole_demo_with_the_button() {
     let args = args(PathBuf::from("target/mynah-demo-test"));
     std::fs::create_dir_all(&args.out).unwrap();
     let house = TestHouse { is_deaf: false };
-    let mut steps = scene::simulated().remove(0);
+    let mut steps = scene::simulated(None).remove(0);
     // The stand-in's only answer is shorter than the pause before the interruption.
     for step in &mut steps.steps {
         if let scene::Step::Pause(length) = step {

@@ -77,6 +77,11 @@ impl Ticker {
         Some(match &event.what {
             What::Ringing { is_ringing: true } => ("timer", "rings".into()),
             What::Ringing { is_ringing: false } => ("timer", "rings no more".into()),
+            What::CameraRuns { is_running } => ("camera", if *is_running { "runs" } else { "rests" }.into()),
+            What::StillSent { width, height, bytes, age_ms, .. } => {
+                let kib = bytes.div_ceil(1024);
+                ("camera", format!("picture sent: {width}×{height}, {kib} KiB, {age_ms} ms old"))
+            }
             What::NoticeTold => ("mynah", "has something to tell".into()),
             What::NoticeLost { why } => ("mynah", format!("could not tell something: {why}")),
             What::LinkOpening => ("link", "connecting".into()),

@@ -1,14 +1,13 @@
 //! The camera: it is there, may be used, and gives pictures that are new.
 
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::Check;
 use super::tell;
 use crate::config::board::{self, CameraProgram, CameraSource};
-use crate::hw::{Camera, CameraTrouble, Clock, Still, camera};
+use crate::hw::{Camera, CameraTrouble, Clock, camera};
+use crate::still::Still;
 
 /// A sensor that was off gives its first picture within this: a program's start, and its exposure.
 const FIRST_WITHIN: Duration = Duration::from_secs(8);
@@ -20,30 +19,9 @@ const PICTURES_MIN: usize = 2;
 /// A check of the camera, where the profile has one.
 pub fn camera(profile: &board::Board, clock: &Arc<dyn Clock>) -> Option<Check> {
     let wish = profile.camera.as_ref()?;
-    Some(match &wish.source {
-        CameraSource::Device(device) => device_check(device),
-        CameraSource::Program(program) => {
-            tell("taking pictures for two seconds");
-            let seen = camera::start(program, wish, clock.clone()).and_then(|mut camera| look(&mut *camera, &**clock));
-            judge(program, seen)
-        }
-    })
-}
-
-/// A device file: whether it can be opened.
-fn device_check(device: &Path) -> Check {
-    let shown = device.display();
-    match File::open(device) {
-        Ok(_) => Check::ok("camera", shown.to_string()),
-        Err(error) => Check::warn(
-            "camera",
-            format!("{shown} cannot be opened"),
-            format!(
-                "{error}: is it plugged in, is this user in the group `video`? `[camera] source` of the board profile names \
-                 it (`ls /dev/video*`)"
-            ),
-        ),
-    }
+    tell("taking pictures for two seconds");
+    let seen = camera::open(wish, clock.clone()).and_then(|mut camera| look(&mut *camera, &**clock));
+    Some(judge(&wish.source, seen))
 }
 
 /// What came in [`COUNTED_FOR`].
@@ -71,17 +49,32 @@ fn look(camera: &mut dyn Camera, clock: &dyn Clock) -> Result<Seen, CameraTroubl
     Ok(seen)
 }
 
-fn judge(program: &CameraProgram, seen: Result<Seen, CameraTrouble>) -> Check {
-    let how = match program {
-        CameraProgram::Rpicam => "rpicam",
-        CameraProgram::Command(_) => "its program",
-    };
-    let change = match program {
-        CameraProgram::Rpicam => "is its cable in, and does `rpicam-hello --list-cameras` show it?",
-        CameraProgram::Command(_) => "run `[camera] command` of the board profile by hand and look at what it says",
+fn judge(source: &CameraSource, seen: Result<Seen, CameraTrouble>) -> Check {
+    let (how, change) = match source {
+        CameraSource::Device(device) => {
+            (device.display().to_string(), "look at its cable and its power, and plug it in anew")
+        }
+        CameraSource::Program(CameraProgram::Rpicam) => {
+            ("rpicam".into(), "is its cable in, and does `rpicam-hello --list-cameras` show it?")
+        }
+        CameraSource::Program(CameraProgram::Command(_)) => {
+            ("its program".into(), "run `[camera] command` of the board profile by hand and look at what it says")
+        }
+        CameraSource::Url(url) => {
+            (url.origin.to_string(), "is it on, and does its address give a picture in a browser (`[camera] url`)?")
+        }
+        CameraSource::Files(_) => ("its folder".into(), "look into `[camera] folder` of the board profile"),
+        CameraSource::Test => ("itself (it is a drawn one)".into(), "choose a smaller `width` and `height`"),
     };
     match seen {
-        Err(trouble) => Check::warn("camera", format!("{how} gives no picture"), format!("{trouble}: {change}")),
+        // A device's trouble says what to do, a program's what it said.
+        Err(trouble) => {
+            let advice = match source {
+                CameraSource::Device(_) => trouble.to_string(),
+                _ => format!("{trouble}: {change}"),
+            };
+            Check::warn("camera", format!("{how} gives no picture"), advice)
+        }
         Ok(Seen { last: None, .. }) => {
             let advice = format!("nothing came within {} s: {change}", FIRST_WITHIN.as_secs());
             Check::warn("camera", format!("{how} gives no picture"), advice)
@@ -130,11 +123,13 @@ mod tests {
     );
 
     #[test]
-    fn a_device_is_there_or_told_what_to_do() {
+    fn a_device_that_is_no_camera_is_told_what_to_do() {
         assert_eq!(check(""), None);
-        assert_eq!(check("[camera]\nsource = \"/dev/null\"\n").unwrap().verdict, Verdict::Ok);
-        let check = check("[camera]\nsource = \"/dev/no-such-camera\"\n").unwrap();
-        assert!(check.verdict == Verdict::Warn && check.advice.unwrap().contains("group `video`"));
+        for (device, advice) in [("/dev/null", "is no camera"), ("/dev/no-such-camera", "plug it in")] {
+            let check = check(&format!("[camera]\nsource = \"{device}\"\n")).unwrap();
+            assert_eq!((check.verdict, check.figure), (Verdict::Warn, format!("{device} gives no picture")));
+            assert!(check.advice.unwrap().contains(advice), "{device}");
+        }
     }
 
     #[test]

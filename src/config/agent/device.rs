@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::super::key::{Key, Need};
 use super::super::read::{Reader, Section};
 use super::super::several::Texts;
+use super::job_log::JobAction;
+use super::see::See;
 use super::{Action, Behavior, Tool};
 
 /// What such a tool does.
@@ -32,12 +34,18 @@ pub enum DeviceAction {
     ListTimers,
     /// Takes a timer or an alarm back, or stops it ringing: `name`.
     CancelTimer,
+    /// Shows something on the screen: `title`, `text`, `link`, `picture`.
+    Show,
+    /// Shows what is before the camera now.
+    Look,
+    /// Something of the job log's; its tools come with `[job_log]`.
+    Job(JobAction),
 }
 
 /// One row: the word in the list, the function's name, its description, what it does.
 type Row = (&'static str, &'static str, &'static str, DeviceAction);
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     (
         "time",
         "get_time",
@@ -104,17 +112,34 @@ const ROWS: [Row; 11] = [
         "Takes back a timer or an alarm of this device, or stops what rings. Call it without a name when something rings and the user says stop, yes, thanks or that they are coming.",
         DeviceAction::CancelTimer,
     ),
+    (
+        "show",
+        "show",
+        "Shows something on this device's screen: a title, a short text, a link, a picture, any of them. Call it when the user asks to see something, or when an address, a list or a number is easier read than heard; say in a word that it is on the screen. What is left out is empty; call it without anything to clear the screen.",
+        DeviceAction::Show,
+    ),
 ];
 
-/// Tools of the device are done at once.
+/// The function by which the model sees; it is there where the camera is used (`[see]`).
+pub const LOOK: &str = "look";
+const LOOK_ROW: Row = (
+    "see",
+    LOOK,
+    "Takes a picture with this device's camera now and shows it to you. Call it whenever the answer depends on what is before the camera; never guess, and never answer from an older picture.",
+    DeviceAction::Look,
+);
+
+/// Tools of the device are done at once …
 const TIMEOUT_MS: u32 = 2_000;
+/// … but a sensor that was off needs its time.
+const LOOK_TIMEOUT_MS: u32 = 10_000;
 
 /// The list.
 pub const DEVICE_TOOLS: Key<Texts> = Key {
     name: "device_tools",
     kind: Texts { what: "a tool of the device", chars_max: 16, count_max: ROWS.len(), check: known },
     need: Need::Optional,
-    doc: "Tools that the device brings along: \"time\", \"volume\", \"mute\", \"stop\", \"repeat\", \"end\", \"status\", \"timers\" (timers and alarms that ring).",
+    doc: "Tools that the device brings along: \"time\", \"volume\", \"mute\", \"stop\", \"repeat\", \"end\", \"status\", \"timers\" (timers and alarms that ring), \"show\" (on the screen of [panel]).",
 };
 
 fn known(word: &str) -> Result<(), String> {
@@ -127,25 +152,47 @@ fn known(word: &str) -> Result<(), String> {
 }
 
 /// The tools of the list; one whose name the file's own tools have is noted.
-pub(super) fn tools(reader: &mut Reader<'_>, top: &Section<'_>, own: &[Tool]) -> Vec<Tool> {
+pub(super) fn tools(reader: &mut Reader<'_>, top: &Section<'_>, own: &[Tool], see: &See, has_panel: bool) -> Vec<Tool> {
     let words = reader.find(top, &DEVICE_TOOLS).unwrap_or_default();
     let rows = ROWS.iter().filter(|(word, ..)| words.iter().any(|wanted| wanted == word));
+    let rows = rows.chain(see.is_on().then_some(&LOOK_ROW));
     let mut tools = Vec::new();
     for (word, name, description, action) in rows {
-        if own.iter().any(|tool| tool.name == *name) {
-            let message =
-                format!("has \"{word}\", whose tool `{name}` is declared in [[tools]], too: take one of them out");
+        if *action == DeviceAction::Show && !has_panel {
+            let message = format!("has \"{word}\", but there is no screen: name an address with `listen` in [panel]");
             reader.object(top, DEVICE_TOOLS.name, message);
         }
-        tools.push(Tool {
-            description: (*description).to_string(),
-            parameters: parameters(*action),
-            behavior: Behavior::Blocking,
-            timeout_ms: TIMEOUT_MS,
-            ..Tool::new(name, Action::Device(*action))
-        });
+        if own.iter().any(|tool| tool.name == *name) {
+            let (key, message) = match action {
+                DeviceAction::Look => {
+                    ("see", format!("brings the tool `{name}`, which [[tools]] declares, too: give that another name"))
+                }
+                _ => (
+                    DEVICE_TOOLS.name,
+                    format!("has \"{word}\", whose tool `{name}` is declared in [[tools]], too: take one of them out"),
+                ),
+            };
+            reader.object(top, key, message);
+        }
+        tools.push(tool(name, description, *action));
     }
     tools
+}
+
+fn tool(name: &str, description: &str, action: DeviceAction) -> Tool {
+    Tool {
+        description: description.to_string(),
+        parameters: parameters(action),
+        behavior: Behavior::Blocking,
+        timeout_ms: if action == DeviceAction::Look { LOOK_TIMEOUT_MS } else { TIMEOUT_MS },
+        ..Tool::new(name, Action::Device(action))
+    }
+}
+
+/// The tool `look`, for an agent that is not read from a file.
+pub fn look() -> Tool {
+    let (_, name, description, action) = LOOK_ROW;
+    tool(name, description, action)
 }
 
 fn parameters(action: DeviceAction) -> Option<Value> {
@@ -179,6 +226,15 @@ fn parameters(action: DeviceAction) -> Option<Value> {
         DeviceAction::CancelTimer => {
             let about = "The name, as it was set. Leave it out for what rings, or where only one is set";
             object(json!({ "name": name(about) }), &[])
+        }
+        DeviceAction::Show => {
+            let about = "An address that begins with https://";
+            let picture = "A picture's address that begins with https://, of a host that the owner allowed";
+            let properties = json!({
+                "title": name("A few words"), "text": name("A sentence or a short list"), "link": name(about),
+                "picture": name(picture),
+            });
+            object(properties, &[])
         }
         _ => None,
     }

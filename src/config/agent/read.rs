@@ -6,20 +6,20 @@ use super::super::key::{AnyKey, Choice, Key, Need, Number, Path, Text, Whole, an
 use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
-    Agent, ButtonStyle, Cues, Limits, Listen, ListenMode, Speak, ThinkingLevel, VadKind, VoiceBargeIn, action, audit,
-    device, ears, endpoint, home, mcp, mqtt, policy, secrets, session, tool, watch,
+    Agent, ButtonStyle, Keep, Limits, Listen, ListenMode, ThinkingLevel, VadKind, VoiceBargeIn, action, audit, device,
+    ears, endpoint, home, job_log, kiosk, mcp, model, mqtt, panel, policy, secrets, see, session, speak, tool, watch,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
 const MODEL: Key<Text> = Key {
     name: "model",
-    kind: Text { what: "the model's id", chars_max: 128, check: model_id, default: "gemini-3.8-live" },
+    kind: Text { what: "the model's id", chars_max: 128, check: model::id, default: "gemini-3.8-live" },
     need: Need::Defaults,
     doc: "The model's id, without `models/`.",
 };
 const FALLBACK_MODEL: Key<Text> = Key {
     name: "fallback_model",
-    kind: Text { what: "a model's id", chars_max: 128, check: model_id, default: "" },
+    kind: Text { what: "a model's id", chars_max: 128, check: model::id, default: "" },
     need: Need::Optional,
     doc: "What to use instead where the service does not know `model` (any more).",
 };
@@ -209,40 +209,6 @@ const DEAD_MIC_S: Key<Whole> = Key {
     doc: "A microphone that gives only zeros or a flat line for so long is opened again, and reported.",
 };
 
-const VOLUME_PERCENT: Key<Whole> = Key {
-    name: "volume_percent",
-    kind: Whole { unit: "percent", min: 0, max: 100, step: 1, default: 80 }, // leaves the owner room both ways
-    need: Need::Defaults,
-    doc: "Loudness of replies.",
-};
-const PREBUFFER_MS: Key<Whole> = Key {
-    name: "prebuffer_ms",
-    kind: Whole { unit: "ms", min: 0, max: 500, step: 1, default: 40 }, // two messages; the service sends faster than real time
-    need: Need::Defaults,
-    doc: "Sound gathered before a reply starts to play.",
-};
-const CUES: Key<Choice<Cues>> = Key {
-    name: "cues",
-    kind: Choice {
-        options: &[("on", Cues::On), ("few", Cues::Few), ("off", Cues::Off)],
-        default: Cues::On, // silence would be taken for an answer that is still coming
-    },
-    need: Need::Defaults,
-    doc: "Short sounds of the device itself: all, only few (what is wrong, what was changed), or none.",
-};
-const SOUNDS: Key<Path> = Key {
-    name: "sounds",
-    kind: Path { what: "a folder of WAV files" },
-    need: Need::Optional,
-    doc: "Folder whose listening.wav, heard.wav, … replace the device's own sounds.",
-};
-const STAY_AWAKE_S: Key<Whole> = Key {
-    name: "stay_awake_s",
-    kind: Whole { unit: "s", min: 0, max: 600, step: 1, default: 10 }, // spans the pauses of a conversation
-    need: Need::Defaults,
-    doc: "How long the loudspeaker's converter is kept awake after a reply, so that the next word is not clipped.",
-};
-
 const SETUP_TIMEOUT_MS: Key<Whole> = Key {
     name: "setup_timeout_ms",
     kind: Whole { unit: "ms", min: 1000, max: 60_000, step: 1, default: 15_000 }, // 15-30 s (live-protocol.md 1.4)
@@ -290,10 +256,14 @@ pub const TOP: Sheet = Sheet {
         "echo",
         "wake",
         "speak",
+        "see",
         "session",
         "limits",
         "prices",
         "audit",
+        "panel",
+        "kiosk",
+        "job_log",
         "mqtt",
         "secrets",
         "http",
@@ -327,9 +297,6 @@ pub const LISTEN: Sheet = Sheet {
     ],
     tables: &[],
 };
-/// `[speak]`.
-pub const SPEAK: Sheet =
-    Sheet { name: "speak", keys: &[&VOLUME_PERCENT, &PREBUFFER_MS, &CUES, &SOUNDS, &STAY_AWAKE_S], tables: &[] };
 /// `[limits]`.
 pub const LIMITS: Sheet = Sheet {
     name: "limits",
@@ -351,12 +318,16 @@ pub const SHEETS: &[&Sheet] = &[
     &ears::GESTURES,
     &ears::ECHO,
     &ears::WAKE,
-    &SPEAK,
+    &speak::SPEAK,
+    &see::SEE,
     &session::SESSION,
     &LIMITS,
     &session::PRICES,
     &mqtt::MQTT,
     &audit::AUDIT,
+    &panel::PANEL,
+    &kiosk::KIOSK,
+    &job_log::JOB_LOG,
     &action::http::HTTP,
     &tool::TOOL,
     &policy::POLICY,
@@ -397,7 +368,16 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     };
     let mut tools = tool::tools(reader, &top, &near);
     tools.extend(home::ready(reader, &top, &tools, &near));
-    tools.extend(device::tools(reader, &top, &tools));
+    let see = see::see(reader, &top);
+    let panel = panel::panel(reader, &top);
+    let kiosk = kiosk::kiosk(reader, &top, panel.is_some());
+    let mut session = session::keeping(reader, &top);
+    if kiosk.is_on() {
+        session.keep = Keep::Nothing; // the next visitor may come after a power cut
+    }
+    tools.extend(device::tools(reader, &top, &tools, &see, panel.is_some()));
+    let job_log = job_log::job_log(reader, &top);
+    tools.extend(job_log::tools(reader, &top, &job_log, &tools));
     Agent {
         model: reader.get(&top, &MODEL),
         fallback_model: reader.find(&top, &FALLBACK_MODEL),
@@ -413,11 +393,15 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         gestures: ears::gestures(reader, &top),
         echo: ears::echo(reader, &top),
         wake: ears::wake(reader, &top),
-        speak: speak(reader, &top),
-        session: session::keeping(reader, &top),
+        speak: speak::speak(reader, &top),
+        see,
+        session,
         prices: session::prices(reader, &top),
         mqtt: mqtt::mqtt(reader, &top, &secrets),
         audit: audit::audit(reader, &top),
+        kiosk,
+        panel,
+        job_log,
         watches: watch::watches(reader, &top),
         mcp: mcp::servers(
             reader,
@@ -464,17 +448,6 @@ fn listen(reader: &mut Reader<'_>, top: &Section<'_>) -> Listen {
     listen
 }
 
-fn speak(reader: &mut Reader<'_>, top: &Section<'_>) -> Speak {
-    let at = reader.inner(top, SPEAK.name, &SPEAK);
-    Speak {
-        volume_percent: u8::try_from(reader.get(&at, &VOLUME_PERCENT)).unwrap_or(u8::MAX),
-        prebuffer_ms: reader.get(&at, &PREBUFFER_MS),
-        cues: reader.get(&at, &CUES),
-        sounds: reader.find(&at, &SOUNDS),
-        stay_awake_s: reader.get(&at, &STAY_AWAKE_S),
-    }
-}
-
 fn limits(reader: &mut Reader<'_>, top: &Section<'_>) -> Limits {
     let at = reader.inner(top, LIMITS.name, &LIMITS);
     Limits {
@@ -485,14 +458,4 @@ fn limits(reader: &mut Reader<'_>, top: &Section<'_>) -> Limits {
         day_usd: reader.find(&at, &session::DAY_USD),
         tool_timeout_ms: reader.get(&at, &TOOL_TIMEOUT_MS),
     }
-}
-
-fn model_id(id: &str) -> Result<(), String> {
-    if let Some(bare) = id.strip_prefix("models/") {
-        return Err(format!("is \"{id}\"; leave `models/` out: \"{bare}\""));
-    }
-    if id.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter)) {
-        return Ok(());
-    }
-    Err("holds characters that no model's id has; it must be one like \"gemini-3.8-live\"".to_string())
 }

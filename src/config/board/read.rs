@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::agent::action::address::Origin;
 use super::super::key::{AnyKey, Choice, Key, Kind, Need, Path, Text, Whole, one_line, wrong_type};
 use super::super::problem::{Problem, shown};
 use super::super::read::{Reader, Section, Sheet};
@@ -10,7 +11,9 @@ use super::light::{LIGHT, light};
 use super::pcm::{pcm, wake_ms};
 use super::pwm::{self, PWM};
 use super::sensor::{SENSORS, sensors};
-use super::{Bias, Board, Camera, CameraProgram, CameraSource, Direction, Line, LineDriver, Polarity, Safe, line_name};
+use super::{
+    Bias, Board, Camera, CameraProgram, CameraSource, CameraUrl, Direction, Line, LineDriver, Polarity, Safe, line_name,
+};
 
 pub use super::pcm::{CAPTURE, PLAYBACK};
 
@@ -102,13 +105,43 @@ const SAFE: Key<Choice<Safe>> = Key {
 const SOURCE: Key<Text> = Key {
     name: "source",
     kind: Text {
-        what: "a V4L2 device such as \"/dev/video0\", \"rpicam\" or \"command\"",
+        what: "a V4L2 device such as \"/dev/video0\", \"rpicam\", \"command\", \"url\", \"files\" or \"test\"",
         chars_max: 200,
         check: camera_source,
         default: "",
     },
     need: Need::Required,
-    doc: "Where pictures come from: a V4L2 device's path, `rpicam` for the ribbon camera, or `command`.",
+    doc: "Where pictures come from: a V4L2 device's path, `rpicam` for the ribbon camera, `command`, `url`, `files`, or `test` for a drawn one.",
+};
+const FILES: Key<Path> = Key {
+    name: "folder",
+    kind: Path { what: "a folder of JPEG files" },
+    need: Need::Optional,
+    doc: "`files`: a folder of JPEG files, shown one after the other, a second each.",
+};
+const URL: Key<Text> = Key {
+    name: "url",
+    kind: Text { what: "an address", chars_max: 1024, check: picture_url, default: "" },
+    need: Need::Optional,
+    doc: "`url`: where a picture is asked for once a second: http://camera.local/snapshot.jpg.",
+};
+const LOGIN_FILE: Key<Path> = Key {
+    name: "login_file",
+    kind: Path { what: "a file that holds `user:password`, readable by its owner only" },
+    need: Need::Optional,
+    doc: "`url`: file that holds `user:password` for it; the systemd credential `camera_login` wins.",
+};
+const SETTLE_MS: Key<Whole> = Key {
+    name: "settle_ms",
+    kind: Whole { unit: "ms", min: 0, max: 5000, step: 1, default: 300 }, // exposure and white balance of a sensor that was off
+    need: Need::Defaults,
+    doc: "Pictures of the first so many milliseconds are not used.",
+};
+const FROZEN_AFTER_S: Key<Whole> = Key {
+    name: "frozen_after_s",
+    kind: Whole { unit: "s", min: 0, max: 600, step: 1, default: 5 }, // a sensor's noise makes each picture another one
+    need: Need::Defaults,
+    doc: "The same picture, byte by byte, for so long is a camera that stands still: it is started again; 0 where that may be (a screen).",
 };
 const COMMAND: Key<Texts> = Key {
     name: "command",
@@ -139,7 +172,11 @@ pub const TOP: Sheet = Sheet {
 pub const LINES: Sheet =
     Sheet { name: "lines", keys: &[&DIRECTION, &LINE, &POLARITY, &BIAS, &DEBOUNCE_MS, &SAFE], tables: &[] };
 /// `[camera]`.
-pub const CAMERA: Sheet = Sheet { name: "camera", keys: &[&SOURCE, &COMMAND, &WIDTH, &HEIGHT], tables: &[] };
+pub const CAMERA: Sheet = Sheet {
+    name: "camera",
+    keys: &[&SOURCE, &COMMAND, &FILES, &URL, &LOGIN_FILE, &WIDTH, &HEIGHT, &SETTLE_MS, &FROZEN_AFTER_S],
+    tables: &[],
+};
 
 /// All sheets of a board profile.
 pub const SHEETS: &[&Sheet] = &[&TOP, &CAPTURE, &PLAYBACK, &LINES, &LIGHT, &PWM, &SENSORS, &CAMERA];
@@ -266,12 +303,42 @@ fn camera(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Camera> {
     } else if !is_command && !command.is_empty() {
         reader.object(&section, COMMAND.name, "goes with source = \"command\" only".to_string());
     }
+    let (folder, url) = (reader.find(&section, &FILES), reader.find(&section, &URL));
+    let login_file = reader.find(&section, &LOGIN_FILE);
+    for (kind, key, is_there, rule) in [
+        ("files", FILES.name, folder.is_some(), "the path of a folder of JPEG files"),
+        ("url", URL.name, url.is_some(), "the address of a picture: \"http://camera.local/snapshot.jpg\""),
+    ] {
+        if source == kind && section.value(key).is_none() {
+            reader.miss(&section, key, rule);
+        } else if source != kind && is_there {
+            reader.object(&section, key, format!("goes with source = \"{kind}\" only"));
+        }
+    }
+    if login_file.is_some() && source != "url" {
+        reader.object(&section, LOGIN_FILE.name, "goes with source = \"url\" only".to_string());
+    }
     let source = match source.as_str() {
+        "files" => CameraSource::Files(folder.unwrap_or_default()),
+        "test" => CameraSource::Test,
+        "url" => match Origin::split(&url.unwrap_or_default()) {
+            Ok((origin, path)) => {
+                let path = if path.starts_with('/') { path.to_string() } else { format!("/{path}") };
+                CameraSource::Url(CameraUrl { origin, path, login_file })
+            }
+            Err(_) => CameraSource::Test, // its own check said so
+        },
         "command" => CameraSource::Program(CameraProgram::Command(command)),
         "rpicam" => CameraSource::Program(CameraProgram::Rpicam),
         device => CameraSource::Device(device.into()),
     };
-    Some(Camera { source, width: reader.get(&section, &WIDTH), height: reader.get(&section, &HEIGHT) })
+    Some(Camera {
+        source,
+        width: reader.get(&section, &WIDTH),
+        height: reader.get(&section, &HEIGHT),
+        settle_ms: reader.get(&section, &SETTLE_MS),
+        frozen_after_s: reader.get(&section, &FROZEN_AFTER_S),
+    })
 }
 
 /// A name of the kernel, or a chip and an offset.
@@ -283,12 +350,22 @@ fn kernel_line(line: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn picture_url(url: &str) -> Result<(), String> {
+    one_line(url)?;
+    let why = |why: String| why.replace("put them into `headers`", "put them into `login_file`");
+    let (_, path) = Origin::split(url).map_err(why)?;
+    if path.chars().all(|letter| letter.is_ascii_graphic() && letter != '#') {
+        return Ok(());
+    }
+    Err("has a blank, a `#` or a letter beyond ASCII in its path; write them as %20, %23, …".to_string())
+}
+
 fn camera_source(source: &str) -> Result<(), String> {
-    if matches!(source, "rpicam" | "command") || source.starts_with("/dev/") {
+    if matches!(source, "rpicam" | "command" | "url" | "files" | "test") || source.starts_with("/dev/") {
         return Ok(());
     }
     Err(format!(
-        "is \"{}\"; it must be the path of a V4L2 device (\"/dev/video0\"), \"rpicam\" or \"command\"",
+        "is \"{}\"; it must be the path of a V4L2 device (\"/dev/video0\"), \"rpicam\", \"command\", \"url\", \"files\" or \"test\"",
         shown(source)
     ))
 }

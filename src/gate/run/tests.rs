@@ -57,6 +57,7 @@ fn ends() -> Ends {
         bell: Bell::new(),
         core_bell: Bell::new(),
         progress: Arc::default(),
+        meter: Arc::default(),
         stop: Arc::new(AtomicBool::new(false)),
     };
     Ends { parts, clock, hops, far, edges, notes, events }

@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 
 use crate::eyes::splitter::Splitter;
 use crate::hw::poll::wait_readable;
-use crate::hw::{Camera, CameraTrouble, Clock, Still, process};
+use crate::hw::{Camera, CameraTrouble, Clock, process};
+use crate::still::Still;
 
 /// Read at once: a pipe's own size.
 const READ_BYTES: usize = 64 * 1024;
+/// Reads in a row, 4 MiB: a program that writes without end must not keep the thread from what else it obeys.
+const READS_MAX: usize = 64;
 /// Bytes of its complaints that are kept, the last ones.
 const COMPLAINT_BYTES_MAX: usize = 2048;
 /// A program that was asked to end is given so long before it is killed; it must let go of the sensor.
@@ -53,7 +56,7 @@ impl Running {
     fn take(&mut self) -> Result<Option<Still>, CameraTrouble> {
         let mut newest = None;
         let mut bytes = [0; READ_BYTES];
-        loop {
+        for _ in 0..READS_MAX {
             match self.pictures.read(&mut bytes) {
                 Ok(0) => return Err(self.ended()),
                 Ok(count) => {
@@ -74,6 +77,7 @@ impl Running {
                 }
             }
         }
+        Ok(newest)
     }
 
     /// It closed its output: why?
@@ -99,10 +103,8 @@ impl Running {
     /// Reads its complaints, so that it is not held up by them.
     fn listen(&mut self) {
         let mut bytes = [0; 1024];
-        while let Ok(count) = self.complaints.read(&mut bytes) {
-            if count == 0 {
-                return;
-            }
+        for _ in 0..READS_MAX {
+            let Ok(count @ 1..) = self.complaints.read(&mut bytes) else { return };
             self.said.extend_from_slice(&bytes[..count]);
             let too_many = self.said.len().saturating_sub(COMPLAINT_BYTES_MAX);
             self.said.drain(..too_many);

@@ -37,7 +37,7 @@ impl Ears {
             clock,
             pick: Pick::Average,
             dead_after,
-            mute: mute.map(str::to_string),
+            mute: mute.map(|name| (name.to_string(), Arc::default())),
             hops,
             gate_bell: Bell::new(),
             facts,

@@ -24,6 +24,7 @@ pub fn timer_what(reason: Reason) -> &'static str {
         Reason::Thinking => "time to say that it is thought",
         Reason::Ring => "time to ring",
         Reason::Held => "a press without a word",
+        Reason::Still => "time for a picture",
     }
 }
 

@@ -10,8 +10,8 @@ use super::note::{
 };
 use crate::audio::{Chunk, Speech, UPLINK_RATE};
 use crate::flow::{
-    Control, GateEvent, GateNote, LinkEvent, LinkOrder, MicFact, SpeakerFact, SpeakerOrder, ToolOrder, ToolReply,
-    Usage, What,
+    Control, EyeWish, GateEvent, GateNote, LinkEvent, LinkOrder, MicFact, Occasion, SpeakerFact, SpeakerOrder,
+    ToolOrder, ToolReply, Usage, What,
 };
 use crate::live::client;
 use crate::live::close::Closing;
@@ -41,6 +41,7 @@ pub fn input(input: &Input, at: Time, to: &Recorder) {
                 event => to.add(at, link_event(event).last("attempt", report.attempt)),
             };
         }
+        Input::Shot(shot) => Entry::new("<- eyes", "picture").last("bytes", shot.still.jpeg.len() as u64),
         Input::Timeout => return,
     };
     to.add(at, entry);
@@ -73,6 +74,10 @@ pub fn output(output: &Output, at: Time, to: &Recorder) {
         Output::Gate(GateNote::FollowUp(true)) => Entry::new("-> gate", "follow up"),
         Output::Gate(GateNote::FollowUp(false)) => Entry::new("-> gate", "no follow up"),
         Output::Gate(GateNote::Listen) => Entry::new("-> gate", "listen"),
+        Output::Eyes(EyeWish::Rest) => Entry::new("-> eyes", "rest"),
+        Output::Eyes(EyeWish::Shut) => Entry::new("-> eyes", "shut"),
+        Output::Eyes(EyeWish::Watch) => Entry::new("-> eyes", "watch"),
+        Output::Eyes(EyeWish::Take) => Entry::new("-> eyes", "take"),
         Output::Keep(memory) => {
             let what = if memory.resumable.is_some() { "with a handle" } else { "without a handle" };
             Entry::new("-> disk", "keep").last("turns", memory.said.len() as u64).note(what)
@@ -149,6 +154,8 @@ fn control_entry(control: &Control) -> Entry {
         Control::Tell(_) => entry("tell"),
         Control::Ring(true) => entry("ring"),
         Control::Ring(false) => entry("ring no more"),
+        Control::Hush => entry("hush"),
+        Control::Voice { .. } => entry("voice"),
     }
 }
 
@@ -237,6 +244,7 @@ fn link_order(order: &LinkOrder, to: &Recorder) -> Entry {
         LinkOrder::Send(message) => match message {
             client::Message::Setup(setup) => entry("setup").of("bytes", setup.to_string().len() as u64),
             client::Message::ActivityStart => entry("activity start"),
+            client::Message::Video(jpeg) => entry("picture").sum("bytes", jpeg.len() as u64),
             client::Message::Audio(speech) => entry("audio").stream().sum("ms", speech_ms(speech)),
             client::Message::ActivityEnd => entry("activity end"),
             client::Message::ToolResponse { name, .. } => entry("tool response").name(to.name(name)),
@@ -300,6 +308,13 @@ pub fn event(what: &What, to: &Recorder) -> Entry {
         What::Ducked { is_ducked } => entry(if *is_ducked { "ducked" } else { "unducked" }),
         What::EchoState { duplex, erle_db } => entry(duplex_what(*duplex)).last("ERLE dB", erle_db.max(0.0) as u64),
         What::Ringing { is_ringing } => entry(if *is_ringing { "ringing" } else { "ringing no more" }),
+        What::Asked { .. }
+        | What::VoiceChosen { .. }
+        | What::Shown { .. }
+        | What::Recording { .. }
+        | What::CameraRuns { .. }
+        | What::LineSet { .. }
+        | What::StillSent { .. } => watched_event(what, to),
         What::NoticeTold => entry("notice told"),
         What::NoticeLost { why } => entry("notice lost").note(cause(why)),
         What::Woken => entry("woken"),
@@ -307,9 +322,6 @@ pub fn event(what: &What, to: &Recorder) -> Entry {
         What::Xrun { part } => entry("xrun").name(to.name(part)),
         What::Trouble { part, text } => entry("trouble").name(to.name(part)).note(cause(text)),
         What::Recovered { part } => entry("recovered").name(to.name(part)),
-        What::LineSet { line, active } => {
-            entry("line set").name(to.name(line)).note(if *active { "active" } else { "inactive" })
-        }
         What::ReplyStarted { .. }
         | What::ReplyReceived { .. }
         | What::ReplyHeard { .. }
@@ -324,6 +336,26 @@ pub fn event(what: &What, to: &Recorder) -> Entry {
         What::ToolCalled { .. } | What::ToolAnswered { .. } | What::ToolCancelled { .. } | What::ToolLost { .. } => {
             tool_event(what, to)
         }
+    }
+}
+
+/// What is seen, shown, switched and chosen, and what is kept of it.
+fn watched_event(what: &What, to: &Recorder) -> Entry {
+    let entry = |what| Entry::new(EVENT, what);
+    match what {
+        What::Recording { job } => entry(if job.is_some() { "recording" } else { "recording no more" }),
+        What::LineSet { line, active } => {
+            entry("line set").name(to.name(line)).note(if *active { "active" } else { "inactive" })
+        }
+        What::Asked { within_ms } => entry("asked").of("ms", *within_ms),
+        What::VoiceChosen { .. } => entry("voice chosen"),
+        What::Shown { text, .. } => entry("shown").last("bytes", text.len() as u64),
+        What::CameraRuns { is_running } => entry(if *is_running { "camera runs" } else { "camera rests" }),
+        What::StillSent { why, bytes, age_ms, .. } => {
+            let why = if *why == Occasion::Looked { "asked for" } else { "while speaking" };
+            entry("still sent").note(why).sum("bytes", *bytes as u64).last("age ms", *age_ms)
+        }
+        _ => entry("event"),
     }
 }
 

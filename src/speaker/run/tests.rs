@@ -65,6 +65,7 @@ impl Bench {
             bell: Bell::new(),
             core_bell: Bell::new(),
             progress: Arc::default(),
+            meter: Arc::default(),
             stop: Arc::default(),
         });
         let told = Vec::new();

@@ -57,7 +57,7 @@ impl Backends {
         let (home, mqtt) = (Home::new(agent, &secrets, outside), Broker::new(agent, &secrets, outside));
         let sensors = Sensors::new(agent, outside.board.clone());
         let pwm = Arc::new(Outputs::new(agent, outside.board.clone()));
-        let device = Device::new(outside);
+        let device = Device::new(agent, outside);
         (Backends { lines, pwm, sensors, secrets, device, http, commands, mcp, mqtt, home, breakers }, news)
     }
 

@@ -22,7 +22,7 @@ use crate::tools::device::DeviceWork;
 use crate::tools::on_time::{OffCall, OnTimes};
 use crate::tools::output::shown;
 use crate::tools::policy::{self, Asking, Gatekeeper, Moment, Verdict};
-use crate::tools::{Failure, Plan, Tools, Work};
+use crate::tools::{Failure, Plan, Tools, Work, consent};
 use crate::units::Time;
 
 /// How long an output may be on of which nobody said how long: it is watched for its interlock only.
@@ -189,7 +189,7 @@ impl House {
                 return Done { outcome: Outcome::Rehearsed, result: Ok(would), is_cancelled: false };
             }
             Ok(Ok(Verdict::Ask(asking))) => return self.ask(asking),
-            Ok(Ok(Verdict::Listen(_))) => return Done::asked(no_yes_heard()),
+            Ok(Ok(Verdict::Listen(_))) => return Done::asked(consent::no_yes_heard()),
         }
         self.carry_out(tool, request, &plan, deadline, late, halted).await
     }
@@ -236,6 +236,8 @@ impl House {
                 if !self.outside.has_confirm_line && !(self.outside.give)(Control::AskTap(asking.within)) {
                     return Done::refused("the device is too busy to ask for a confirmation; try again".into());
                 }
+                let within_ms = u64::try_from(asking.within.as_millis()).unwrap_or(u64::MAX);
+                (self.outside.tell)(What::Asked { within_ms });
                 "press the button briefly; the device then does it at once and tells you: do not call again"
             }
             Confirm::Voice | Confirm::Off => {
@@ -493,8 +495,4 @@ impl House {
             format!("[device] The user confirmed `{name}` by the button, and {what}. Tell the user in a few words.");
         let _ = (self.outside.give)(Control::Tell(text.into()));
     }
-}
-
-fn no_yes_heard() -> Value {
-    json!({ "status": "not done: no yes was heard", "ask_the_user_to": "say yes clearly; then call this function again" })
 }

@@ -157,10 +157,12 @@ fn rig_with(tools: &str, folder: Option<Arc<Folder>>) -> Rig {
             }
         }),
         give: Arc::new(move |control| wishes.send(Seen::Wish(control)).is_ok()),
+        job: None,
         folder,
         active_when_safe: ["valve".to_string()].into(),
         has_confirm_line: false,
         has_talk_line: false,
+        look: None,
         declare: Arc::new(|_| true),
         extra_ca_pem: None,
     };

@@ -124,7 +124,7 @@ impl Stage for FakeStage {
 #[test]
 fn push_to_talk_asks_three_times_and_interrupts() {
     let mut stage = FakeStage::new(false);
-    direct(&scene::simulated()[0], &mut stage).unwrap();
+    direct(&scene::simulated(None)[0], &mut stage).unwrap();
     let turn = |sound: &str| ["press".to_owned(), format!("say {sound}"), "release".to_owned()];
     let expected: Vec<String> =
         ["ask_hello", "ask_lamp", "ask_bird", "ask_stop"].iter().flat_map(|s| turn(s)).collect();
@@ -135,14 +135,14 @@ fn push_to_talk_asks_three_times_and_interrupts() {
 #[test]
 fn hands_free_presses_nothing() {
     let mut stage = FakeStage::new(true);
-    direct(&scene::simulated()[1], &mut stage).unwrap();
+    direct(&scene::simulated(None)[1], &mut stage).unwrap();
     assert_eq!(stage.done, ["say ask_bird", "say ask_stop"]);
 }
 
 #[test]
 fn the_interruption_comes_in_mid_reply() {
     let mut stage = FakeStage::new(true);
-    let scene = &scene::simulated()[1];
+    let scene = &scene::simulated(None)[1];
     let mut director = Director::new(scene);
     let (mut heard_at, mut stop_at) = (None, None);
     loop {
@@ -182,7 +182,7 @@ fn every_step_that_waits_has_a_deadline_and_says_what_it_waited_for() {
         stage.coming.clear();
         stage.broken = Some(broken);
         stage.later(120, What::LinkReady { setup_ms: 120, start: Start::Fresh });
-        let error = direct(&scene::simulated()[0], &mut stage).unwrap_err();
+        let error = direct(&scene::simulated(None)[0], &mut stage).unwrap_err();
         let missed = error.downcast_ref::<Missed>().unwrap();
         assert_eq!(missed.wanted, broken);
         assert!(error.to_string().contains(broken.words()), "{error}");
@@ -194,7 +194,7 @@ fn a_miss_names_the_trouble_behind_it() {
     let mut stage = FakeStage::new(false);
     stage.coming.clear();
     stage.later(10, What::LinkDown { why: "the key was refused".into() });
-    let error = direct(&scene::simulated()[0], &mut stage).unwrap_err().to_string();
+    let error = direct(&scene::simulated(None)[0], &mut stage).unwrap_err().to_string();
     assert!(error.contains("step 1") && error.contains("the key was refused"), "{error}");
 }
 

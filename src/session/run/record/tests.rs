@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::audio::Hop;
-use crate::flow::{CloseCause, Closed, Cue, DropCause, Duplex, LinkReport, OpenCause, Start};
+use crate::flow::{CloseCause, Closed, Cue, DropCause, Duplex, LinkReport, Occasion, OpenCause, Start};
 use crate::live::client::Said;
 use crate::live::close::Refusal;
 use crate::live::server::{Call, Interaction};
@@ -87,7 +87,22 @@ fn after(what: Option<&What>) -> Option<What> {
         Some(What::NoticeTold) => What::NoticeLost { why: secret() },
         Some(What::NoticeLost { .. }) => What::FollowUp { is_open: true },
         Some(What::FollowUp { .. }) => What::Ringing { is_ringing: true },
-        Some(What::Ringing { .. }) => What::Trouble { part: secret(), text: secret() },
+        Some(What::Ringing { .. }) => What::VoiceChosen { voice: secret(), language: secret() },
+        Some(What::VoiceChosen { .. }) => {
+            What::Shown { title: secret(), text: secret(), link: secret(), picture: secret() }
+        }
+        Some(What::Shown { .. }) => What::Asked { within_ms: 1 },
+        Some(What::Asked { .. }) => What::CameraRuns { is_running: true },
+        Some(What::CameraRuns { .. }) => What::Recording { job: Some(secret()) },
+        Some(What::Recording { .. }) => What::StillSent {
+            why: Occasion::Looked,
+            width: 640,
+            height: 480,
+            bytes: 5,
+            age_ms: 20,
+            jpeg: SECRET.as_bytes().to_vec().into(),
+        },
+        Some(What::StillSent { .. }) => What::Trouble { part: secret(), text: secret() },
         Some(What::Trouble { .. }) => What::Recovered { part: secret() },
         Some(What::Recovered { .. }) => return None,
     })
@@ -156,7 +171,12 @@ fn outputs() -> Vec<Output> {
     vec![
         send(client::Message::Setup(Box::new(json!({ "systemInstruction": SECRET })))),
         send(client::Message::Audio(Box::new(speech()))),
-        send(client::Message::ToolResponse { id: id(), name: secret(), response: json!({ "output": SECRET }) }),
+        send(client::Message::ToolResponse {
+            id: id(),
+            name: secret(),
+            response: json!({ "output": SECRET }),
+            picture: None,
+        }),
         send(client::Message::Text(secret())),
         send(client::Message::History(said.clone())),
         Output::Speaker(SpeakerOrder::Play { epoch: Epoch(1), chunk: chunk() }),

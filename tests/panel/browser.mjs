@@ -1,0 +1,45 @@
+// Drives the panel's pages in a real browser and prints a list of checks; see README.md.
+import { assert } from './drive.mjs';
+import { accessible, fingers, gallery, still, widths } from './everybody.mjs';
+import { kioskLetters, kioskLost, kioskReset } from './kiosk.mjs';
+import { byLine, controls, keyboard, notAllowed, refused } from './orders.mjs';
+import { assets, firstPaint, headers, login } from './served.mjs';
+import { again, captions, expected, gone, hostile, long, looks, onDemand, patches, replaced, silent } from './shown.mjs';
+import { browser, checks, complaints, options, proxy, withCue } from './stage.mjs';
+
+await checks.run('the assets are few and small', assets);
+await checks.run('every answer carries the security headers', headers);
+await checks.run('first contentful paint', firstPaint);
+if (options.cue || options.secret) await checks.run('signing in', login);
+if (options['expect-caption'].length) await checks.run('captions of the real conversation', expected);
+await withCue('every state has a word, a sentence and a shape', looks);
+await withCue('captions of a conversation, spoken once', captions);
+await withCue('patches change what they name and nothing else', patches);
+await withCue('what was said stays text', hostile);
+await withCue('a refusal is told', refused);
+await withCue('controls that are not allowed are not there', notAllowed);
+await withCue('the switch on the device is told', byLine);
+await checks.run('settings and flight recorder on demand', onDemand);
+await withCue('fifty captions', long);
+await withCue('a picture that is gone', gone);
+await withCue('a silent line is noticed', silent);
+await withCue('another version brings its own page', replaced);
+await withCue('the kiosk forgets a visitor', kioskReset);
+await withCue('the kiosk shows nothing while the device is away', kioskLost);
+await withCue('the kiosk’s letters fit', kioskLetters);
+await checks.run('the line is cut and comes back', again);
+await checks.run('keyboard only, owner', () => keyboard('/'));
+await checks.run('keyboard only, kiosk', () => keyboard('/kiosk'));
+await checks.run('no width makes it scroll sideways', widths);
+await checks.run('everything is as large as a finger', fingers);
+await checks.run('nothing moves for those who want it still', still);
+await checks.run('axe, light', () => accessible('light'));
+await checks.run('axe, dark', () => accessible('dark'));
+await checks.run('axe, high contrast', () => accessible('light', 'more'));
+await controls();
+if (options.pictures) await checks.run('pictures', gallery);
+await checks.run('no errors and no violations of the policy', () => assert(complaints.list.length === 0, complaints.list.join('\n')));
+
+await browser.close();
+proxy.close();
+process.exitCode = checks.end() ? 1 : 0;
