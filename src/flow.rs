@@ -117,6 +117,8 @@ pub enum DropCause {
 pub enum Gesture {
     /// Two taps: say the last reply once more.
     Repeat,
+    /// Two taps, where they mean that: what is said in the second one is asked with a picture.
+    Look,
     /// A long press without a word: mute, or unmute.
     Mute,
     /// A very long one: begin a new conversation.

@@ -213,13 +213,24 @@ pub enum Switch {
     Off,
 }
 
+/// What two taps of the button mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TwoTaps {
+    /// The last reply once more.
+    Repeat,
+    /// The second one is for talking, as any other press, and what is said in it is sent with a picture.
+    Look,
+    /// Two taps.
+    Off,
+}
+
 /// `[gestures]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gestures {
     /// What ends a tap's window.
     pub tap_ends: TapEnds,
-    /// Two taps say the last reply once more.
-    pub double_repeats: Switch,
+    /// What two taps mean.
+    pub two_taps: TwoTaps,
     /// A long press without a word mutes and unmutes.
     pub long_mutes: Switch,
     /// A very long one without a word begins a new conversation.

@@ -366,6 +366,8 @@ pub enum Occasion {
     Speaking,
     /// The model asked to look.
     Looked,
+    /// Who speaks asked for it with the button.
+    Shown,
 }
 
 /// How a connection takes up the conversation.

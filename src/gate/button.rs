@@ -7,7 +7,7 @@
 //! |---|---|
 //! | hold (in style `tap`: nothing of its own) | talk while held |
 //! | tap (not in style `hold`) | talk until the next tap, or until silence |
-//! | two taps, `double_ms` apart at most | [`Gesture::Repeat`], as the second one goes down |
+//! | two taps, `double_ms` apart at most | [`Gesture::Repeat`], as the second one goes down; or [`Gesture::Look`], and talk |
 //! | held for `long_ms` without a word | [`Gesture::Mute`], while it is still held: the sound says "let go" |
 //! | held on for `very_long_ms` | [`Gesture::Reset`]; the core takes back the mute that it passed on the way |
 //!
@@ -16,7 +16,7 @@
 
 use std::time::Duration;
 
-use crate::config::agent::{ButtonStyle, Gestures, Listen, Switch, TapEnds};
+use crate::config::agent::{ButtonStyle, Gestures, Listen, Switch, TapEnds, TwoTaps};
 use crate::flow::Gesture;
 use crate::hw::Edge;
 use crate::units::Time;
@@ -43,6 +43,8 @@ pub enum Told {
     Edge,
     /// The press that makes it two taps; the rest of it says nothing.
     Repeat,
+    /// The press that makes it two taps, and is for talking.
+    Look,
 }
 
 /// What the button wants.
@@ -70,6 +72,8 @@ pub struct Button {
     tap_max: Duration,
     tail: Duration,
     tap_ends: TapEnds,
+    /// What two taps mean.
+    two_taps: TwoTaps,
     /// The gestures' times; none where a gesture is off.
     double: Option<Duration>,
     long: Option<Duration>,
@@ -100,6 +104,7 @@ impl Button {
             tap_max: ms(listen.tap_max_ms),
             tail: ms(listen.tail_ms),
             tap_ends: TapEnds::Tap,
+            two_taps: TwoTaps::Off,
             double: None,
             long: None,
             very_long: None,
@@ -120,7 +125,8 @@ impl Button {
     pub fn set_gestures(&mut self, gestures: &Gestures) {
         let time = |switch: Switch, length_ms: u32| (switch == Switch::On).then_some(ms(length_ms));
         self.tap_ends = gestures.tap_ends;
-        self.double = time(gestures.double_repeats, gestures.double_ms);
+        self.two_taps = gestures.two_taps;
+        self.double = (gestures.two_taps != TwoTaps::Off).then_some(ms(gestures.double_ms));
         self.long = time(gestures.long_mutes, gestures.long_ms);
         self.very_long = time(gestures.very_long_resets, gestures.very_long_ms);
     }
@@ -153,10 +159,18 @@ impl Button {
             self.pressed_at = at;
             self.said = None;
         }
-        if is_second {
-            self.said = Some(Gesture::Repeat);
-            self.state = State::Ignored;
-            return Told::Repeat;
+        match self.two_taps {
+            TwoTaps::Look if is_second && !self.is_muted => {
+                self.said = Some(Gesture::Look);
+                self.state = State::Held; // also where the first tap has opened: it goes on in the same window
+                return Told::Look;
+            }
+            TwoTaps::Repeat if is_second => {
+                self.said = Some(Gesture::Repeat);
+                self.state = State::Ignored;
+                return Told::Repeat;
+            }
+            _ => {}
         }
         self.state = match self.state {
             // The press that closes; its own release says nothing.
@@ -181,7 +195,10 @@ impl Button {
     fn release(&mut self, at: Time) -> Told {
         self.released_at = Some(at);
         let held = at.since(self.pressed_at);
-        let is_tap = matches!(self.state, State::Held | State::Muted) && held <= self.tap_max && !self.has_word;
+        let is_tap = matches!(self.state, State::Held | State::Muted)
+            && held <= self.tap_max
+            && !self.has_word
+            && self.said.is_none(); // a third tap is one that closes
         self.tapped_at = is_tap.then_some(at);
         self.was_ignored = self.state == State::Ignored;
         self.state = match self.state {
@@ -403,8 +420,10 @@ mod tests {
                     }
                     if !word.starts_with('@') {
                         let edge = Edge { at: Time::from_ms(now), active: word.starts_with('+') };
-                        if button.handle_edge(edge) == Told::Repeat {
-                            told.push(format!("Repeat@{now}"));
+                        match button.handle_edge(edge) {
+                            Told::Repeat => told.push(format!("Repeat@{now}")),
+                            Told::Look => told.push(format!("Look@{now} {:?}", button.state)),
+                            Told::Nothing | Told::Edge => {}
                         }
                     }
                 }
@@ -452,20 +471,33 @@ mod tests {
 
     #[test]
     fn what_is_off_is_just_a_press() {
-        let off = |double_repeats, long_mutes, very_long_resets| Gestures {
-            double_repeats,
-            long_mutes,
-            very_long_resets,
-            ..all()
-        };
+        let off = |two_taps, long_mutes, very_long_resets| Gestures { two_taps, long_mutes, very_long_resets, ..all() };
         for (switches, story, expected) in [
-            (off(Switch::Off, Switch::On, Switch::On), "+100 -200 +500 -600", ""),
-            (off(Switch::On, Switch::Off, Switch::On), "+100 @20000", "Reset@10100"),
-            (off(Switch::On, Switch::Off, Switch::On), "+100 @5000 w @20000", ""),
-            (off(Switch::On, Switch::On, Switch::Off), "+100 @20000", "Mute@3100"),
-            (off(Switch::Off, Switch::Off, Switch::Off), "+100 @20000 -20001 +20100", ""),
+            (off(TwoTaps::Off, Switch::On, Switch::On), "+100 -200 +500 -600", ""),
+            (off(TwoTaps::Repeat, Switch::Off, Switch::On), "+100 @20000", "Reset@10100"),
+            (off(TwoTaps::Repeat, Switch::Off, Switch::On), "+100 @5000 w @20000", ""),
+            (off(TwoTaps::Repeat, Switch::On, Switch::Off), "+100 @20000", "Mute@3100"),
+            (off(TwoTaps::Off, Switch::Off, Switch::Off), "+100 @20000 -20001 +20100", ""),
         ] {
             assert_eq!(gestures(ButtonStyle::HoldOrTap, &switches, story), expected, "{story}");
+        }
+    }
+
+    #[test]
+    fn the_second_of_two_taps_may_be_for_talking_with_a_picture() {
+        use ButtonStyle::{Hold, HoldOrTap, Tap};
+        let look = Gestures { two_taps: TwoTaps::Look, ..all() };
+        for (style, story, expected) in [
+            (Hold, "+100 -200 +500 @1500 w -2000", "Look@500 Held"),
+            (Tap, "+100 -200 +500 -600", "Look@500 Held"),
+            (HoldOrTap, "+100 -200 +500 @1500 w -2000", "Look@500 Held"),
+            (HoldOrTap, "+100 -200 +600", ""),   // too late: the tap that closes
+            (HoldOrTap, "+100 w -200 +500", ""), // something was said in the first
+            (HoldOrTap, "+100 -200 +500 -600 +800 -900", "Look@500 Held"), // the third closes
+            (HoldOrTap, "+100 -200 +500 @9000", "Look@500 Held Mute@3500"), // and nothing was said
+            (HoldOrTap, "M +100 -200 +500 -600", ""),
+        ] {
+            assert_eq!(gestures(style, &look, story), expected, "{style:?} {story}");
         }
     }
 

@@ -232,8 +232,10 @@ impl Gate {
             self.shut_door();
         }
         self.window.say(if edge.active { GateEvent::Pressed } else { GateEvent::Released });
-        if told == Told::Repeat {
-            return self.gesture(Gesture::Repeat, true);
+        match told {
+            Told::Repeat => return self.gesture(Gesture::Repeat, true),
+            Told::Look => self.window.say(GateEvent::Gesture(Gesture::Look)),
+            Told::Nothing | Told::Edge => {}
         }
         if edge.active && self.is_muted {
             self.window.say(GateEvent::Dropped(DropCause::Muted));

@@ -180,6 +180,8 @@ pub enum Why {
     Speaking,
     /// The model looked.
     Looked,
+    /// Somebody asked for it with the button.
+    Shown,
 }
 
 impl From<Occasion> for Why {
@@ -187,6 +189,7 @@ impl From<Occasion> for Why {
         match occasion {
             Occasion::Speaking => Why::Speaking,
             Occasion::Looked => Why::Looked,
+            Occasion::Shown => Why::Shown,
         }
     }
 }

@@ -57,6 +57,7 @@ impl Session {
     pub(super) fn handle_gesture(&mut self, gesture: Gesture, now: Time) {
         match gesture {
             Gesture::Repeat => self.repeat(),
+            Gesture::Look => self.want_picture(now),
             Gesture::Mute => self.mute_by_press(now),
             Gesture::Reset => {
                 self.take_back_mute(now);

@@ -8,14 +8,28 @@ use std::time::Duration;
 
 use super::timers::Reason;
 use super::{Output, Session};
-use crate::config::agent::see::{See, SeeMode};
-use crate::flow::{EyeWish, LinkOrder, Occasion, Shot, What};
+use crate::config::agent::see::{EVERY_MS_MIN, See, SeeMode};
+use crate::flow::{CloseCause, EyeWish, LinkOrder, Occasion, Shot, What};
 use crate::live::client::Message;
 use crate::still::Still;
 use crate::units::Time;
 
 /// How old a picture may be when it is sent.
 pub const FRESH: Duration = Duration::from_millis(500);
+/// A short question is over before a camera that was off gives its first picture. Where it was asked with the button, its end
+/// waits so long for it.
+pub const END_WAITS: Duration = Duration::from_millis(1500);
+
+/// Whether a picture was asked for with the button.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// No, or it was sent.
+    No,
+    /// For what is about to be said, or is.
+    Yes,
+    /// For what was said, whose end waits until then.
+    Until(Time),
+}
 
 /// What is wanted of the camera, and what of it was sent.
 #[derive(Debug)]
@@ -25,6 +39,7 @@ pub struct Sight {
     told: EyeWish,
     /// Somebody pressed the button, or said the wake word, and no window has opened yet.
     is_expected: bool,
+    asked: Asked,
     sent_at: Option<Time>,
     /// The picture for the call of `look` that is answered next.
     looked: Option<Still>,
@@ -33,7 +48,7 @@ pub struct Sight {
 impl Sight {
     /// A camera that rests.
     pub fn new(see: See) -> Sight {
-        Sight { see, told: EyeWish::Rest, is_expected: false, sent_at: None, looked: None }
+        Sight { see, told: EyeWish::Rest, is_expected: false, asked: Asked::No, sent_at: None, looked: None }
     }
 
     /// Somebody is about to speak (true), or does, or does not after all.
@@ -41,9 +56,10 @@ impl Sight {
         self.is_expected = is_expected;
     }
 
-    /// When the next picture may be sent.
+    /// When the next picture may be sent; none for at once.
     fn next_at(&self) -> Option<Time> {
-        Some(self.sent_at? + Duration::from_millis(self.see.every_ms.into()))
+        let every_ms = if self.asked == Asked::No { self.see.every_ms } else { EVERY_MS_MIN };
+        Some(self.sent_at? + Duration::from_millis(every_ms.into()))
     }
 
     /// The picture that a call of `look` is answered with, while it is fresh.
@@ -69,17 +85,20 @@ impl Session {
         }
         if self.mute.is_on() {
             self.sight.looked = None;
+            self.no_picture(now);
             return EyeWish::Shut;
         }
-        if self.sight.see.mode != SeeMode::WhileSpeaking || self.account.spent().is_some() {
+        self.give_up_waiting(now);
+        let is_wanted = self.sight.see.mode == SeeMode::WhileSpeaking || self.sight.asked != Asked::No;
+        if !is_wanted || self.account.spent().is_some() {
             return EyeWish::Rest;
         }
-        match (self.uplink.is_gate_open(), self.sight.next_at()) {
+        match (self.uplink.is_open_for_pictures(), self.sight.next_at()) {
             (false, _) if self.sight.is_expected => EyeWish::Watch,
             (false, _) => EyeWish::Rest,
             (true, _) if !self.may_show() => EyeWish::Watch,
             (true, Some(at)) if at > now => {
-                self.timers.set(Reason::Still, at);
+                self.timers.sooner(Reason::Still, at);
                 EyeWish::Watch
             }
             (true, _) => EyeWish::Take,
@@ -104,7 +123,60 @@ impl Session {
         if self.may_show() && now.since(shot.still.taken_at) <= FRESH {
             self.sight.sent_at = Some(now);
             self.out.push_back(Output::Link(LinkOrder::Send(Message::Video(shot.still.jpeg.clone()))));
-            self.still_sent(Occasion::Speaking, &shot.still, now);
+            let why = if self.sight.asked == Asked::No { Occasion::Speaking } else { Occasion::Shown };
+            self.still_sent(why, &shot.still, now);
+            self.no_picture(now);
+        }
+    }
+
+    /// Two taps: what is said next is asked with a picture.
+    pub(super) fn want_picture(&mut self, now: Time) {
+        if self.sight.see.is_on() && !self.mute.is_on() {
+            self.picture_is_past(now);
+            self.sight.asked = Asked::Yes;
+        }
+    }
+
+    /// What was said is over: where a picture was asked for and has not come, the end waits a little.
+    pub(super) fn wait_for_picture(&mut self, cause: CloseCause, now: Time) {
+        match self.sight.asked {
+            Asked::Yes if cause == CloseCause::Mistake || self.uplink.is_idle() => self.no_picture(now),
+            Asked::Yes => {
+                self.sight.asked = Asked::Until(now + END_WAITS);
+                self.uplink.hold_end(true);
+            }
+            Asked::No | Asked::Until(_) => {}
+        }
+    }
+
+    /// Something newer is said: the picture would not belong to it.
+    pub(super) fn picture_is_past(&mut self, now: Time) {
+        if matches!(self.sight.asked, Asked::Until(_)) {
+            self.no_picture(now);
+        }
+    }
+
+    /// The press came to nothing.
+    pub(super) fn picture_is_off(&mut self) {
+        if self.sight.asked == Asked::Yes {
+            self.sight.asked = Asked::No;
+        }
+    }
+
+    /// No picture is waited for, or none any more.
+    fn no_picture(&mut self, now: Time) {
+        self.sight.asked = Asked::No;
+        if self.uplink.hold_end(false) {
+            self.send_kept(now);
+        }
+    }
+
+    fn give_up_waiting(&mut self, now: Time) {
+        let Asked::Until(at) = self.sight.asked else { return };
+        if at <= now || self.uplink.is_idle() {
+            self.no_picture(now);
+        } else {
+            self.timers.set(Reason::Still, at);
         }
     }
 

@@ -79,6 +79,8 @@ pub struct Uplink {
     is_gate_open: bool,
     /// No window begins now: the model would not hear it.
     is_held: bool,
+    /// The end of what was said waits: a picture still belongs to it.
+    is_end_held: bool,
     last_end_at: Option<Time>,
     /// A burst went out: the next one not before this.
     next_burst_at: Option<Time>,
@@ -107,6 +109,7 @@ impl Uplink {
             asked: None,
             is_gate_open: false,
             is_held: false,
+            is_end_held: false,
             last_end_at: None,
             next_burst_at: None,
             room: LINK_ORDERS_MAX,
@@ -173,6 +176,7 @@ impl Uplink {
         let lost_ms = self.unsaid_ms();
         self.asked = None;
         self.is_gate_open = false;
+        self.is_end_held = false;
         self.windows.retain(|window| window.is_started);
         if let Some(window) = self.windows.front_mut() {
             window.speech.truncate(window.sent);
@@ -189,6 +193,7 @@ impl Uplink {
         let lost_ms = self.unsaid_ms();
         self.asked = None;
         self.is_gate_open = false;
+        self.is_end_held = false;
         self.windows.clear();
         lost_ms
     }
@@ -204,11 +209,22 @@ impl Uplink {
         self.is_gate_open
     }
 
+    /// Lets the end of what was said wait (true), or wait no more. It never waits where something newer is said. Answers
+    /// whether that is news.
+    pub fn hold_end(&mut self, is_held: bool) -> bool {
+        std::mem::replace(&mut self.is_end_held, is_held) != is_held
+    }
+
+    /// Whether something is said, or was and its end waits.
+    pub fn is_open_for_pictures(&self) -> bool {
+        self.is_gate_open || (self.is_end_held && !self.windows.is_empty())
+    }
+
     /// Whether a picture that is sent now belongs to what the user is saying: its window is open on the wire, sound of
     /// it went out, nothing older waits before it, and the link's queue is short.
     pub fn takes_picture(&self) -> bool {
         let is_heard = self.windows.front().is_some_and(|w| w.is_started && w.forgotten + w.sent > 0);
-        self.is_gate_open && is_heard && self.windows.len() == 1 && self.room + QUEUE_SHORT >= LINK_ORDERS_MAX
+        self.is_open_for_pictures() && is_heard && self.windows.len() == 1 && self.room + QUEUE_SHORT >= LINK_ORDERS_MAX
     }
 
     /// Messages that the link's queue takes now.
@@ -319,6 +335,10 @@ impl Uplink {
                 out(Sent::Message(Message::Audio(Box::new(window.take(self.message_frames)))));
             }
             let Some(cause) = window.closed else { return };
+            if self.is_end_held && cause != CloseCause::Mistake && self.windows.len() == 1 {
+                return;
+            }
+            let Some(window) = self.windows.front_mut() else { return };
             let sent_ms = ms_of(window.forgotten + window.sent);
             self.asked = self.windows.pop_front().filter(|_| cause != CloseCause::Mistake);
             self.last_end_at = Some(now);

@@ -44,11 +44,13 @@ impl Session {
                     self.window_closed(cause);
                 }
                 self.uplink.close(cause);
+                self.wait_for_picture(cause, now);
                 self.send_kept(now);
             }
             GateEvent::Dropped(cause) => {
                 self.event(What::PressDropped { cause });
                 self.sight.expect(false);
+                self.picture_is_off();
                 self.press_was_nothing();
                 if cause == DropCause::Muted {
                     self.press_was_muted(now);
@@ -97,6 +99,7 @@ impl Session {
         }
         self.open_link(now);
         self.again.dropped();
+        self.picture_is_past(now);
         self.window_opened(cause);
         self.uplink.open();
     }

@@ -2,6 +2,7 @@
 //!
 //! A run is a list of lines in the scripts' notation, so a failure is a script: paste it into a file.
 
+use mynah::config::agent::see::SeeMode;
 use proptest::prelude::*;
 
 use crate::play::Game;
@@ -21,6 +22,7 @@ fn line() -> impl Strategy<Value = String> {
         1 => Just("gate dropped only_silence".to_string()),
         1 => Just("gate lost 30ms".to_string()),
         1 => Just("gate gesture repeat".to_string()),
+        1 => Just("gate gesture look".to_string()),
         1 => Just("gate gesture mute".to_string()),
         1 => Just("gate gesture reset".to_string()),
         1 => Just("gate suspect".to_string()),
@@ -57,9 +59,10 @@ fn line() -> impl Strategy<Value = String> {
         1 => format!("speaker drained {epoch} 1s"),
         _ => format!("speaker flushed {epoch} 1s"),
     });
+    let eyes = (0u32..700).prop_map(|ms| format!("eyes speaking {ms}ms"));
     let tool = (0u32..4).prop_map(|id| format!("tool c{id} lamp ok 1"));
     let tools = prop::sample::select(vec!["tools", "tools clock", "tools clock radio"]).prop_map(String::from);
-    prop_oneof![20 => gate, 16 => wait, 12 => link, 32 => event(), 8 => speaker, 8 => tool, 2 => person, 1 => tools]
+    prop_oneof![20 => gate, 16 => wait, 12 => link, 32 => event(), 8 => speaker, 8 => tool, 8 => eyes, 2 => person, 1 => tools]
 }
 
 /// A server event: any mix of fields.
@@ -83,8 +86,8 @@ fn event() -> impl Strategy<Value = String> {
     proptest::collection::vec(field, 1..4).prop_map(|fields| format!("server {}", fields.join(" + ")))
 }
 
-fn plays(model: &str, lines: &[String]) -> Result<(), String> {
-    let mut game = Game::new(model);
+fn plays(model: &str, see: SeeMode, lines: &[String]) -> Result<(), String> {
+    let mut game = Game::new(model, see);
     for line in lines {
         game.turn(line)?;
     }
@@ -103,13 +106,14 @@ proptest! {
     fn no_order_of_inputs_breaks_a_rule(
         is_ready in proptest::bool::weighted(0.8),
         is_extended in proptest::bool::weighted(0.2),
+        see in prop::sample::select(vec![SeeMode::Off, SeeMode::OnRequest, SeeMode::WhileSpeaking]),
         lines in proptest::collection::vec(line(), 0..120),
     ) {
         let model = if is_extended { "gemini-3.8-live-extended-thinking" } else { "gemini-3.8-live" };
         let begin: &[&str] = if is_ready { &["start", "link connected", "server setup"] } else { &["start"] };
         let lines: Vec<String> = begin.iter().map(|l| l.to_string()).chain(lines).collect();
-        if let Err(why) = plays(model, &lines) {
-            prop_assert!(false, "{why}\nwith {model}:\n{}", lines.join("\n"));
+        if let Err(why) = plays(model, see, &lines) {
+            prop_assert!(false, "{why}\nwith {model}, see {see:?}:\n{}", lines.join("\n"));
         }
     }
 }

@@ -204,6 +204,7 @@ pub fn gate(words: &str) -> Read<GateEvent> {
         "dropped only_silence" => GateEvent::Dropped(DropCause::OnlySilence),
         "dropped gesture" => GateEvent::Dropped(DropCause::Gesture),
         "dropped muted" => GateEvent::Dropped(DropCause::Muted),
+        "gesture look" => GateEvent::Gesture(Gesture::Look),
         "gesture repeat" => GateEvent::Gesture(Gesture::Repeat),
         "gesture mute" => GateEvent::Gesture(Gesture::Mute),
         "gesture reset" => GateEvent::Gesture(Gesture::Reset),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mynah::config::agent::Agent;
+use mynah::config::agent::see::SeeMode;
 use mynah::flow::{GateEvent, LinkEvent, LinkOrder, LinkReport, SpeakerOrder, What};
 use mynah::live::server::Reader;
 use mynah::live::setup::{Variant, mark};
@@ -431,8 +432,9 @@ pub struct Game {
 
 impl Game {
     /// One with this model.
-    pub fn new(model: &str) -> Game {
+    pub fn new(model: &str, see: SeeMode) -> Game {
         let mut world = World::new();
+        world.agent.see.mode = see;
         world.agent.model = model.into();
         Game { world, is_gate_open: false, has_spoken: false }
     }

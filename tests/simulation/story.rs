@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mynah::config::agent::{
     Action, Agent, Behavior, ButtonStyle, Connection, Cues, Gestures, Keep, Keeping, Limits, Listen, ListenMode, Speak,
-    Switch, TapEnds, Tool, VadKind, VoiceBargeIn,
+    Switch, TapEnds, Tool, TwoTaps, VadKind, VoiceBargeIn,
 };
 use mynah::emulator::{Script, Sound, Sounds};
 use mynah::flow::Control;
@@ -333,7 +333,7 @@ fn agent(dice: &mut Dice, thinking: bool) -> Agent {
     let gesture = |dice: &mut Dice| dice.pick(&[Switch::On, Switch::On, Switch::On, Switch::Off]);
     let gestures = Gestures {
         tap_ends: dice.pick(&[TapEnds::Silence, TapEnds::Tap]),
-        double_repeats: gesture(dice),
+        two_taps: dice.pick(&[TwoTaps::Repeat, TwoTaps::Repeat, TwoTaps::Look, TwoTaps::Off]),
         long_mutes: gesture(dice),
         very_long_resets: gesture(dice),
         double_ms: dice.pick(&[200, 350]),

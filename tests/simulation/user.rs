@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mynah::config::agent::{Agent, ButtonStyle, Gestures, Listen, ListenMode};
+use mynah::config::agent::{Agent, ButtonStyle, Gestures, Listen, ListenMode, TwoTaps};
 use mynah::units::Time;
 
 use super::dice::Dice;
@@ -179,7 +179,11 @@ impl Deed<'_> {
                 let pause = self.dice.ms(40, u64::from(self.gestures.double_ms) + 50);
                 let (first, second) = (self.dice.ms(35, 180), self.dice.ms(35, 180));
                 self.down_and_up(now, first);
-                self.down_and_up(now + first + pause, second);
+                let again = now + first + pause;
+                if self.gestures.two_taps == TwoTaps::Look && self.dice.chance(80) {
+                    return self.press_and_speak(again);
+                }
+                self.down_and_up(again, second);
             }
             3..=4 => {
                 let length = Duration::from_millis(u64::from(self.gestures.long_ms)) + self.dice.ms(0, 600);

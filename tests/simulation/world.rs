@@ -207,7 +207,7 @@ impl World {
         let mut story = Story::new(&mut dice);
         let mut eye_dice = Dice::new(seed ^ 0x00E7_E500);
         if eye_dice.chance(30) {
-            story.agent.see.mode = SeeMode::WhileSpeaking;
+            story.agent.see.mode = eye_dice.pick(&[SeeMode::WhileSpeaking, SeeMode::WhileSpeaking, SeeMode::OnRequest]);
         }
         let listen = &story.agent.listen;
         let mut world = World {

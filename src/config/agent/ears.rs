@@ -3,7 +3,8 @@
 
 use super::super::key::{Choice, Key, Need, Number, Path, Whole};
 use super::super::read::{Reader, Section, Sheet};
-use super::{Canceller, Echo, Gestures, NoiseSuppression, Switch, TapEnds, Wake};
+use super::see::See;
+use super::{Canceller, Echo, Gestures, NoiseSuppression, Switch, TapEnds, TwoTaps, Wake};
 
 const TAP_ENDS: Key<Choice<TapEnds>> = Key {
     name: "tap_ends",
@@ -21,7 +22,15 @@ const fn gesture(name: &'static str, doc: &'static str) -> Key<Choice<Switch>> {
     Key { name, kind: Choice { options, default: Switch::On }, need: Need::Defaults, doc }
 }
 
-const DOUBLE_REPEATS: Key<Choice<Switch>> = gesture("double_repeats", "Whether two taps say the last reply once more.");
+const TWO_TAPS: Key<Choice<TwoTaps>> = Key {
+    name: "two_taps",
+    kind: Choice {
+        options: &[("repeat", TwoTaps::Repeat), ("look", TwoTaps::Look), ("off", TwoTaps::Off)],
+        default: TwoTaps::Repeat,
+    },
+    need: Need::Defaults,
+    doc: "What two taps do: say the last reply once more, or talk with a picture (tap, then press and ask), or nothing.",
+};
 const LONG_MUTES: Key<Choice<Switch>> =
     gesture("long_mutes", "Whether a long press without a word mutes the microphone, and unmutes it.");
 const VERY_LONG_RESETS: Key<Choice<Switch>> =
@@ -106,7 +115,7 @@ const SENSITIVITY_PERCENT: Key<Whole> = Key {
 /// `[gestures]`.
 pub(super) const GESTURES: Sheet = Sheet {
     name: "gestures",
-    keys: &[&TAP_ENDS, &DOUBLE_REPEATS, &LONG_MUTES, &VERY_LONG_RESETS, &DOUBLE_MS, &LONG_MS, &VERY_LONG_MS],
+    keys: &[&TAP_ENDS, &TWO_TAPS, &LONG_MUTES, &VERY_LONG_RESETS, &DOUBLE_MS, &LONG_MS, &VERY_LONG_MS],
     tables: &[],
 };
 /// `[echo]`.
@@ -118,11 +127,12 @@ pub(super) const ECHO: Sheet = Sheet {
 /// `[wake]`.
 pub(super) const WAKE: Sheet = Sheet { name: "wake", keys: &[&WORD_FILE, &SENSITIVITY_PERCENT], tables: &[] };
 
-pub(super) fn gestures(reader: &mut Reader<'_>, top: &Section<'_>) -> Gestures {
+/// `[gestures]` of the file; a picture is asked for only where there are pictures.
+pub(super) fn gestures(reader: &mut Reader<'_>, top: &Section<'_>, see: &See) -> Gestures {
     let at = reader.inner(top, GESTURES.name, &GESTURES);
     let gestures = Gestures {
         tap_ends: reader.get(&at, &TAP_ENDS),
-        double_repeats: reader.get(&at, &DOUBLE_REPEATS),
+        two_taps: reader.get(&at, &TWO_TAPS),
         long_mutes: reader.get(&at, &LONG_MUTES),
         very_long_resets: reader.get(&at, &VERY_LONG_RESETS),
         double_ms: reader.get(&at, &DOUBLE_MS),
@@ -135,6 +145,11 @@ pub(super) fn gestures(reader: &mut Reader<'_>, top: &Section<'_>) -> Gestures {
             gestures.very_long_ms, gestures.long_ms
         );
         reader.object(&at, VERY_LONG_MS.name, message);
+    }
+    if gestures.two_taps == TwoTaps::Look && !see.is_on() {
+        let message =
+            "asks for a picture, and there is none: say in [see] when pictures are taken (`mode`)".to_string();
+        reader.object(&at, TWO_TAPS.name, message);
     }
     gestures
 }

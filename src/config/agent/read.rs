@@ -390,7 +390,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         key_file: reader.find(&top, &KEY_FILE),
         token_url: reader.find(&top, &TOKEN_URL),
         listen: listen(reader, &top),
-        gestures: ears::gestures(reader, &top),
+        gestures: ears::gestures(reader, &top, &see),
         echo: ears::echo(reader, &top),
         wake: ears::wake(reader, &top),
         speak: speak::speak(reader, &top),

@@ -64,9 +64,12 @@ const MODE: Key<Choice<SeeMode>> = Key {
     need: Need::Defaults,
     doc: "When pictures are sent: never, when the model calls `look`, or while somebody speaks as well.",
 };
+/// The service takes one picture a second (live-protocol.md 4.3).
+pub const EVERY_MS_MIN: u32 = 1000;
+
 const EVERY_MS: Key<Whole> = Key {
     name: "every_ms",
-    kind: Whole { unit: "ms", min: 1000, max: 60_000, step: 1, default: 1000 }, // one a second is taken (live-protocol.md 4.3)
+    kind: Whole { unit: "ms", min: EVERY_MS_MIN, max: 60_000, step: 1, default: 1000 }, // one a second is taken (live-protocol.md 4.3)
     need: Need::Defaults,
     doc: "While speaking: from one picture to the next.",
 };

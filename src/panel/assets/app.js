@@ -124,7 +124,7 @@ function readOut(captions) {
 
 function showStills({ stills }) {
   const newest = [...stills].sort((a, b) => b.id - a.id);
-  const why = (still) => (still.why === 'looked' ? 'The model asked to look' : 'Taken while you spoke');
+  const why = (still) => ({ looked: 'The model asked to look', shown: 'You showed it' }[still.why] ?? 'Taken while you spoke');
   list(by('stills'), newest, (still) => still.id, (still) => {
     const picture = node('img', { src: stillAddress(still), alt: `Picture that was sent at ${still.at}: ${why(still)}`, width: still.width, height: still.height, loading: 'lazy' });
     picture.addEventListener('error', () => picture.replaceWith(node('p', { className: 'gone', textContent: 'This picture is no longer kept.' })));

@@ -75,6 +75,7 @@ pub fn closed_note(cause: Closed) -> &'static str {
 pub fn gesture_note(gesture: Gesture) -> &'static str {
     match gesture {
         Gesture::Repeat => "repeat",
+        Gesture::Look => "look",
         Gesture::Mute => "mute",
         Gesture::Reset => "reset",
     }

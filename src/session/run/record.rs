@@ -352,7 +352,11 @@ fn watched_event(what: &What, to: &Recorder) -> Entry {
         What::Shown { text, .. } => entry("shown").last("bytes", text.len() as u64),
         What::CameraRuns { is_running } => entry(if *is_running { "camera runs" } else { "camera rests" }),
         What::StillSent { why, bytes, age_ms, .. } => {
-            let why = if *why == Occasion::Looked { "asked for" } else { "while speaking" };
+            let why = match why {
+                Occasion::Speaking => "while speaking",
+                Occasion::Looked => "asked for",
+                Occasion::Shown => "shown with the button",
+            };
             entry("still sent").note(why).sum("bytes", *bytes as u64).last("age ms", *age_ms)
         }
         _ => entry("event"),
