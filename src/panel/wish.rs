@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::config::agent::device::{NAME_CHARS_MAX, is_name};
 use crate::config::agent::panel::WISHES;
 use crate::units::Time;
 
 /// Characters of an announcement: half a minute of speech.
 pub const ANNOUNCEMENT_CHARS_MAX: usize = 500;
-/// Characters of a voice's or language's name, as in the agent file.
-const NAME_CHARS_MAX: usize = 64;
 /// Announcements, openings of the microphone and new conversations in a minute: each of them may cost a turn.
 const TURNS_A_MINUTE_MAX: usize = 10;
 /// Other wishes in a minute: a slider that is dragged sends several a second.
@@ -97,11 +96,7 @@ fn announcement(body: &Map<String, Value>) -> Result<String, String> {
 
 fn name(body: &Map<String, Value>, key: &str) -> Result<Option<Arc<str>>, String> {
     let Some(value) = body.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
-    // It goes into the model's instruction: a name, and no sentence.
-    let is_name = |text: &&str| {
-        text.chars().count() <= NAME_CHARS_MAX && text.chars().all(|c| c.is_alphanumeric() || " -_()".contains(c))
-    };
-    let text = value.as_str().map(str::trim).filter(is_name);
+    let text = value.as_str().map(str::trim).filter(|text| is_name(text));
     text.map(|text| Some(text.into()))
         .ok_or_else(|| format!("`{key}` must be a name of at most {NAME_CHARS_MAX} letters, or empty"))
 }

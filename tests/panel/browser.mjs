@@ -1,7 +1,7 @@
 // Drives the panel's pages in a real browser and prints a list of checks; see README.md.
 import { assert } from './drive.mjs';
 import { accessible, fingers, gallery, still, widths } from './everybody.mjs';
-import { kioskLetters, kioskLost, kioskReset } from './kiosk.mjs';
+import { kioskLanguage, kioskLetters, kioskLost, kioskReset } from './kiosk.mjs';
 import { byLine, controls, keyboard, notAllowed, refused } from './orders.mjs';
 import { assets, firstPaint, headers, login } from './served.mjs';
 import { again, captions, expected, gone, hostile, long, looks, onDemand, patches, replaced, silent } from './shown.mjs';
@@ -27,6 +27,7 @@ await withCue('another version brings its own page', replaced);
 await withCue('the kiosk forgets a visitor', kioskReset);
 await withCue('the kiosk shows nothing while the device is away', kioskLost);
 await withCue('the kiosk’s letters fit', kioskLetters);
+await withCue('the kiosk’s own words are in the language that a visitor chose', kioskLanguage);
 await checks.run('the line is cut and comes back', again);
 await checks.run('keyboard only, owner', () => keyboard('/'));
 await checks.run('keyboard only, kiosk', () => keyboard('/kiosk'));

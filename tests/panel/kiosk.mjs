@@ -1,6 +1,6 @@
 // The kiosk: it forgets, it shows nothing stale, its letters fit.
 import { assert, settled, until } from './drive.mjs';
-import { conversation, SHOW } from './script.mjs';
+import { LOOKS, conversation, SHOW } from './script.mjs';
 import { complaints, cue, fetchState, full, open, picture, proxy, rest, seen, shows } from './stage.mjs';
 
 /** A visitor leaves: the patch may bring the empty lists itself, or tell nothing but that the visit is another one. */
@@ -66,4 +66,19 @@ export async function kioskLetters() {
   }
   await page.close();
   return told.join(', ');
+}
+
+/** A visitor chose a language by voice: the words on the screen are in it, and a screen reader is told so. */
+export async function kioskLanguage() {
+  await rest();
+  const page = await open('/kiosk', { width: 800, height: 480 });
+  const { voice } = await fetchState();
+  for (const [chosen, code, words] of [['German', 'de', 'Ich höre zu'], ['Italian', 'it', 'Ti ascolto'], ['Swahili', 'en', 'Listening'], ['', 'en', 'Listening']]) {
+    await cue('/patch', { look: LOOKS.listening, voice: { ...voice, next_language: chosen } });
+    await until(page, (wanted) => document.getElementById('state-word').textContent === wanted, words);
+    const lang = await page.evaluate(() => document.documentElement.lang);
+    assert(lang === code, `the page says that it is in "${lang}"`);
+    if (code === 'de') await picture(page, 'kiosk-german');
+  }
+  await page.close();
 }

@@ -36,6 +36,8 @@ pub enum DeviceAction {
     CancelTimer,
     /// Shows something on the screen: `title`, `text`, `link`, `picture`.
     Show,
+    /// Chooses the language of this conversation: `language`.
+    Language,
     /// Shows what is before the camera now.
     Look,
     /// Something of the job log's; its tools come with `[job_log]`.
@@ -45,7 +47,7 @@ pub enum DeviceAction {
 /// One row: the word in the list, the function's name, its description, what it does.
 type Row = (&'static str, &'static str, &'static str, DeviceAction);
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     (
         "time",
         "get_time",
@@ -113,12 +115,26 @@ const ROWS: [Row; 12] = [
         DeviceAction::CancelTimer,
     ),
     (
+        "language",
+        "choose_language",
+        "Makes a language the one of this conversation, on this device's screen too. Call it once, as soon as the user speaks another language than the conversation was in so far, or asks for one; then answer in it.",
+        DeviceAction::Language,
+    ),
+    (
         "show",
         "show",
         "Shows something on this device's screen: a title, a short text, a link, a picture, any of them. Call it when the user asks to see something, or when an address, a list or a number is easier read than heard; say in a word that it is on the screen. What is left out is empty; call it without anything to clear the screen.",
         DeviceAction::Show,
     ),
 ];
+
+/// Characters of a voice's or language's name, as in the agent file.
+pub const NAME_CHARS_MAX: usize = 64;
+
+/// Whether this may be a voice's or a language's name: it goes into the model's instruction, so it is no sentence.
+pub fn is_name(text: &str) -> bool {
+    text.chars().count() <= NAME_CHARS_MAX && text.chars().all(|c| c.is_alphanumeric() || " -_()".contains(c))
+}
 
 /// The function by which the model sees; it is there where the camera is used (`[see]`).
 pub const LOOK: &str = "look";
@@ -139,7 +155,7 @@ pub const DEVICE_TOOLS: Key<Texts> = Key {
     name: "device_tools",
     kind: Texts { what: "a tool of the device", chars_max: 16, count_max: ROWS.len(), check: known },
     need: Need::Optional,
-    doc: "Tools that the device brings along: \"time\", \"volume\", \"mute\", \"stop\", \"repeat\", \"end\", \"status\", \"timers\" (timers and alarms that ring), \"show\" (on the screen of [panel]).",
+    doc: "Tools that the device brings along: \"time\", \"volume\", \"mute\", \"stop\", \"repeat\", \"end\", \"status\", \"timers\" (timers and alarms that ring), \"language\" (chosen by voice), \"show\" (on the screen of [panel]).",
 };
 
 fn known(word: &str) -> Result<(), String> {
@@ -222,6 +238,10 @@ fn parameters(action: DeviceAction) -> Option<Value> {
             let repeat = json!({"type": "BOOLEAN", "description": about});
             let name = name("What it is for, in a word or two: medicine");
             object(json!({ "time": time, "days": days, "repeat": repeat, "name": name }), &["time"])
+        }
+        DeviceAction::Language => {
+            let about = "The language's English name, and nothing else: German";
+            object(json!({ "language": name(about) }), &["language"])
         }
         DeviceAction::CancelTimer => {
             let about = "The name, as it was set. Leave it out for what rings, or where only one is set";

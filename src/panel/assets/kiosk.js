@@ -1,4 +1,5 @@
 // The kiosk view: large words, what it sees, what it shows; and nothing of the last visitor for the next one.
+import { wordsOf } from './words.js';
 import { by, codeOf, follow, icon, lookOf, list, node, order, safeLink, safePicture, share, SHAPES, stillAddress, text } from './common.js';
 
 /** Sizes of letters, largest first, as classes of the style sheet: words take the largest at which they fit. */
@@ -8,6 +9,9 @@ const COMPLAINT_MS = 8000;
 
 /** States in which pressing the button would lead nowhere: their sentence stands in the invitation's place. */
 const UNABLE = new Set(['offline', 'trouble', 'spent', 'muted']);
+
+/** The language of this visit: as it was chosen just now, or as the conversation goes on. */
+const language = () => codeOf(state.voice?.next_language || state.voice?.language);
 
 let isThere = false;
 let state = {};
@@ -36,7 +40,12 @@ function exchange(captions) {
 
 function showLook() {
   const look = state.look ?? {};
-  const { name, word, path } = lookOf(state, isThere);
+  const { name, word: english, path } = lookOf(state, isThere);
+  const words = wordsOf(language());
+  const word = words?.[name] ?? english;
+  document.documentElement.lang = words ? language() : 'en';
+  text(by('controls').firstElementChild, words?.talk ?? 'Talk');
+  text(by('controls').lastElementChild, words?.stop ?? 'Stop');
   if (document.body.dataset.look !== name || !by('state-icon').firstChild) {
     document.body.dataset.look = name;
     by('state-icon').replaceChildren(icon(path));
@@ -44,9 +53,10 @@ function showLook() {
   text(by('state-word'), word);
   document.title = word;
   const isSeen = isThere && look.is_camera_running;
-  if (by('flags').dataset.seen !== String(Boolean(isSeen))) {
-    by('flags').dataset.seen = Boolean(isSeen);
-    by('flags').replaceChildren(...(isSeen ? [icon(SHAPES.camera), 'Camera is on'] : []));
+  const seen = isSeen ? language() || 'en' : '';
+  if (by('flags').dataset.seen !== seen) {
+    by('flags').dataset.seen = seen;
+    by('flags').replaceChildren(...(isSeen ? [icon(SHAPES.camera), words?.camera ?? 'Camera is on'] : []));
   }
   const may = new Set(state.device?.view?.allow ?? []);
   for (const button of by('controls').children) button.hidden = !may.has(button.dataset.do);
@@ -61,7 +71,7 @@ function showWords() {
   const captions = exchange(state.captions ?? []);
   list(by('lines'), captions, (caption) => caption.n, (caption) => node('p', { className: caption.by === 'user' ? 'user' : 'model', dir: 'auto' }, node('span', { className: 'unseen', textContent: caption.by === 'user' ? 'You: ' : '' }), node('span')),
     (line, caption) => {
-      line.lang = codeOf(state.voice?.language);
+      line.lang = language();
       text(line.lastElementChild, caption.text);
     });
   fitTalk();
@@ -105,7 +115,7 @@ function showSight() {
   sight.dataset.id = still.id;
   const picture = node('img', { src: stillAddress(still), alt: 'What the device saw' });
   picture.addEventListener('error', () => picture.remove());
-  sight.replaceChildren(picture, node('figcaption', { textContent: 'What I saw' }));
+  sight.replaceChildren(picture, node('figcaption', { textContent: wordsOf(language())?.saw ?? 'What I saw' }));
 }
 
 /** What the model shows: a title, words, a link to read (a kiosk leads nowhere), a picture. */
@@ -177,7 +187,7 @@ function show(next, changed) {
   if (isFirst) changed = new Set(Object.keys(state));
   const has = (...members) => members.some((member) => changed.has(member));
   if (has('device')) text(by('name'), state.device?.name);
-  if (has('look', 'device')) showLook();
+  if (has('look', 'device', 'voice')) showLook();
   if (has('kiosk', 'look')) showIdle();
   if (has('kiosk')) showShow();
   if (has('stills')) showSight();
