@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use super::{load, state};
 use crate::hw::clock;
-use crate::hw::folder::replace;
+use crate::hw::folder::{replace, replace_with};
 use crate::hw::jobs::Jobs;
 use crate::job::report::html::{Medium, page};
 use crate::job::report::{Report, markdown};
@@ -66,22 +66,27 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     let lines = jobs.read(&name).with_context(|| cannot(&jobs))?;
     let report = Report::new(&name, &lines);
     let text = match args.format {
-        Format::Html => page_of(&report, Medium::Screen, &jobs),
-        Format::PdfReady => page_of(&report, Medium::Paper, &jobs),
         Format::Md => markdown_of(&report, &jobs, args.out.as_deref())?,
+        Format::Html | Format::PdfReady => String::new(),
+    };
+    let write = |out: &mut dyn Write| match args.format {
+        Format::Html => page_of(&report, Medium::Screen, &jobs, out),
+        Format::PdfReady => page_of(&report, Medium::Paper, &jobs, out),
+        Format::Md => out.write_all(text.as_bytes()),
     };
     match &args.out {
-        None => out.write_all(text.as_bytes())?,
+        None => write(out)?,
         Some(file) => {
-            replace(file, text.as_bytes(), 0o666).with_context(|| format!("{} cannot be written", file.display()))?;
+            replace_with(file, 0o666, |file| write(file))
+                .with_context(|| format!("{} cannot be written", file.display()))?;
             writeln!(out, "{} is the report of {name}: {}", file.display(), plain(report.heading()))?;
         }
     }
     Ok(())
 }
 
-fn page_of(report: &Report, medium: Medium, jobs: &Jobs) -> String {
-    page(report, medium, &clock::written(clock::unix_s()), &|file| jobs.picture(&report.job, file).ok())
+fn page_of(report: &Report, medium: Medium, jobs: &Jobs, out: &mut dyn Write) -> io::Result<()> {
+    page(report, medium, &clock::written(clock::unix_s()), &|file| jobs.picture(&report.job, file).ok(), out)
 }
 
 /// Markdown; its pictures beside the file, or where they are.

@@ -176,23 +176,31 @@ fn holder_of(file: &File) -> Option<i32> {
 /// # Errors
 /// What the system says; the old file is still there.
 pub fn replace(path: &Path, bytes: &[u8], rights: u32) -> io::Result<()> {
+    replace_with(path, rights, |file| file.write_all(bytes))
+}
+
+/// As [`replace`], with what `write` writes.
+///
+/// # Errors
+/// As [`replace`], and what `write` says; then the old file stands.
+pub fn replace_with(path: &Path, rights: u32, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = write_new(&new, bytes, rights).and_then(|()| fs::rename(&new, path));
+    let written = write_new(&new, rights, write).and_then(|()| fs::rename(&new, path));
     // The folder too: otherwise the new name may be lost with the power.
     let written = written.and_then(|()| File::open(folder)?.sync_all());
     written.inspect_err(|_| drop(fs::remove_file(&new)))
 }
 
-fn write_new(path: &Path, bytes: &[u8], rights: u32) -> io::Result<()> {
+fn write_new(path: &Path, rights: u32, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(rights).open(path)?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.sync_all()
 }
 

@@ -9,9 +9,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -33,6 +33,8 @@ const NICE: libc::c_int = 5;
 const STILLS_WAITING_MAX: usize = 8;
 /// The longest wait without anything to do; a clock that is set in between is seen then.
 const IDLE_WAIT: Duration = Duration::from_secs(60);
+/// A stop must not wait for a disk that is broken: the service manager would kill the program, safe states and all.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is looked for jobs that are too old.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
@@ -78,7 +80,8 @@ struct Counts {
 /// The running thread.
 pub struct Handle {
     ear: Ear,
-    thread: JoinHandle<()>,
+    /// Ends with the thread.
+    running: Receiver<()>,
 }
 
 /// Starts the thread.
@@ -89,12 +92,14 @@ pub fn spawn(parts: Parts) -> io::Result<Handle> {
     let (letters, from_all) = sync_channel(JOB_EVENTS_MAX);
     let ear = Ear { letters, counts: Arc::default() };
     let counts = ear.counts.clone();
-    let thread = thread::Builder::new().name("job_log".into()).spawn(move || {
+    let (until_its_end, running) = sync_channel(0);
+    thread::Builder::new().name("job_log".into()).spawn(move || {
+        let _until_its_end: SyncSender<()> = until_its_end;
         // SAFETY: takes numbers; 0 is the calling thread. A wish, not a condition.
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
         Log::new(parts, counts).work(&from_all);
     })?;
-    Ok(Handle { ear, thread })
+    Ok(Handle { ear, running })
 }
 
 impl Handle {
@@ -103,11 +108,33 @@ impl Handle {
         self.ear.clone()
     }
 
-    /// Writes what is still to be written, and ends the thread. The job stays open: the next start goes on with it.
-    pub fn finish(self) {
-        if self.ear.letters.send(Letter::Close).is_ok() {
-            let _ = self.thread.join();
+    /// Writes what is still to be written, and ends the thread. The job stays open: the next start goes on with it. A disk
+    /// that does not answer is not waited for longer than [`FINISH_WITHIN`]. Answers whether all was written.
+    pub fn finish(self) -> bool {
+        self.finish_within(FINISH_WITHIN)
+    }
+
+    fn finish_within(self, within: Duration) -> bool {
+        let until = Instant::now() + within;
+        let mut letter = Letter::Close;
+        loop {
+            match self.ear.letters.try_send(letter) {
+                Ok(()) => break,
+                Err(TrySendError::Disconnected(_)) => return true,
+                Err(TrySendError::Full(_)) if Instant::now() >= until => return self.is_stuck(),
+                Err(TrySendError::Full(back)) => letter = back,
+            }
+            thread::sleep(Duration::from_millis(10));
         }
+        match self.running.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Err(RecvTimeoutError::Timeout) => self.is_stuck(),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
+        }
+    }
+
+    fn is_stuck(&self) -> bool {
+        tracing::warn!("the disk does not answer: the job's last lines may be missing");
+        false
     }
 }
 
@@ -262,6 +289,8 @@ impl Log {
 
     /// Does what the recorder wants.
     fn write(&mut self) {
+        let lost = (self.counts.lost.swap(0, Ordering::Relaxed), self.counts.lost_stills.swap(0, Ordering::Relaxed));
+        self.desk.lose(lost);
         let now = self.clock.now();
         while let Some(output) = self.recorder.poll_output() {
             match output {
@@ -285,8 +314,6 @@ impl Log {
                 Output::Close => self.desk.close(),
             }
         }
-        let lost = (self.counts.lost.swap(0, Ordering::Relaxed), self.counts.lost_stills.swap(0, Ordering::Relaxed));
-        self.desk.lose(lost);
         if self.desk.has_lost() && self.desk.is_open() {
             let (lines, stills) = self.desk.lost();
             self.desk.write(self.record(now, Entry::Lost { lines, stills }), None);

@@ -1,6 +1,7 @@
 //! The report as one page that needs nothing else: pictures are in it, no script is, and every word is escaped.
 
 use std::fmt::Write as _;
+use std::io;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,29 +24,26 @@ pub enum Medium {
     Paper,
 }
 
-/// The page. `picture` answers a picture's bytes by its file's name, none where it cannot be had; `made_at` is written at
-/// its end.
-pub fn page(report: &Report, medium: Medium, made_at: &str, picture: &dyn Fn(&str) -> Option<Vec<u8>>) -> String {
+/// A picture's bytes by its file's name, none where it cannot be had.
+pub type Album<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;
+
+/// Writes the page; `made_at` stands at its end. A job may have more pictures than a small board has memory: they go out one
+/// by one.
+///
+/// # Errors
+/// What `out` says.
+pub fn page(
+    report: &Report,
+    medium: Medium,
+    made_at: &str,
+    album: Album<'_>,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
     let mut html = String::with_capacity(64 * 1024);
-    let heading = escape(report.heading());
-    let print = if medium == Medium::Paper { PRINT } else { "" };
-    let _ = write!(
-        html,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n<meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\">\n<title>{heading} – {}</title>\n<style>\n{STYLE}{print}\n\
-         </style>\n</head>\n<body>\n<header>\n<p class=\"kind\">Job report</p>\n<h1 dir=\"auto\">{heading}</h1>\n",
-        escape(report.began.date())
-    );
-    let under = report.procedure.as_deref().filter(|procedure| *procedure != report.heading());
-    let _ = writeln!(html, "<p class=\"under\" dir=\"auto\">{}</p>", escape(under.unwrap_or_default()));
-    facts(&mut html, report);
-    warnings(&mut html, report);
-    html += "</header>\n<main>\n";
-    steps(&mut html, report);
-    readings(&mut html, report);
-    notes(&mut html, report);
-    pictures(&mut html, report, picture);
+    head(&mut html, report, medium);
+    out.write_all(html.as_bytes())?;
+    pictures(report, album, out)?;
+    html.clear();
     line(&mut html, report);
     if medium == Medium::Paper {
         html += "<div class=\"signatures\"><div>Technician, date</div><div>Customer, date</div></div>\n";
@@ -59,7 +57,29 @@ pub fn page(report: &Report, medium: Medium, made_at: &str, picture: &dyn Fn(&st
         escape(&report.job),
         escape(made_at)
     );
-    html
+    out.write_all(html.as_bytes())
+}
+
+/// What stands before the pictures.
+fn head(html: &mut String, report: &Report, medium: Medium) {
+    let heading = escape(report.heading());
+    let print = if medium == Medium::Paper { PRINT } else { "" };
+    let _ = write!(
+        html,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" \
+         content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n<title>{heading} – {}</title>\n<style>\n{STYLE}{print}\n\
+         </style>\n</head>\n<body>\n<header>\n<p class=\"kind\">Job report</p>\n<h1 dir=\"auto\">{heading}</h1>\n",
+        escape(report.began.date())
+    );
+    let under = report.procedure.as_deref().filter(|procedure| *procedure != report.heading());
+    let _ = writeln!(html, "<p class=\"under\" dir=\"auto\">{}</p>", escape(under.unwrap_or_default()));
+    facts(html, report);
+    warnings(html, report);
+    *html += "</header>\n<main>\n";
+    steps(html, report);
+    readings(html, report);
+    notes(html, report);
 }
 
 /// Text that means only itself in a page. What would hide or turn around other text is shown as a mark.
@@ -211,16 +231,16 @@ fn notes(html: &mut String, report: &Report) {
     *html += "</ul>\n</section>\n";
 }
 
-fn pictures(html: &mut String, report: &Report, picture: &dyn Fn(&str) -> Option<Vec<u8>>) {
+fn pictures(report: &Report, album: Album<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     if report.stills.is_empty() {
-        return;
+        return Ok(());
     }
-    *html += "<section>\n<h2>Pictures</h2>\n<div class=\"pictures\">\n";
+    out.write_all(b"<section>\n<h2>Pictures</h2>\n<div class=\"pictures\">\n")?;
     for (still, number) in report.stills.iter().zip(1..) {
         let time = escape(still.when.time());
         let step = still.step.map_or(String::new(), |step| format!(" · step {step}"));
-        let _ = write!(html, "<figure id=\"picture-{number}\">");
-        match still.file.as_deref().and_then(picture).filter(|bytes| bytes.starts_with(&[0xff, 0xd8])) {
+        let mut html = format!("<figure id=\"picture-{number}\">");
+        match still.file.as_deref().and_then(album).filter(|bytes| bytes.starts_with(&[0xff, 0xd8])) {
             Some(bytes) => {
                 let (width, height) = still.size;
                 let _ = write!(
@@ -230,7 +250,7 @@ fn pictures(html: &mut String, report: &Report, picture: &dyn Fn(&str) -> Option
                     STANDARD.encode(bytes)
                 );
             }
-            None => *html += "<div class=\"missing\">The picture was not kept.</div>",
+            None => html += "<div class=\"missing\">The picture was not kept.</div>",
         }
         let caption = still.caption.as_ref().map_or(String::new(), |said| format!("<br>“{}”", escape(said)));
         let _ = writeln!(
@@ -238,8 +258,9 @@ fn pictures(html: &mut String, report: &Report, picture: &dyn Fn(&str) -> Option
             "<figcaption dir=\"auto\"><strong>Picture {number}</strong>{step} <span class=\"time\">{time}</span>{caption}\
              </figcaption></figure>"
         );
+        out.write_all(html.as_bytes())?;
     }
-    *html += "</div>\n</section>\n";
+    out.write_all(b"</div>\n</section>\n")
 }
 
 fn line(html: &mut String, report: &Report) {

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::html::{Medium, page};
+use super::html::{Album, Medium, page};
 use super::*;
 use crate::config::procedure;
 use crate::job::record::Why;
@@ -58,6 +58,12 @@ fn job(words: &str) -> Lines {
     ])
 }
 
+fn written(report: &Report, medium: Medium, made_at: &str, album: Album<'_>) -> String {
+    let mut html = Vec::new();
+    page(report, medium, made_at, album, &mut html).unwrap();
+    String::from_utf8(html).unwrap()
+}
+
 #[test]
 fn a_report_has_everything_in_its_place() {
     let report = Report::new("2026-11-22-0840-1", &job("The pump"));
@@ -78,7 +84,7 @@ fn a_report_has_everything_in_its_place() {
 #[test]
 fn an_empty_log_and_one_without_an_end_make_a_report() {
     let none = Report::new("1", &Lines { records: Vec::new(), torn: 3 });
-    let html = page(&none, Medium::Screen, "now", &|_| None);
+    let html = written(&none, Medium::Screen, "now", &|_| None);
     assert!(html.contains("Job without a title") && html.contains("3 lines of this job are missing"), "{html}");
     let some = Report::new("1", &lines(vec![Entry::Note { text: "x".into() }]));
     assert_eq!((some.state(), some.length().as_str()), ("in progress", "0 s"));
@@ -90,7 +96,7 @@ fn what_somebody_said_is_nothing_but_text() {
     let evil =
         "<script>alert(1)</script><img src=x onerror='x'>\"'&\u{202e}\u{7} `a` [b](javascript:c) **d** | # \n- e";
     let report = Report::new("1", &job(evil));
-    let html = page(&report, Medium::Screen, "<now>", &|_| Some(b"<svg onload=x>".to_vec()));
+    let html = written(&report, Medium::Screen, "<now>", &|_| Some(b"<svg onload=x>".to_vec()));
     for bad in ["<script", "<img", "onerror='", "\u{202e}", "\u{7}", "<now>", "data:image"] {
         assert!(!html.contains(bad), "{bad} in {html}");
     }
@@ -105,11 +111,11 @@ fn what_somebody_said_is_nothing_but_text() {
 #[test]
 fn a_page_needs_nothing_but_itself() {
     let report = Report::new("1", &job("The pump"));
-    let html = page(&report, Medium::Paper, "now", &|_| Some(vec![0xff, 0xd8, 0xff]));
+    let html = written(&report, Medium::Paper, "now", &|_| Some(vec![0xff, 0xd8, 0xff]));
     assert!(html.contains("src=\"data:image/jpeg;base64,/9j/\""));
     assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("<script"));
     assert!(html.contains("@page") && html.contains("Customer, date"));
-    assert!(!page(&report, Medium::Screen, "now", &|_| None).contains("@page"));
+    assert!(!written(&report, Medium::Screen, "now", &|_| None).contains("@page"));
     // Every tag that is opened is closed.
     for tag in ["section", "table", "ol", "li", "div", "figure", "svg", "p", "h2", "span", "tr", "td", "ul"] {
         let opened = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();

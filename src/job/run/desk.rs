@@ -107,9 +107,16 @@ impl Desk {
         self.waiting.push_back(Waiting::Begin(unix_ms, at)); // one for each close
     }
 
-    /// A line of the job, perhaps with its picture.
+    /// A line of the job, perhaps with its picture. The last one always finds room, and says first what was lost: that is of
+    /// this job, and not of the next.
     pub(super) fn write(&mut self, mut record: Record, jpeg: Option<Jpeg>) {
-        if self.waiting.len() >= WAITING_MAX {
+        if matches!(record.entry, Entry::Ended { .. }) {
+            let (lines, stills) = self.lost();
+            if lines > 0 {
+                let lost = Record { entry: Entry::Lost { lines, stills }, ..record.clone() };
+                self.waiting.push_back(Waiting::Line(lost));
+            }
+        } else if self.waiting.len() >= WAITING_MAX {
             return self.lose((1, jpeg.is_some().into()));
         }
         let stills = self.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Still(..))).count();

@@ -12,7 +12,7 @@ use super::*;
 use crate::config::agent;
 use crate::flow::Occasion;
 use crate::hw::clock::RealClock;
-use crate::job::record::{self, FILE, Lines};
+use crate::job::record::{self, End, FILE, Lines};
 use crate::units::CallId;
 
 /// Long enough for a machine that is busy with something else; only ever waited for in a failing test.
@@ -34,9 +34,13 @@ impl Rig {
     }
 
     fn start(&self, keys: &str) -> Handle {
+        spawn(self.parts(keys)).unwrap()
+    }
+
+    fn parts(&self, keys: &str) -> Parts {
         let log = agent::parse(&format!("[job_log]\nenabled = true\n{keys}"), "test").unwrap().job_log;
         let (given, told) = (self.given.clone(), self.told.clone());
-        spawn(Parts {
+        Parts {
             log,
             folder: self.path.clone(),
             procedures: Vec::new(),
@@ -46,8 +50,7 @@ impl Rig {
                 true
             }),
             tell: Arc::new(move |what| told.lock().unwrap().push(what)),
-        })
-        .unwrap()
+        }
     }
 
     fn tell(&self, handle: &Handle, what: What) {
@@ -226,4 +229,53 @@ fn a_flood_delays_nobody_and_is_counted() {
     let lost: u64 = records.iter().map(|r| if let Entry::Lost { lines, .. } = r.entry { lines } else { 0 }).sum();
     let called = records.iter().filter(|r| matches!(r.entry, Entry::Called { .. })).count() as u64;
     assert_eq!(lost + called, 20_000);
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_disk_that_does_not_answer() {
+    let (hang, until_dropped) = std::sync::mpsc::channel::<()>();
+    let until_dropped = Mutex::new(until_dropped);
+    let rig = Rig::new("stuck");
+    let mut parts = rig.parts("");
+    parts.tell = Arc::new(move |_| drop(until_dropped.lock().unwrap().recv())); // as a write would
+    let handle = spawn(parts).unwrap();
+    rig.tell(&handle, What::Pressed);
+    rig.tell(&handle, What::UserText { text: "hello".into() });
+    rig.wait("the job", || !rig.jobs().is_empty());
+    assert!(!handle.finish_within(Duration::from_millis(50)));
+    drop(hang);
+}
+
+#[test]
+fn a_job_ends_in_a_full_queue_too_and_keeps_what_it_lost_to_itself() {
+    let rig = Rig::new("full");
+    fs::write(&rig.path, "no folder").unwrap(); // nothing can be written yet
+    let told = rig.told.clone();
+    let limits = Limits { days: 0, bytes: 1_000_000 };
+    let mut desk = Desk::new(Jobs::new(&rig.path), limits, Arc::new(move |what| told.lock().unwrap().push(what)));
+    let record = |entry| Record { at: "2026-11-22 08:40:00 +0100".into(), unix_ms: 1_795_333_200_000, entry };
+    let lost = |lines| Entry::Lost { lines, stills: 0 };
+    for lines in [600, 3] {
+        desk.begin((1_795_333_200_000, "2026-11-22 08:40:00 +0100".into()));
+        for _ in 0..lines {
+            desk.write(record(Entry::Trouble { part: "x".into(), text: "y".into() }), None);
+        }
+        desk.write(record(Entry::Ended { why: End::Asked }), None);
+        desk.close();
+    }
+    desk.work(Time::from_ms(1));
+    assert!(matches!(&rig.told.lock().unwrap()[..], [What::Trouble { .. }]));
+    fs::remove_file(&rig.path).unwrap();
+    desk.work(Time::from_ms(10_000));
+    let ends: Vec<(usize, Vec<Entry>)> = rig
+        .jobs()
+        .iter()
+        .map(|job| {
+            let lines = record::read(&fs::read(rig.path.join(job).join(FILE)).unwrap()).records;
+            (lines.len(), lines.iter().rev().take(2).map(|record| record.entry.clone()).collect())
+        })
+        .collect();
+    let end = || Entry::Ended { why: End::Asked };
+    // The place of the beginning is one of the 512; those of the second job found none at all.
+    assert_eq!(ends, [(514, vec![end(), lost(89)]), (3, vec![end(), lost(3)])]);
 }
