@@ -1,5 +1,5 @@
-//! The line's figures while the tools are in bad company, beside those of a quiet run: a slow action never touches
-//! the sound path.
+//! The line's figures while the tools are in bad company, or many look at the panel, beside those of a quiet run: neither
+//! ever touches the sound path.
 
 use std::cell::Cell;
 use std::ffi::CString;
@@ -19,6 +19,7 @@ use crate::peers::{TOOLS, Wrong};
 use crate::server::{Kind, Server, end_messages};
 use crate::soak;
 use crate::table::Row;
+use crate::viewers::{Guest, Panel, Party};
 
 /// The tool whose line is watched.
 const LAMP: &str = "[[tools]]\nname = \"set_lamp\"\ndescription = \"Lamp.\"\npolicy = { per_minute = 600 }\n\
@@ -95,25 +96,43 @@ pub fn all(setting: &Setting, bench: &Bench<'_>) -> Result<Vec<Row>> {
         setting.prepare(bench.server.port, &agent)?;
         let company = wrong.map(|wrong| Company { wrong, called_ns: Cell::new(None), number: Cell::new(0) });
         let repetitions = bench.repetitions.div_ceil(2); // four times over, it takes long enough
-        let found = one(&Bench { company: company.as_ref(), repetitions, ..*bench })?;
-        match wrong {
-            None => {
-                rows.extend(found.iter().cloned());
-                quiet = found;
-            }
-            Some(wrong) => {
-                let beside = found.into_iter().zip(&quiet).map(|(row, quiet)| row.beside(wrong.word(), quiet));
-                rows.extend(beside);
-            }
-        }
+        let found = one(&Bench { company: company.as_ref(), repetitions, ..*bench }, || Ok(None))?;
+        compare(&mut rows, &mut quiet, wrong.map(Wrong::word), found);
     }
     setting.prepare(bench.server.port, "")?;
     Ok(rows)
 }
 
-fn one(bench: &Bench<'_>) -> Result<Vec<Row>> {
+/// (k) The figures with nobody at the panel, and of one run each with many viewers there, and with a hostile one as well.
+pub fn watched(setting: &Setting, bench: &Bench<'_>) -> Result<Vec<Row>> {
+    let (mut quiet, mut rows) = (Vec::new(), Vec::new());
+    for guest in [None, Some(Guest::Viewers), Some(Guest::Hostile)] {
+        let panel = Panel::new()?;
+        setting.prepare(bench.server.port, &(panel.agent() + LAMP))?;
+        let repetitions = bench.repetitions.div_ceil(2);
+        let visit = || guest.map(|guest| panel.visit(guest)).transpose();
+        let found = one(&Bench { repetitions, ..*bench }, visit)?;
+        compare(&mut rows, &mut quiet, guest.map(Guest::word), found);
+    }
+    setting.prepare(bench.server.port, "")?;
+    Ok(rows)
+}
+
+/// The first run is the quiet one, beside which the others stand.
+fn compare(rows: &mut Vec<Row>, quiet: &mut Vec<Row>, word: Option<&str>, found: Vec<Row>) {
+    match word {
+        None => {
+            rows.extend(found.iter().cloned());
+            *quiet = found;
+        }
+        Some(word) => rows.extend(found.into_iter().zip(&*quiet).map(|(row, quiet)| row.beside(word, quiet))),
+    }
+}
+
+fn one(bench: &Bench<'_>, visit: impl FnOnce() -> Result<Option<Party>>) -> Result<Vec<Row>> {
     let (mut client, _) = bench.setting.start(bench.server)?;
     sleep_ms(1000.0);
+    let party = visit()?;
     let mut rows = vec![
         // Spread evenly over a message's 20 ms, it takes many for a median.
         Bench { repetitions: 4 * bench.repetitions, ..*bench }.mic_to_server(&mut client)?,
@@ -127,6 +146,7 @@ fn one(bench: &Bench<'_>) -> Result<Vec<Row>> {
         soak::round(bench, &mut client, &mut glitches)?;
     }
     rows.push(glitches.row(bench, began_ns)?);
+    party.as_ref().map_or(Ok(()), Party::check)?;
     ensure!(client.is_alive(), "the client died");
     Ok(rows)
 }

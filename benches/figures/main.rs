@@ -14,6 +14,7 @@ mod server;
 mod soak;
 mod table;
 mod tools;
+mod viewers;
 mod voice;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +32,8 @@ const HELP: &str = "sh benches/run.sh [OPTION ...]
   --soak MINUTES   length of the soak (10; 0 leaves it out)
   --quick          few repetitions, 5 s of processor time, no soak
   --only LETTERS   only these: a microphone, b reply, c silence, d start, e load, f press, g size, h soak,
-                   i tool to GPIO, j all that while tools hang, flood and are down
+                   i tool to GPIO, j all that while tools hang, flood and are down,
+                   k while fifty look at the panel, and a hostile one
   --self-test      measures the bench's own bare client: what the rig itself costs
   --mynah FILE     another binary than target/release/mynah
 ";
@@ -53,7 +55,7 @@ fn arguments() -> Result<Option<Arguments>> {
         mynah: Some(PathBuf::from("target/release/mynah")),
         soak_minutes: 10.0,
         quick: false,
-        only: "abcdefghij".to_owned(),
+        only: "abcdefghijk".to_owned(),
     };
     let mut list = std::env::args().skip(1);
     while let Some(argument) = list.next() {
@@ -161,11 +163,14 @@ fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
     if wanted('h') && !arguments.quick && arguments.soak_minutes > 0.0 {
         rows.extend(soak::soak(&bench, &mut client, arguments.soak_minutes)?.into_iter().map(said));
     }
-    if wanted('j') && arguments.mynah.is_some() {
-        drop(client);
-        return Ok(rows.into_iter().chain(beside::all(&setting, &bench)?.into_iter().map(said)).collect());
-    }
     anyhow::ensure!(client.is_alive(), "the client died; see {}", folder.join("client.log").display());
+    drop(client);
+    if wanted('j') && arguments.mynah.is_some() {
+        rows.extend(beside::all(&setting, &bench)?.into_iter().map(said));
+    }
+    if wanted('k') && arguments.mynah.is_some() {
+        rows.extend(beside::watched(&setting, &bench)?.into_iter().map(said));
+    }
     Ok(rows)
 }
 

@@ -158,7 +158,7 @@ fn a_job_that_was_left_long_ago_is_over_and_the_next_one_is_another() {
     assert_eq!(jobs.len(), 2, "{jobs:?}");
     let lines = record::read(&fs::read(old.join(FILE)).unwrap());
     assert_eq!(lines.records.len(), 2);
-    assert!(matches!(lines.records.last().unwrap().entry, Entry::Ended { why: record::End::Idle }), "{lines:?}");
+    assert!(matches!(lines.records.last().unwrap().entry, Entry::Ended { why: End::Idle }), "{lines:?}");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_stop_does_not_wait_for_a_disk_that_does_not_answer() {
     let until_dropped = Mutex::new(until_dropped);
     let rig = Rig::new("stuck");
     let mut parts = rig.parts("");
-    parts.tell = Arc::new(move |_| drop(until_dropped.lock().unwrap().recv())); // as a write would
+    parts.tell = Arc::new(move |_| _ = until_dropped.lock().unwrap().recv()); // as a write would
     let handle = spawn(parts).unwrap();
     rig.tell(&handle, What::Pressed);
     rig.tell(&handle, What::UserText { text: "hello".into() });
