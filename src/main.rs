@@ -2,53 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use mynah::cli;
-
-/// A voice agent for small Linux boards.
-#[derive(Parser)]
-#[command(name = "mynah", version, about, after_help = AFTER_HELP)]
-struct Program {
-    /// Say more on standard error: -v what is decided and what was said, -vv every step
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    verbose: u8,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// The daemon: listens, talks with Gemini Live, speaks, moves lines
-    Run(cli::run::Args),
-    /// The same daemon against the built-in stand-in server: no key and no network needed
-    Demo(cli::demo::Args),
-    /// The stand-in Live server on a port, for anyone's client
-    Emulator(cli::emulator::Args),
-    /// Looks at everything a conversation needs, measures it, and says which line of the configuration to change
-    Doctor(cli::doctor::Args),
-    /// Which sound cards and GPIO chips there are, by the names that belong into a board profile
-    Devices(cli::devices::Args),
-    /// Whether an agent file and a board profile are right
-    Config(cli::config::Args),
-    /// What the model may do: lists it, runs one by hand, warns of what makes models fail
-    Tools(cli::tools::Args),
-    /// Who called which tool, with what, and what came of it
-    Log(cli::audit::Args),
-    /// The jobs that were recorded ([job_log]): lists them, makes a report of one, deletes one
-    Report(cli::report::Args),
-    /// Brings every output of the board to its safe state, and ends: for the service's unit, after a crash
-    Safe(cli::safe::Args),
-    /// What the running daemon did last: what came, what was sent, which deadline passed. No speech, no words in it
-    Trace(cli::trace::Args),
-    /// The wake word: learns it from a few recordings, and shows how well it is heard
-    Wake(cli::wake::Args),
-    /// Mints a short-lived token with the API key, for a device that is not to hold the key itself
-    Token(cli::token::Args),
-}
-
-const AFTER_HELP: &str = "\
-Exit codes: 0 all went well; 1 something failed (the last line says what); 2 wrong arguments; \
-3 and 4 the verdict of `mynah doctor` (3 also of `mynah tools lint`); 77 the service refused the API key, or there is none; 78 the configuration is wrong, or the service refused it.";
+use mynah::cli::program::{Command, Program};
 
 fn main() -> ExitCode {
     let program = Program::parse();

@@ -13,6 +13,7 @@ pub mod hand;
 pub mod house;
 pub mod load;
 pub mod log;
+pub mod program;
 pub mod report;
 pub mod run;
 pub mod safe;
