@@ -263,7 +263,8 @@ impl Shell {
 
     fn fail_with(&mut self, trouble: &CameraTrouble) {
         let text = match trouble {
-            CameraTrouble::Missing { why } | CameraTrouble::Lost { why } => why.clone(),
+            CameraTrouble::Missing { why } => why.clone(),
+            CameraTrouble::Lost { why } => format!("{why}; it is tried again"),
         };
         self.fail("lost", text);
     }

@@ -255,6 +255,6 @@ fn a_camera_that_is_pulled_out_is_told_once_and_tried_again() {
         assert!(std::time::Instant::now() < until);
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(*rig.told.lock().unwrap(), ["pulled out"]);
+    assert_eq!(*rig.told.lock().unwrap(), ["pulled out; it is tried again"]);
     rig.end();
 }
