@@ -45,6 +45,8 @@ pub struct Parts {
     pub board: Arc<dyn Board>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Certificates to trust beside the built-in roots, PEM: a camera on the network may show one of theirs.
+    pub extra_ca_pem: Option<Vec<u8>>,
     /// How much of it is sent.
     pub see: See,
     /// The camera, as the board profile has it.
@@ -235,7 +237,7 @@ impl Shell {
             self.fail("lamp", format!("its light cannot be lit, so it stays off: {trouble}"));
             return false;
         }
-        match self.parts.board.open_camera() {
+        match self.parts.board.open_camera(self.parts.extra_ca_pem.as_deref()) {
             Ok(camera) => {
                 self.camera = Some(camera);
                 self.schedule.started(self.parts.clock.now());

@@ -107,7 +107,7 @@ impl Board for Script {
     fn open_input(&self, _line: &str) -> Result<Box<dyn Input>, LineTrouble> {
         Ok(Box::new(FakeShutter(self.clone())))
     }
-    fn open_camera(&self) -> Result<Box<dyn Camera>, CameraTrouble> {
+    fn open_camera(&self, _extra_ca_pem: Option<&[u8]>) -> Result<Box<dyn Camera>, CameraTrouble> {
         self.did("start");
         Ok(Box::new(FakeCamera(self.clone(), 0)))
     }
@@ -142,6 +142,7 @@ fn rig_of(board: Script, minute_kib: Option<u32>) -> Rig {
     let (eyes, bell, thread) = spawn(Parts {
         board: Arc::new(board.clone()),
         clock: Arc::new(RealClock::new()),
+        extra_ca_pem: None,
         see,
         camera,
         has_lamp: true,
