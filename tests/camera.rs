@@ -1,6 +1,9 @@
 //! A camera's pictures from a program that nobody here wrote (ffmpeg): taken whole out of its stream, and mended where their
-//! tables are missing.
+//! tables are missing; killed or held still in mid-stream, seen by the whole daemon.
 #![allow(clippy::unwrap_used)]
+
+#[path = "camera/trouble.rs"]
+mod trouble;
 
 use std::fs;
 use std::io::Write;

@@ -128,7 +128,9 @@ fn hardware(args: &Args, agent: Option<&Agent>, profile: &Profile, report: &mut 
         report.add_all(sleepers());
     }
     report.add_all(lines::lines(&*board, profile));
-    report.add_all(camera::camera(profile, &clock));
+    // A file that cannot be used is told where the service is asked.
+    let extra_ca_pem = agent.and_then(|agent| load::extra_ca(agent).ok().flatten());
+    report.add_all(camera::camera(profile, extra_ca_pem.as_deref(), &clock));
 }
 
 fn sounds(board: &dyn Board, clock: &dyn Clock, agent: &Agent, profile: &Profile) -> Vec<Check> {

@@ -36,6 +36,7 @@ impl Daemon {
         let (eyes, bell, thread) = spawn(Parts {
             board: options.board.clone(),
             clock: options.clock.clone(),
+            extra_ca_pem: options.extra_ca_pem.clone(),
             see: options.agent.see,
             camera,
             has_lamp: has(board::CAMERA_LED),

@@ -45,6 +45,8 @@ pub struct Parts {
     pub board: Arc<dyn Board>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Certificates to trust beside the built-in roots, PEM: a camera on the network may show one of theirs.
+    pub extra_ca_pem: Option<Vec<u8>>,
     /// How much of it is sent.
     pub see: See,
     /// The camera, as the board profile has it.
@@ -235,7 +237,7 @@ impl Shell {
             self.fail("lamp", format!("its light cannot be lit, so it stays off: {trouble}"));
             return false;
         }
-        match self.parts.board.open_camera() {
+        match self.parts.board.open_camera(self.parts.extra_ca_pem.as_deref()) {
             Ok(camera) => {
                 self.camera = Some(camera);
                 self.schedule.started(self.parts.clock.now());
@@ -263,7 +265,8 @@ impl Shell {
 
     fn fail_with(&mut self, trouble: &CameraTrouble) {
         let text = match trouble {
-            CameraTrouble::Missing { why } | CameraTrouble::Lost { why } => why.clone(),
+            CameraTrouble::Missing { why } => why.clone(),
+            CameraTrouble::Lost { why } => format!("{why}; it is tried again"),
         };
         self.fail("lost", text);
     }
@@ -335,17 +338,32 @@ impl Shell {
                 let _ = self.wish.compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire);
             };
             turn(EyeWish::Take, EyeWish::Watch);
-            if !give(&self.parts, &mut self.budget, still.clone(), Occasion::Speaking, now) {
+            if give(&self.parts, still.clone(), Occasion::Speaking) {
+                self.budget.spend(still.jpeg.len(), now);
+            } else {
                 turn(EyeWish::Watch, EyeWish::Take);
             }
         }
-        if !self.waiting.is_empty() {
-            let size = (still.width, still.height);
-            let is_given = give(&self.parts, &mut self.budget, still, Occasion::Looked, now);
-            for ask in self.waiting.drain(..) {
-                let _ =
-                    ask.send(if is_given { Ok(size) } else { Err("the device is too busy; call again".to_string()) });
+        self.answer(still, now);
+    }
+
+    /// Gives a picture to the core for all who wait. It goes out with each of their answers, so it is counted for each.
+    fn answer(&mut self, still: Still, now: Time) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let (size, bytes) = ((still.width, still.height), still.jpeg.len());
+        if !give(&self.parts, still, Occasion::Looked) {
+            return self.refuse("the device is too busy; call again");
+        }
+        while let Some(ask) = self.waiting.pop_front() {
+            if let Err(free_at) = self.budget.ask(bytes, now) {
+                self.waiting.push_front(ask);
+                self.spent_until = Some(free_at);
+                return self.refuse_spent(free_at, now);
             }
+            self.budget.spend(bytes, now);
+            let _ = ask.send(Ok(size)); // gone where its call was taken back
         }
     }
 
@@ -363,12 +381,8 @@ impl Shell {
 }
 
 /// Hands a picture to the core. False where it takes none now.
-fn give(parts: &Parts, budget: &mut Budget, still: Still, why: Occasion, now: Time) -> bool {
-    let bytes = still.jpeg.len();
+fn give(parts: &Parts, still: Still, why: Occasion) -> bool {
     let is_given = parts.shots.try_send(Shot { still, why }).is_ok();
-    if is_given {
-        budget.spend(bytes, now);
-    }
     parts.core_bell.ring();
     is_given
 }

@@ -16,11 +16,16 @@ use crate::config::board::{self, CameraProgram, CameraSource};
 /// Programs that give a ribbon camera's pictures as a stream of JPEG, the newer name first.
 const RPICAM: [&str; 2] = ["rpicam-vid", "libcamera-vid"];
 
-/// Starts the sensor of `wish`: it runs from now on, until what this answers is dropped.
+/// Starts the sensor of `wish`: it runs from now on, until what this answers is dropped. `extra_ca_pem` has certificates
+/// that are trusted beside the built-in roots.
 ///
 /// # Errors
 /// [`CameraTrouble`].
-pub fn open(wish: &board::Camera, clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, CameraTrouble> {
+pub fn open(
+    wish: &board::Camera,
+    extra_ca_pem: Option<&[u8]>,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Camera>, CameraTrouble> {
     let (width, height) = (wish.width, wish.height);
     match &wish.source {
         CameraSource::Device(device) => v4l2::start(device, wish, clock),
@@ -28,22 +33,27 @@ pub fn open(wish: &board::Camera, clock: Arc<dyn Clock>) -> Result<Box<dyn Camer
         CameraSource::Program(CameraProgram::Rpicam) => {
             program(&rpicam(wish, &std::env::var_os("PATH").unwrap_or_default())?, clock)
         }
-        CameraSource::Url(url) => Ok(Box::new(url::start(url, clock)?)),
+        CameraSource::Url(url) => Ok(Box::new(url::start(url, extra_ca_pem, clock)?)),
         CameraSource::Files(folder) => Ok(Box::new(paced::files(folder, clock)?)),
         CameraSource::Test => Ok(Box::new(paced::drawn(width, height, clock))),
     }
 }
 
-/// The camera of a board profile.
+/// The camera of a board profile, as [`open`] starts it.
 ///
 /// # Errors
 /// [`CameraTrouble`]; also where the profile has none.
-pub fn of(wish: Option<&board::Camera>, board: &str, clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, CameraTrouble> {
+pub fn of(
+    wish: Option<&board::Camera>,
+    board: &str,
+    extra_ca_pem: Option<&[u8]>,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Camera>, CameraTrouble> {
     let Some(wish) = wish else {
         let why = format!("board `{board}` has none; add [camera] to its profile");
         return Err(CameraTrouble::Missing { why });
     };
-    open(wish, clock)
+    open(wish, extra_ca_pem, clock)
 }
 
 fn program(command: &[String], clock: Arc<dyn Clock>) -> Result<Box<dyn Camera>, CameraTrouble> {

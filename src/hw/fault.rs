@@ -202,8 +202,8 @@ impl Board for FaultBoard {
         self.inner.open_pwm(name)
     }
 
-    fn open_camera(&self) -> Result<Box<dyn Camera>, CameraTrouble> {
-        self.inner.open_camera()
+    fn open_camera(&self, extra_ca_pem: Option<&[u8]>) -> Result<Box<dyn Camera>, CameraTrouble> {
+        self.inner.open_camera(extra_ca_pem)
     }
 
     fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod files;
 pub mod folder;
 pub mod gpio;
+pub mod http;
 pub mod jobs;
 pub mod journal;
 pub mod key;
@@ -19,6 +20,7 @@ pub mod pixels;
 mod poll;
 pub mod process;
 pub mod pwm;
+pub mod reach;
 pub mod realtime;
 pub mod sensor;
 pub mod signals;
@@ -344,8 +346,10 @@ pub trait Board: Send + Sync {
     fn open_pwm(&self, name: &str) -> Result<Box<dyn Pwm>, LineTrouble> {
         Err(LineTrouble::Pwm { what: name.to_string(), why: "this board has none".to_string() })
     }
-    /// Starts the camera: its sensor runs until what this answers is dropped. A board that knows of none has none.
-    fn open_camera(&self) -> Result<Box<dyn Camera>, CameraTrouble> {
+    /// Starts the camera: its sensor runs until what this answers is dropped. One on the network may show a certificate of
+    /// an authority in `extra_ca_pem`. A board that knows of none has none.
+    fn open_camera(&self, extra_ca_pem: Option<&[u8]>) -> Result<Box<dyn Camera>, CameraTrouble> {
+        let _ = extra_ca_pem;
         Err(CameraTrouble::Missing { why: "this board has none".to_string() })
     }
     /// Opens a sensor of the board profile. A board that knows of none has none.

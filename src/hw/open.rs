@@ -99,8 +99,8 @@ impl Board for Opened {
         pwm::open_output(Path::new(pwm::CLASS), name, wish)
     }
 
-    fn open_camera(&self) -> Result<Box<dyn Camera>, CameraTrouble> {
-        camera::of(self.profile.camera.as_ref(), &self.profile.name, self.clock.clone())
+    fn open_camera(&self, extra_ca_pem: Option<&[u8]>) -> Result<Box<dyn Camera>, CameraTrouble> {
+        camera::of(self.profile.camera.as_ref(), &self.profile.name, extra_ca_pem, self.clock.clone())
     }
 
     fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {

@@ -192,8 +192,8 @@ impl Board for SimBoard {
         pwm::Outputs::open(&self.pwm, name)
     }
 
-    fn open_camera(&self) -> Result<Box<dyn Camera>, CameraTrouble> {
-        super::camera::of(self.setup.camera.as_ref(), "sim", Arc::new(self.clock.clone()))
+    fn open_camera(&self, extra_ca_pem: Option<&[u8]>) -> Result<Box<dyn Camera>, CameraTrouble> {
+        super::camera::of(self.setup.camera.as_ref(), "sim", extra_ca_pem, Arc::new(self.clock.clone()))
     }
 
     fn open_sensor(&self, name: &str) -> Result<Box<dyn Sensor>, SensorTrouble> {

@@ -27,7 +27,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message as Frame};
 
-use self::connect::{Connector, Purpose, Stream};
+use self::connect::{Connector, Purpose};
 pub use self::doorman::Access;
 use self::doorman::Doorman;
 use super::close::Closing;
@@ -37,6 +37,7 @@ use super::{client, server};
 use crate::bell::Bell;
 use crate::config::agent::endpoint::Endpoint;
 use crate::flow::{LinkEvent, LinkOrder, LinkReport};
+use crate::hw::reach::Stream;
 use crate::hw::tls;
 
 /// A token and a connection together; the core gives up a second later.

@@ -276,6 +276,11 @@ impl Calls {
         self.open.get(id).is_some_and(|open| matches!(open.owner, Owner::Model))
     }
 
+    /// Whether the model waits for a call of this tool.
+    pub fn is_open_of(&self, name: &str) -> bool {
+        self.open.values().any(|open| matches!(open.owner, Owner::Model) && open.call.name == name)
+    }
+
     /// Whether the model waits for any call.
     pub fn is_any_open(&self) -> bool {
         self.open.values().any(|open| matches!(open.owner, Owner::Model))
@@ -320,6 +325,7 @@ mod tests {
         for (id, name) in [("s", "search"), ("l", "lamp"), ("u", "no_such_tool")] {
             assert!(matches!(calls.called(call(id, name), at, &mut timers), Admission::Run(_)));
         }
+        assert!(calls.is_open_of("search") && !calls.is_open_of("door"));
         assert_eq!(timers.next(), Some((Time::from_ms(2_500), Reason::Call)), "an unknown name is answered at once");
         assert!(calls.replied(reply("u"), at, &mut timers).is_some());
         assert_eq!(timers.next(), Some((Time::from_ms(3_500), Reason::Call)));
@@ -350,7 +356,7 @@ mod tests {
             calls.called(call(id, name), Time::ZERO, &mut timers);
         }
         calls.link_lost();
-        assert!(!calls.is_any_open() && calls.is_any_lost());
+        assert!(!calls.is_any_open() && calls.is_any_lost() && !calls.is_open_of("search"));
         assert_eq!(calls.replied(reply("done"), Time::ZERO, &mut timers), None, "nobody waits for it now");
         let late = calls.late(Time::from_ms(2_500), &mut timers);
         assert_eq!(late, [Late { id: CallId::from("late"), answer: None }], "it is stopped all the same");

@@ -116,7 +116,7 @@ impl Session {
     pub(super) fn answer(&mut self, answer: calls::Answer, now: Time) {
         self.calls.answered(&answer.reply);
         let ToolReply { id, name, mut result } = answer.reply;
-        let still = if name == LOOK { self.sight.take_looked(now) } else { None };
+        let still = if name == LOOK { self.sight.looked(now) } else { None };
         if name == LOOK && result.is_ok() {
             result = self.is_shown(still.is_some(), result);
         }

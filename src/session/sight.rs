@@ -2,12 +2,13 @@
 //!
 //! A picture belongs to the turn in whose window it is sent, after the window's first sound; one that comes later would
 //! count for the next (live-protocol.md 4.3). So it is asked for when it can be sent at once, and one that does not come in
-//! time is not sent at all. What `look` took travels with the answer to that call.
+//! time is not sent at all. What `look` took travels with the answer to that call, and to those that waited with it.
 
 use std::time::Duration;
 
 use super::timers::Reason;
 use super::{Output, Session};
+use crate::config::agent::device::LOOK;
 use crate::config::agent::see::{EVERY_MS_MIN, See, SeeMode};
 use crate::flow::{CloseCause, EyeWish, LinkOrder, Occasion, Shot, What};
 use crate::live::client::Message;
@@ -41,7 +42,7 @@ pub struct Sight {
     is_expected: bool,
     asked: Asked,
     sent_at: Option<Time>,
-    /// The picture for the call of `look` that is answered next.
+    /// The newest picture that was taken for calls of `look`, while one of them is open.
     looked: Option<Still>,
 }
 
@@ -62,9 +63,10 @@ impl Sight {
         Some(self.sent_at? + Duration::from_millis(every_ms.into()))
     }
 
-    /// The picture that a call of `look` is answered with, while it is fresh.
-    pub fn take_looked(&mut self, now: Time) -> Option<Still> {
-        self.looked.take().filter(|still| now.since(still.taken_at) <= FRESH)
+    /// The picture that a call of `look` is answered with, while it is fresh. Calls that wait at the same time share it:
+    /// each was promised one that is no newer.
+    pub fn looked(&self, now: Time) -> Option<Still> {
+        self.looked.clone().filter(|still| now.since(still.taken_at) <= FRESH)
     }
 }
 
@@ -72,6 +74,9 @@ impl Session {
     /// Tells the camera what is wanted of it, where that has changed.
     pub(super) fn watch_sight(&mut self, now: Time) {
         self.timers.clear(Reason::Still);
+        if !self.calls.is_open_of(LOOK) {
+            self.sight.looked = None;
+        }
         let wish = self.wished_sight(now);
         if wish != self.sight.told {
             self.sight.told = wish;

@@ -18,7 +18,6 @@ mod lines;
 pub mod mcp;
 pub mod mqtt;
 mod pwm;
-mod reach;
 mod returns;
 mod secrets;
 mod sensors;

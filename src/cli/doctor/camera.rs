@@ -16,11 +16,11 @@ const COUNTED_FOR: Duration = Duration::from_secs(2);
 /// Fewer in that time are no camera to be asked what it sees now.
 const PICTURES_MIN: usize = 2;
 
-/// A check of the camera, where the profile has one.
-pub fn camera(profile: &board::Board, clock: &Arc<dyn Clock>) -> Option<Check> {
+/// A check of the camera, where the profile has one; `extra_ca_pem` has the certificates that the agent file names.
+pub fn camera(profile: &board::Board, extra_ca_pem: Option<&[u8]>, clock: &Arc<dyn Clock>) -> Option<Check> {
     let wish = profile.camera.as_ref()?;
     tell("taking pictures for two seconds");
-    let seen = camera::open(wish, clock.clone()).and_then(|mut camera| look(&mut *camera, &**clock));
+    let seen = camera::open(wish, extra_ca_pem, clock.clone()).and_then(|mut camera| look(&mut *camera, &**clock));
     Some(judge(&wish.source, seen))
 }
 
@@ -108,7 +108,7 @@ mod tests {
         );
         let profile = board::parse(&text, "t.toml", "t").unwrap();
         let clock: Arc<dyn Clock> = Arc::new(RealClock::new());
-        camera(&profile, &clock)
+        camera(&profile, None, &clock)
     }
 
     /// A profile whose camera is a shell script.

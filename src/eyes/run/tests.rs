@@ -107,7 +107,7 @@ impl Board for Script {
     fn open_input(&self, _line: &str) -> Result<Box<dyn Input>, LineTrouble> {
         Ok(Box::new(FakeShutter(self.clone())))
     }
-    fn open_camera(&self) -> Result<Box<dyn Camera>, CameraTrouble> {
+    fn open_camera(&self, _extra_ca_pem: Option<&[u8]>) -> Result<Box<dyn Camera>, CameraTrouble> {
         self.did("start");
         Ok(Box::new(FakeCamera(self.clone(), 0)))
     }
@@ -126,20 +126,23 @@ struct Rig {
 }
 
 fn rig() -> Rig {
-    rig_of(Script(Arc::default()))
+    rig_of(Script(Arc::default()), None)
 }
 
-fn rig_of(board: Script) -> Rig {
+/// `minute_kib`: how much may go out, where it is not as in the configuration.
+fn rig_of(board: Script, minute_kib: Option<u32>) -> Rig {
     let (shots_in, shots) = sync_channel(4);
     let told: Arc<Mutex<Vec<String>>> = Arc::default();
     let tell = told.clone();
     let (stop, is_muted_by_line) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     let see = config::agent::parse("[see]\nmode = \"while_speaking\"\n", "test").unwrap().see;
+    let see = See { minute_kib: minute_kib.unwrap_or(see.minute_kib), ..see };
     let camera =
         board::Camera { source: board::CameraSource::Test, width: 4, height: 3, settle_ms: 0, frozen_after_s: 5 };
     let (eyes, bell, thread) = spawn(Parts {
         board: Arc::new(board.clone()),
         clock: Arc::new(RealClock::new()),
+        extra_ca_pem: None,
         see,
         camera,
         has_lamp: true,
@@ -199,6 +202,25 @@ fn one_picture_for_each_time_it_is_asked_for_and_the_sensor_goes_on_running() {
 }
 
 #[test]
+fn calls_that_wait_together_all_get_a_picture_and_it_is_counted_for_each() {
+    // Ten pictures of 100 bytes.
+    let rig = rig_of(Script(Arc::default()), Some(1));
+    rig.eyes.wish(EyeWish::Watch);
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let look = || rig.eyes.look();
+        let (a, b, c, d) = runtime.block_on(async { tokio::join!(look(), look(), look(), look()) });
+        answers.extend([a, b, c, d]);
+        assert!((1..=4).contains(&rig.shots.try_iter().count()));
+    }
+    let refused: Vec<&String> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    assert_eq!(refused.len(), 2, "{answers:?}");
+    assert!(refused.iter().all(|why| why.contains("as many pictures as a minute may have")), "{refused:?}");
+    rig.end();
+}
+
+#[test]
 fn a_shutter_is_obeyed_while_the_sensor_runs_and_opens_it_again() {
     let rig = rig();
     rig.eyes.wish(EyeWish::Watch);
@@ -232,7 +254,7 @@ fn who_mutes_the_device_means_its_eyes_too() {
 fn without_its_light_the_sensor_does_not_start() {
     let board = Script(Arc::default());
     board.0.has_no_lamp.store(true, Ordering::SeqCst);
-    let rig = rig_of(board);
+    let rig = rig_of(board, None);
     let refused = rig.look().unwrap_err();
     assert!(refused.contains("its light cannot be lit"), "{refused}");
     rig.board.0.has_no_lamp.store(false, Ordering::SeqCst);
@@ -255,6 +277,6 @@ fn a_camera_that_is_pulled_out_is_told_once_and_tried_again() {
         assert!(std::time::Instant::now() < until);
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(*rig.told.lock().unwrap(), ["pulled out"]);
+    assert_eq!(*rig.told.lock().unwrap(), ["pulled out; it is tried again"]);
     rig.end();
 }

@@ -2,7 +2,6 @@
 //!
 //! It is asked once a second on a thread of its own, so that a slow one delays nobody.
 
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -11,21 +10,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Request;
-use hyper::header::{ACCEPT, AUTHORIZATION, HOST};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use http_body_util::Full;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST};
+use hyper::{Request, StatusCode};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
 
-use crate::config::agent::action::address::{Origin, Scheme};
 use crate::config::board::CameraUrl;
 use crate::eyes::splitter::{PICTURE_BYTES_MAX, Splitter};
-use crate::hw::{Camera, CameraTrouble, Clock, key, tls};
+use crate::hw::reach::Reach;
+use crate::hw::{Camera, CameraTrouble, Clock, http, key};
 use crate::still::Still;
 
 /// From one picture to the next.
@@ -67,11 +61,14 @@ impl Slot {
 ///
 /// # Errors
 /// The file with the login cannot be used, or the system has no thread to give.
-pub(super) fn start(wish: &CameraUrl, clock: Arc<dyn Clock>) -> Result<Asking, CameraTrouble> {
+pub(super) fn start(
+    wish: &CameraUrl,
+    extra_ca_pem: Option<&[u8]>,
+    clock: Arc<dyn Clock>,
+) -> Result<Asking, CameraTrouble> {
     let missing = |why: String| CameraTrouble::Missing { why };
     let login = wish.login_file.as_deref().map(login).transpose().map_err(missing)?;
-    let tls = tls::config(None).map_err(|e| missing(e.to_string()))?;
-    let visit = Visit { wish: wish.clone(), login, tls: TlsConnector::from(Arc::new(tls)), clock };
+    let visit = Visit { wish: wish.clone(), login, reach: Reach::new(extra_ca_pem), clock };
     let slot = Arc::<Slot>::default();
     let (stop, stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -121,7 +118,7 @@ impl Camera for Asking {
 struct Visit {
     wish: CameraUrl,
     login: Option<String>,
-    tls: TlsConnector,
+    reach: Reach,
     clock: Arc<dyn Clock>,
 }
 
@@ -144,135 +141,30 @@ impl Visit {
     }
 
     async fn ask(&self) -> Result<Still, String> {
-        let Origin { scheme, host, port } = &self.wish.origin;
-        let bare = host.trim_matches(['[', ']']).to_string();
-        let tcp = TcpStream::connect((bare.as_str(), *port)).await.map_err(|e| e.to_string())?;
-        if *scheme == Scheme::Http {
-            return self.fetch(tcp).await;
-        }
-        let name = ServerName::try_from(bare).map_err(|e| e.to_string())?;
-        let stream = self.tls.connect(name, tcp).await.map_err(|e| format!("TLS failed: {e}"))?;
-        self.fetch(stream).await
-    }
-
-    async fn fetch(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Still, String> {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+        let stream = self.reach.open(&self.wish.origin).await?;
+        let request = self.request().map_err(|e| e.to_string())?;
         // It was taken after this, nobody knows when: it may be younger than it says, never older.
         let taken_at = self.clock.now();
-        let asking = async {
-            let request = self.request().map_err(|e| e.to_string())?;
-            let answer = sender.send_request(request).await.map_err(|e| e.to_string())?;
-            if !answer.status().is_success() {
-                return Err(format!("it answered with {}", answer.status()));
-            }
-            let body = Limited::new(answer.into_body(), PICTURE_BYTES_MAX).collect().await;
-            Ok(body.map_err(|e| e.to_string())?.to_bytes())
-        };
-        // How it ends is said where it is asked; what came before the end is still to be read there.
-        let driving = async {
-            let _ = connection.await;
-            std::future::pending::<Infallible>().await
-        };
-        let bytes = tokio::select! {
-            bytes = asking => bytes?,
-            never = driving => match never {},
-        };
-        let picture = Splitter::default().push(&bytes).ok_or("what it answered is no JPEG picture")?;
+        let answer = http::exchange(request, stream, PICTURE_BYTES_MAX).await.map_err(|broken| broken.to_string())?;
+        if !(200..300).contains(&answer.status) {
+            let status = StatusCode::from_u16(answer.status).map_or(answer.status.to_string(), |it| it.to_string());
+            return Err(format!("it answered with {status}"));
+        }
+        let picture = Splitter::default().push(&answer.body).ok_or("what it answered is no JPEG picture")?;
         Ok(Still { jpeg: picture.jpeg, width: picture.size.width, height: picture.size.height, taken_at })
     }
 
-    fn request(&self) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+    fn request(&self) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let request = Request::get(&self.wish.path).header(HOST, self.wish.origin.authority());
-        let request = request.header(ACCEPT, "image/jpeg");
+        let request = request.header(CONNECTION, "close").header(ACCEPT, "image/jpeg");
         let request = match &self.login {
             Some(login) => request.header(AUTHORIZATION, login),
             None => request,
         };
-        request.body(Empty::new())
+        request.body(Full::default())
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::io::{self, Read, Write};
-    use std::net::TcpListener;
-    use std::sync::mpsc::{Receiver, sync_channel};
-
-    use super::super::drawn;
-    use super::*;
-    use crate::hw::clock::RealClock;
-    use crate::units::Time;
-
-    /// A camera that gives `answer` each time; what it was asked comes back.
-    fn camera(answer: Vec<u8>) -> (CameraUrl, Receiver<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (tell, told) = sync_channel(8);
-        std::thread::spawn(move || -> io::Result<()> {
-            for stream in listener.incoming() {
-                let mut stream = stream?;
-                let mut head = [0; 2048];
-                let count = stream.read(&mut head)?;
-                let _ = tell.try_send(String::from_utf8_lossy(&head[..count]).to_string());
-                stream.write_all(&answer)?;
-            }
-            Ok(())
-        });
-        let origin = Origin { scheme: Scheme::Http, host: "127.0.0.1".into(), port };
-        (CameraUrl { origin, path: "/snapshot.jpg?channel=1".into(), login_file: None }, told)
-    }
-
-    fn next(wish: &CameraUrl) -> Result<Option<Still>, CameraTrouble> {
-        start(wish, Arc::new(RealClock::new())).unwrap().next(Duration::from_secs(20))
-    }
-
-    #[test]
-    fn a_picture_is_fetched_with_the_owners_login() {
-        let jpeg = drawn::draw(64, 48, Time::ZERO).unwrap();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
-        let (mut wish, told) = camera([head.as_bytes(), &jpeg].concat());
-        let file = std::env::temp_dir().join(format!("mynah-camera-login-{}", std::process::id()));
-        std::fs::write(&file, "owner:secret\n").unwrap();
-        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&file, own).unwrap();
-        wish.login_file = Some(file.clone());
-        let still = next(&wish).unwrap().unwrap();
-        assert_eq!((still.width, still.height, still.jpeg), (64, 48, jpeg));
-        let asked = told.recv().unwrap();
-        assert!(asked.starts_with("GET /snapshot.jpg?channel=1 HTTP/1.1\r\n"), "{asked}");
-        assert!(asked.contains("authorization: Basic b3duZXI6c2VjcmV0\r\n"), "{asked}");
-        std::fs::remove_file(&file).unwrap();
-    }
-
-    #[test]
-    fn nothing_is_asked_any_more_once_it_is_dropped() {
-        // One that never answers: the request is under way when it is given up.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let origin =
-            Origin { scheme: Scheme::Http, host: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
-        let wish = CameraUrl { origin, path: "/".into(), login_file: None };
-        let mut camera = start(&wish, Arc::new(RealClock::new())).unwrap();
-        let (mut asked, _) = listener.accept().unwrap();
-        assert_eq!(camera.next(Duration::ZERO), Ok(None));
-        drop(camera);
-        asked.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut rest = Vec::new();
-        let _ = asked.read_to_end(&mut rest); // to the end of the connection, not of the time
-        listener.set_nonblocking(true).unwrap();
-        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    }
-
-    #[test]
-    fn a_refusal_and_what_is_no_picture_are_told_and_not_kept_waiting_for() {
-        for (answer, told) in [
-            ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "it answered with 401 Unauthorized"),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "no JPEG picture"),
-        ] {
-            let (wish, _asked) = camera(answer.into());
-            let trouble = next(&wish).unwrap_err().to_string();
-            assert!(trouble.contains(told) && trouble.contains("127.0.0.1"), "{trouble}");
-        }
-    }
-}
+#[path = "url/tests.rs"]
+mod tests;

@@ -18,6 +18,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::wall::wall;
 use crate::config::agent::endpoint::Endpoint;
+use crate::hw::reach::Stream;
 use crate::live::close::Closing;
 use crate::live::diagnose::{self, Facts, Failure, Step, Unreached};
 
@@ -32,14 +33,6 @@ const SILENT_TIMEOUT: Duration = Duration::from_secs(10);
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// Read at once: a message of 40 ms of speech is 3 kB.
 const READ_BYTES: usize = 16 << 10;
-
-/// A connection, with TLS or without.
-pub type Stream = Box<dyn Io>;
-
-/// Whatever can be read from and written to.
-pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,14 +6,15 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request};
 use tokio::time::timeout;
 
 use super::connect::Connector;
+use crate::hw::http::{self, Broken};
+use crate::hw::reach::Stream;
 use crate::live::close::Closing;
 use crate::live::credential::Credential;
 use crate::live::diagnose::{Failure, Step};
@@ -89,23 +90,11 @@ pub fn header_value(secret: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-async fn exchange(request: Request<Full<Bytes>>, stream: super::connect::Stream) -> Result<Answer, Failure> {
-    let broke = |e: hyper::Error| match e.is_parse() {
-        true => Failure::NotHttp(e.to_string()),
-        false => Failure::Broke(e.to_string()),
-    };
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broke)?;
-    let asked = async {
-        let response = sender.send_request(request).await.map_err(broke)?;
-        let status: StatusCode = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|e| Failure::Broke(e.to_string()))?.to_bytes().to_vec();
-        Ok(Answer { status: status.as_u16(), body })
-    };
-    tokio::pin!(asked, connection);
-    tokio::select! {
-        answer = &mut asked => answer,
-        // The other side has closed; what it said before still waits to be read.
-        _ = &mut connection => asked.await,
+async fn exchange(request: Request<Full<Bytes>>, stream: Stream) -> Result<Answer, Failure> {
+    match http::exchange(request, stream, ANSWER_BYTES_MAX).await {
+        Ok(answer) if answer.is_cut => Err(Failure::Broke("length limit exceeded".to_string())),
+        Ok(answer) => Ok(Answer { status: answer.status, body: answer.body }),
+        Err(Broken::NotHttp(why)) => Err(Failure::NotHttp(why)),
+        Err(Broken::Off(why)) => Err(Failure::Broke(why)),
     }
 }

@@ -17,7 +17,6 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::aside::{Aside, Stop};
-use super::reach::{Reach, Stream};
 use super::secrets::SecretBook;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
@@ -25,6 +24,7 @@ use crate::config::agent::action::address::Scheme;
 use crate::config::agent::home::HomeAssistant;
 use crate::flow::What;
 use crate::hw::Clock;
+use crate::hw::reach::{Reach, Stream};
 use crate::live::backoff::Backoff;
 use crate::live::credential::Secret;
 use crate::live::rfc3339;

@@ -3,25 +3,22 @@
 //! No client of more layers: redirects, secrets and limits are decided in `tools/http.rs`, and cookies, proxies and
 //! kept connections are not wanted. A connection that waited for minutes for the next call would be dead as a rule.
 
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use hyper::Request as Message;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, LOCATION, USER_AGENT};
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::Outside;
-use super::reach::{Reach, Stream};
 use super::secrets::SecretBook;
 use crate::config::agent::Agent;
 use crate::config::agent::action::address::Host;
+use crate::hw::http;
+use crate::hw::reach::{Reach, Stream};
 use crate::tools::http::{ANSWER_BYTES_MAX, BODY_BYTES_MAX, Hop, Reply, Request};
 use crate::tools::{Failure, fill};
 
-/// Head of an answer, in bytes and in lines; a usual one has one or two KiB.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
-const HEADERS_MAX: usize = 64;
 /// Shorter secrets are left in an answer: three letters stand in every other word.
 const SCRUBBED_BYTES_MIN: usize = 4;
 
@@ -129,48 +126,10 @@ fn message(
 
 /// Sends one message; the answer, and where it points to.
 async fn send(message: Message<Full<Bytes>>, stream: Stream) -> Result<(Reply, Option<String>), String> {
-    let mut builder = hyper::client::conn::http1::Builder::new();
-    builder.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| root(&error))?;
-    let asked = async {
-        let response = sender.send_request(message).await.map_err(|error| root(&error))?;
-        let text = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let location = text(LOCATION).map(str::to_string);
-        let content_type = text(CONTENT_TYPE).unwrap_or_default().to_string();
-        let status = response.status().as_u16();
-        let (body, is_cut) = read(response.into_body()).await?;
-        Ok((Reply { status, content_type, body, is_cut }, location))
-    };
-    tokio::pin!(asked, connection);
-    tokio::select! {
-        answer = &mut asked => answer,
-        // The other side has closed; what it said before still waits to be read.
-        _ = &mut connection => asked.await,
-    }
-}
-
-/// The body's beginning, at most [`ANSWER_BYTES_MAX`], and whether there was more.
-async fn read(mut body: hyper::body::Incoming) -> Result<(Vec<u8>, bool), String> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| root(&error))?;
-        let data = frame.data_ref().map(|data| &data[..]).unwrap_or_default();
-        let room = ANSWER_BYTES_MAX - bytes.len();
-        bytes.extend_from_slice(&data[..data.len().min(room)]);
-        if data.len() > room {
-            return Ok((bytes, true));
-        }
-    }
-    Ok((bytes, false))
-}
-
-/// What is at the bottom of an error.
-fn root(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
+    let answer = http::exchange(message, stream, ANSWER_BYTES_MAX).await.map_err(|broken| broken.to_string())?;
+    let text = |name| answer.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::to_string);
+    let (location, content_type) = (text(LOCATION), text(CONTENT_TYPE).unwrap_or_default());
+    Ok((Reply { status: answer.status, content_type, body: answer.body, is_cut: answer.is_cut }, location))
 }
 
 /// Takes a secret that the server sends back out of its answer: the model repeats aloud what it reads.

@@ -15,11 +15,11 @@ use super::reach::{Away, Reached};
 use super::{Client, Order, ToolCall};
 use crate::config::agent::mqtt::Version;
 use crate::flow::{Control, TOOL_ORDERS_MAX};
+use crate::hw::reach::Stream;
 use crate::tools::Failure;
 use crate::tools::mqtt::Message;
 use crate::tools::mqtt::command::{self, Command, Rates};
 use crate::tools::mqtt::wire::{self, In, Out, Reader};
-use crate::tools::run::reach::Stream;
 
 /// Bytes that wait to be sent; a broker that takes less is as good as gone.
 const OUT_BYTES_MAX: usize = 256 * 1024;

@@ -13,9 +13,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::config::agent::mqtt::Mqtt;
+use crate::hw::reach::Stream;
 use crate::hw::tls;
 use crate::tools::mqtt::wire::{self, Hello, In, Out, Reader};
-use crate::tools::run::reach::Stream;
 use crate::tools::run::secrets::SecretBook;
 
 /// From the name to the broker's welcome; a Wi-Fi that loses half its packets needs several seconds.

@@ -1,4 +1,4 @@
-//! Connections of the tools: a name's look-up, TCP, TLS, each with a limit.
+//! Connections of tools and cameras: a name's look-up, TCP, TLS, each with a limit.
 //!
 //! No proxy of the environment is used: what the owner lists is asked itself, or not at all.
 
@@ -24,20 +24,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(2);
 /// Addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 4;
-/// Look-ups at once. Each may hold a helper thread for half a minute where the name server is silent, long after its
+/// Look-ups at once by one [`Reach`]. Each may hold a helper thread for half a minute where the name server is silent, long after its
 /// call was given up, and the lines of the board need such threads too.
 const LOOKUPS_MAX: usize = 4;
 
 /// A connection, with TLS or without.
-pub(super) type Stream = Box<dyn Io>;
+pub type Stream = Box<dyn Io>;
 
 /// Whatever can be read from and written to.
-pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 /// Makes connections.
-pub(super) struct Reach {
+pub struct Reach {
     lookups: Arc<Semaphore>,
     /// None where `extra_ca` cannot be used, which was logged.
     tls: Option<TlsConnector>,
@@ -45,9 +45,11 @@ pub(super) struct Reach {
 
 impl Reach {
     /// Trusts the built-in roots and those of `extra_ca_pem`.
-    pub(super) fn new(extra_ca_pem: Option<&[u8]>) -> Reach {
+    pub fn new(extra_ca_pem: Option<&[u8]>) -> Reach {
         let tls = tls::config(extra_ca_pem);
-        let tls = tls.inspect_err(|why| tracing::warn!(%why, "extra_ca cannot be used: tools reach nothing by TLS"));
+        let tls = tls.inspect_err(
+            |why| tracing::warn!(%why, "extra_ca cannot be used: neither tools nor a camera reach anything by TLS"),
+        );
         Reach {
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             tls: tls.ok().map(|config| TlsConnector::from(Arc::new(config))),
@@ -58,7 +60,7 @@ impl Reach {
     ///
     /// # Errors
     /// Why not, as the end of a sentence.
-    pub(super) async fn open(&self, origin: &Origin) -> Result<Stream, String> {
+    pub async fn open(&self, origin: &Origin) -> Result<Stream, String> {
         timeout(CONNECT_TIMEOUT, self.connect(origin))
             .await
             .unwrap_or_else(|_| Err(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())))
