@@ -228,7 +228,7 @@ fn a_visit_that_is_over_leaves_nothing_and_the_core_forgets_too() {
     assert_eq!(patch["captions"], json!([]));
     assert_eq!((&patch["kiosk"]["show"]["title"], &patch["kiosk"]["is_idle"]), (&json!(""), &json!(true)));
     assert_eq!(panel.given(), Control::Voice { voice: Some("".into()), language: Some("".into()) });
-    assert_eq!(panel.given(), Control::Reset);
+    assert_eq!(panel.given(), Control::VisitOver);
     assert!(!panel.state().to_string().contains("my secret"));
     assert!(panel.gave_nothing(), "it is told once");
 }

@@ -48,7 +48,7 @@ struct Inner {
     rates: Rates,
     missed_told: u64,
     /// A visit is over, and the core does not know it yet.
-    owes_reset: bool,
+    owes_end: bool,
 }
 
 /// One who looks on; counted while it lives.
@@ -85,7 +85,7 @@ impl Hub {
             visit: Visit::new(&parts.agent.kiosk),
             rates: Rates::default(),
             missed_told: 0,
-            owes_reset: false,
+            owes_end: false,
         };
         Hub {
             inner: Mutex::new(inner),
@@ -168,11 +168,11 @@ impl Hub {
         }
         if inner.visit.is_over(now) {
             inner.screen.wipe();
-            inner.owes_reset = true;
+            inner.owes_end = true;
         }
-        if inner.owes_reset {
+        if inner.owes_end {
             let as_configured = Control::Voice { voice: Some("".into()), language: Some("".into()) };
-            inner.owes_reset = !((self.parts.give)(as_configured) && (self.parts.give)(Control::Reset));
+            inner.owes_end = !((self.parts.give)(as_configured) && (self.parts.give)(Control::VisitOver));
         }
         let missed = self.heard.missed();
         if missed > inner.missed_told {
