@@ -1,5 +1,5 @@
 // The owner's page: everything the device tells, and every control this viewer may use.
-import { by, codeOf, follow, icon, LANGUAGES, list, lookOf, node, order, safeLink, SHAPES, share, stillAddress, text } from './common.js';
+import { by, codeOf, follow, icon, LANGUAGES, list, lookOf, node, order, safeLink, SHAPES, share, showRecording, stillAddress, text } from './common.js';
 
 /** Longest text of a tool's arguments or result that is shown at once (characters). */
 const VALUE_MAX = 2000;
@@ -47,6 +47,7 @@ function showLook({ look }) {
     ? [look.is_muted && name !== 'muted' && 'Microphone muted', look.by_line && 'Muted by the switch on the device', look.is_camera_running && 'Camera is on', look.is_ringing && name !== 'ringing' && 'Ringing'].filter(Boolean)
     : [];
   text(by('flags'), flags.join(' · '));
+  showRecording(isThere && look?.recording);
   showControls(state);
 }
 
