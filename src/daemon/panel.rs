@@ -41,6 +41,7 @@ impl Daemon {
             is_alive: self.is_alive.clone(),
             mic: self.meters.mic.clone(),
             speaker: self.meters.speaker.clone(),
+            state: options.state.clone(),
         };
         self.panel = run::spawn(parts, heard).context("no thread for the panel")?;
         Ok(())

@@ -7,8 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ETAG, HeaderValue, IF_NONE_MATCH,
-    REFERRER_POLICY, SET_COOKIE,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ETAG, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, SET_COOKIE,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
@@ -19,12 +18,12 @@ use tokio::time::timeout;
 
 use super::assets::{Asset, asset};
 use super::gate::{Known, Site, elsewhere, pass, refusal, text};
-use super::hub::{Denied, Hub};
+use super::hub::Denied;
 use super::line::Ends;
 use super::stream;
-use crate::config::agent::panel::Panel;
 use crate::live::credential::Secret;
-use crate::panel::door::{COOKIE as SESSION, Door, Refused};
+use crate::panel::door::{COOKIE as SESSION, Refused};
+use crate::panel::sign_ins::LIFE;
 use crate::panel::wish;
 
 /// The longest body: an announcement of 500 characters, each of which may be written in twelve bytes.
@@ -39,8 +38,7 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 type Shared = State<Arc<Site>>;
 
 /// All paths.
-pub(super) fn router(panel: &Panel, hub: Arc<Hub>, door: Door, is_tls: bool) -> Router {
-    let site = Arc::new(Site::new(panel, hub, door, is_tls));
+pub(super) fn router(site: Arc<Site>) -> Router {
     Router::new()
         .route("/", get(|headers: HeaderMap| async move { file("index.html", &headers) }))
         .route("/kiosk", get(|headers: HeaderMap| async move { file("kiosk.html", &headers) }))
@@ -91,20 +89,13 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
     response
 }
 
-async fn events(State(site): Shared, headers: HeaderMap) -> Response {
+async fn events(State(site): Shared, Extension(known): Extension<Known>, headers: HeaderMap) -> Response {
     let Some(viewer) = site.hub.view() else {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many look on already; try again later");
     };
     let hub = site.hub.clone();
-    // Who came with the password itself, and not with a session, has nothing that could end.
-    let session = match headers.get(AUTHORIZATION) {
-        None => Some(text(&headers, &COOKIE).unwrap_or_default().to_string()),
-        Some(_) => None,
-    };
-    let may = move || {
-        let door = site.door();
-        !door.has_lock() || session.as_ref().is_none_or(|cookies| door.is_logged_in(cookies, site.hub.now()))
-    };
+    let cookies = text(&headers, &COOKIE).unwrap_or_default().to_string();
+    let may = move || known == Known::ByPassword || site.door().is_logged_in(&cookies, site.hub.now());
     answer("text/event-stream", stream::body(hub, viewer, may))
 }
 
@@ -125,11 +116,12 @@ async fn metrics(State(site): Shared) -> Response {
 }
 
 /// Whoever is not let in is told only whether.
-async fn health(State(site): Shared, Extension(Known(is_known)): Extension<Known>) -> Response {
+async fn health(State(site): Shared, Extension(known): Extension<Known>) -> Response {
     match site.hub.health() {
         (true, _) => answer(PLAIN, "ok\n"),
         (false, texts) => {
-            let text = if is_known { texts.join("\n") + "\n" } else { "something is out of order\n".to_string() };
+            let text =
+                if known != Known::No { texts.join("\n") + "\n" } else { "something is out of order\n".to_string() };
             status(StatusCode::SERVICE_UNAVAILABLE, answer(PLAIN, text))
         }
     }
@@ -184,10 +176,13 @@ async fn log_in(State(site): Shared, Extension(ends): Extension<Ends>, request: 
     let Some((secret, token)) = secret_of(&body).zip(token()) else {
         return refusal(StatusCode::BAD_REQUEST, "the form must have a field `secret`");
     };
-    let now = site.hub.now();
-    let found = site.door().log_in(ends.from, secret.trim(), Secret::new(token.as_str()), now);
+    let clocks = site.clocks();
+    let found = site.door().log_in(ends.from, secret.trim(), &Secret::new(token.as_str()), clocks);
     match found {
-        Ok(()) => cookie(elsewhere("/"), &site, &token, "2592000"),
+        Ok(()) => {
+            site.signed.notify_one();
+            cookie(elsewhere("/"), &site, &token, &LIFE.as_secs().to_string())
+        }
         Err(Refused::Wrong) => {
             tracing::warn!(from = %ends.from, "a wrong password at the panel");
             elsewhere("/login#wrong")
@@ -198,6 +193,7 @@ async fn log_in(State(site): Shared, Extension(ends): Extension<Ends>, request: 
 
 async fn log_out(State(site): Shared, headers: HeaderMap) -> Response {
     site.door().log_out(text(&headers, &COOKIE).unwrap_or_default());
+    site.signed.notify_one();
     cookie(elsewhere("/login"), &site, "", "0")
 }
 
