@@ -10,6 +10,8 @@ mod hostile;
 mod login;
 #[path = "panel/rig.rs"]
 mod rig;
+#[path = "panel/settings.rs"]
+mod settings;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

@@ -14,6 +14,7 @@ pub mod house;
 pub mod load;
 pub mod log;
 pub mod report;
+mod restart;
 pub mod run;
 pub mod safe;
 pub mod sounds;

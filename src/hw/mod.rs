@@ -21,6 +21,7 @@ pub mod process;
 pub mod pwm;
 pub mod realtime;
 pub mod sensor;
+pub mod settings;
 pub mod signals;
 pub mod sim;
 pub mod store;

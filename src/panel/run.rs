@@ -6,6 +6,7 @@
 
 mod answers;
 mod assets;
+mod change;
 mod ear;
 mod gate;
 mod hub;
@@ -37,6 +38,7 @@ use crate::config::agent::Agent;
 use crate::config::agent::panel::Panel;
 use crate::flow::{Control, What};
 use crate::hw::folder::Folder;
+use crate::hw::settings::Settings;
 use crate::hw::{Board, Clock, key};
 use crate::live::credential::Secret;
 use crate::trace::Recorder;
@@ -74,6 +76,10 @@ pub struct Parts {
     pub speaker: Arc<Meter>,
     /// Where sessions are kept; a restart forgets them where there is none.
     pub state: Option<Arc<Folder>>,
+    /// What may be changed here; nothing where there is none.
+    pub settings: Option<Arc<Settings>>,
+    /// Asks for the program's end and a new start.
+    pub restart: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// The running thread.

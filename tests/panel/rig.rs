@@ -107,6 +107,8 @@ impl Panel {
             mic: mic.clone(),
             speaker: Arc::default(),
             state,
+            settings: None,
+            restart: Arc::new(|| ()),
         };
         let handle = spawn(parts, heard).unwrap();
         Panel { port, ear, clock, is_alive, takes, mic, told, hand, given, handle }

@@ -13,10 +13,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde_json::json;
 use tokio::time::timeout;
 
 use super::assets::{Asset, asset};
+use super::change;
 use super::gate::{Known, Site, elsewhere, pass, refusal, text};
 use super::hub::Denied;
 use super::line::Ends;
@@ -24,7 +24,7 @@ use super::stream;
 use crate::live::credential::Secret;
 use crate::panel::door::{COOKIE as SESSION, Refused};
 use crate::panel::sign_ins::LIFE;
-use crate::panel::wish;
+use crate::panel::wish::{self, Wish};
 
 /// The longest body: an announcement of 500 characters, each of which may be written in twelve bytes.
 const BODY_BYTES_MAX: usize = 8 * 1024;
@@ -108,7 +108,7 @@ async fn still(State(site): Shared, Path(name): Path<String>) -> Response {
 }
 
 async fn settings(State(site): Shared) -> Response {
-    answer(JSON, json!({ "settings": site.panel.settings }).to_string())
+    answer(JSON, change::all(&site).to_string())
 }
 
 async fn metrics(State(site): Shared) -> Response {
@@ -154,13 +154,19 @@ async fn grant(State(site): Shared, request: Request) -> Response {
         Ok(read) => read,
         Err(why) => return refusal(StatusCode::BAD_REQUEST, &why),
     };
-    if !site.panel.allow.iter().any(|allowed| allowed == word) {
+    if !site.allows(wish.permit(word)) {
         return refusal(StatusCode::FORBIDDEN, "the owner does not allow that here (`allow` in [panel])");
     }
     tracing::info!(wish = word, "somebody at the panel wants something");
-    match site.hub.grant(wish) {
+    let granted = match wish {
+        Wish::Set { key, value } => change::set(&site, key, value).await,
+        Wish::Restart => change::restart(&site).await,
+        wish => site.hub.grant(wish),
+    };
+    match granted {
         Ok(()) => status(StatusCode::NO_CONTENT, Response::new(Body::empty())),
-        Err(Denied::Now(why)) => refusal(StatusCode::CONFLICT, why),
+        Err(Denied::Wrong(why)) => refusal(StatusCode::BAD_REQUEST, &why),
+        Err(Denied::Now(why)) => refusal(StatusCode::CONFLICT, &why),
         Err(Denied::TooMany(why)) => refusal(StatusCode::TOO_MANY_REQUESTS, why),
     }
 }

@@ -72,6 +72,11 @@ impl Site {
         shown.map_or(Ok(Known::No), |shown| door.check(ends.from, shown, now).map(|()| Known::ByPassword))
     }
 
+    /// Whether the owner grants this at the page.
+    pub(super) fn allows(&self, permit: &str) -> bool {
+        self.panel.allow.iter().any(|allowed| allowed == permit)
+    }
+
     /// Both clocks.
     pub(super) fn clocks(&self) -> Clocks {
         Clocks { now: self.hub.now(), unix_s: Some(unix_s()).filter(|unix_s| *unix_s >= CLOCK_SET_S) }
