@@ -40,6 +40,7 @@ use crate::config::agent::endpoint::Endpoint;
 use crate::config::{self, board};
 use crate::flow::{self, Event, What};
 use crate::hw::folder::Folder;
+use crate::hw::settings::Settings;
 use crate::hw::store::{Past, Store};
 use crate::hw::{self, Board, Clock};
 use crate::live;
@@ -70,6 +71,8 @@ pub struct Options {
     pub recorder: Recorder,
     /// Where to keep what outlives the program; nothing does where there is none.
     pub state: Option<Arc<Folder>>,
+    /// What may be changed at the page; nothing where there is none.
+    pub settings: Option<Arc<Settings>>,
 }
 
 /// Why the daemon wants to end.
@@ -77,6 +80,8 @@ pub struct Options {
 pub enum Ending {
     /// It was asked to.
     Asked,
+    /// It is to start again, with its files read anew.
+    Restart,
     /// The service refuses, and only a person can help.
     Refused(Refusal),
 }

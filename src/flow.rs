@@ -140,6 +140,8 @@ pub enum Control {
     Repeat,
     /// Begin a new conversation.
     Reset,
+    /// A visitor is gone: the same, and what they set to ring does not.
+    VisitOver,
     /// The conversation is over once the present reply has been heard: no follow-up, and the connection rests.
     End,
     /// Open the microphone for what is said next, as the wake word does.
@@ -427,6 +429,8 @@ pub enum ToolOrder {
     Offline,
     /// A person stopped what rings.
     Hushed,
+    /// A visitor is gone: what the model set to ring for them is cancelled.
+    VisitOver,
 }
 
 /// What the core wants of the camera.

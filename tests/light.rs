@@ -45,6 +45,7 @@ fn start(board: &SimBoard, clock: &SimClock, port: u16, events: mpsc::Sender<Wha
         watcher: Arc::new(move |event: &Event| drop(events.send(event.what.clone()))),
         recorder: Recorder::new([]),
         state: None,
+        settings: None,
     })
     .unwrap()
 }

@@ -10,6 +10,8 @@ mod hostile;
 mod login;
 #[path = "panel/rig.rs"]
 mod rig;
+#[path = "panel/settings.rs"]
+mod settings;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -228,7 +230,7 @@ fn a_visit_that_is_over_leaves_nothing_and_the_core_forgets_too() {
     assert_eq!(patch["captions"], json!([]));
     assert_eq!((&patch["kiosk"]["show"]["title"], &patch["kiosk"]["is_idle"]), (&json!(""), &json!(true)));
     assert_eq!(panel.given(), Control::Voice { voice: Some("".into()), language: Some("".into()) });
-    assert_eq!(panel.given(), Control::Reset);
+    assert_eq!(panel.given(), Control::VisitOver);
     assert!(!panel.state().to_string().contains("my secret"));
     assert!(panel.gave_nothing(), "it is told once");
 }

@@ -1,10 +1,12 @@
 //! `mynah config`: whether an agent file and a board profile are right, before the device finds out.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{exit, load};
-use crate::hw::jobs;
+use super::{exit, load, state};
+use crate::config::agent::{Agent, overlay};
+use crate::hw::{jobs, settings};
 use crate::tools::lint;
 
 /// Arguments of `mynah config`.
@@ -25,7 +27,7 @@ enum Task {
 struct CheckArgs {
     /// The agent file [default: /etc/mynah/mynah.toml, or built-in settings where there is none]
     #[arg(value_name = "FILE")]
-    config: Option<std::path::PathBuf>,
+    config: Option<PathBuf>,
     /// A board profile: a built-in name (see board/README.md) or a file
     #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
     board: String,
@@ -58,8 +60,31 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         }
         writeln!(out, "{} are right: {}", folder.display(), counted(procedures.len(), "procedure"))?;
     }
+    for chosen in chosen(&agent) {
+        writeln!(out, "{chosen}")?;
+    }
     for finding in lint::lint(&agent.tools) {
         writeln!(out, "look at: {finding}")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was chosen at the page of a device that keeps its state here, and whether it lies over the agent file; a sentence
+/// for each place.
+pub(super) fn chosen(agent: &Agent) -> Vec<String> {
+    let said = |place: PathBuf| {
+        let overlay = match settings::look(&place)? {
+            Ok(overlay) if overlay.is_empty() => return None,
+            Ok(overlay) => overlay,
+            Err(why) => return Some(why),
+        };
+        let chosen: Vec<String> = overlay.iter().map(|(key, chosen)| format!("{key} = {chosen}")).collect();
+        let (file, chosen) = (place.join(settings::FILE), chosen.join(", "));
+        let how = match overlay::is_allowed(agent) {
+            true => "lies over it, chosen at the page",
+            false => "is not in force, since `allow` in [panel] does not name \"settings\"",
+        };
+        Some(format!("{} {how}: {chosen}", file.display()))
+    };
+    state::usual_places().into_iter().filter_map(said).collect()
 }

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 
 use self::report::{Check, Report, Verdict};
 use self::sound::Score;
-use super::{exit, load, run};
+use super::{config, exit, load, run};
 use crate::config::agent::Agent;
 use crate::config::board::{Board as Profile, LineDriver};
 use crate::config::check;
@@ -84,6 +84,7 @@ fn configuration(args: &Args, report: &mut Report) -> (Option<Agent>, Option<Pro
     let mut agent = match load::agent(path) {
         Ok(agent) => {
             report.add(Check::ok("agent file", format!("{file}, model {}", agent.model)));
+            report.add_all(config::chosen(&agent).into_iter().map(|chosen| Check::ok("settings", chosen)));
             Some(agent)
         }
         Err(why) => {

@@ -64,6 +64,7 @@ impl House for Mynah {
             watcher: show.events,
             recorder: Recorder::new([]),
             state: None,
+            settings: None,
         })?;
         Ok(Box::new(move || {
             daemon.stop();

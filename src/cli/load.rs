@@ -1,6 +1,7 @@
 //! Files and credentials for the subcommands, with an end that says what to do.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -9,8 +10,10 @@ use super::exit::{self, Exit};
 use crate::config::agent::{self, Agent, endpoint};
 use crate::config::board::{self, Board};
 use crate::config::problem::Problem;
+use crate::hw::folder::Folder;
 use crate::hw::key::{KeyTrouble, load_key};
 use crate::hw::process;
+use crate::hw::settings::{Owned, Settings};
 
 /// Where the agent file is looked for when none is named.
 const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
@@ -73,6 +76,23 @@ pub fn both(config: Option<&Path>, board_name: &str) -> anyhow::Result<(Agent, B
     }
     crate::config::locate(&mut problems, &text, &file);
     Err(refuse(&problems))
+}
+
+/// As [`both`], with what people chose at the page laid over the agent file; `folder` is where that is kept.
+///
+/// # Errors
+/// As [`both`]: what was chosen stops nothing.
+pub fn with_settings(
+    config: Option<&Path>,
+    board_name: &str,
+    folder: Option<Arc<Folder>>,
+) -> anyhow::Result<(Agent, Board, Settings)> {
+    let (text, name) = read(config)?;
+    // What is wrong is told of both files at once.
+    let (_, profile) = both(config, board_name)?;
+    let owned = Owned { text, path: config.map(PathBuf::from), name };
+    let (agent, settings) = Settings::read(owned, profile.clone(), folder).map_err(|problems| refuse(&problems))?;
+    Ok((agent, profile, settings))
 }
 
 /// A built-in board profile by name, or one from a file.

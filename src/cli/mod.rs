@@ -15,6 +15,7 @@ pub mod load;
 pub mod log;
 pub mod program;
 pub mod report;
+mod restart;
 pub mod run;
 pub mod safe;
 pub mod sounds;

@@ -9,7 +9,7 @@ use anyhow::Context;
 use super::dump::Dump;
 use super::events::EventFile;
 use super::hand::{self, Deeds};
-use super::{exit, load, state, watch};
+use super::{exit, load, restart, state, watch};
 use crate::config::agent::endpoint;
 use crate::config::board::{Board as Profile, LineDriver};
 use crate::daemon::{self, Daemon, Ending, Options};
@@ -40,14 +40,17 @@ pub struct Args {
     state: state::Place,
 }
 
-/// Runs until SIGTERM, SIGINT, or a refusal that only a person can mend.
+/// Runs until SIGTERM, SIGINT, or a refusal that only a person can mend. A restart that somebody wants at the page is the
+/// same program from its beginning, in this process.
 ///
 /// # Errors
 /// With the exit codes of [`exit`].
 pub fn run(args: &Args) -> anyhow::Result<()> {
     load::guard_memory();
     let signals = hw::signals::hold().context("signals cannot be held back")?;
-    let (mut agent, profile) = load::both(args.setting.config_path(), &args.setting.board)?;
+    let state = args.state.folder();
+    let setting = &args.setting;
+    let (mut agent, profile, settings) = load::with_settings(setting.config_path(), &setting.board, state.clone())?;
     if let Some(url) = &args.setting.endpoint {
         endpoint::check(url).map_err(|why| exit::config(format!("--endpoint {why}")))?;
         agent.endpoint.clone_from(url);
@@ -63,18 +66,29 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (watcher, events) = watcher(args.events.as_deref())?;
     tracing::info!(board = profile.name, model = agent.model, mode = ?agent.listen.mode, "starting");
     let person = hand::person(deeds, hand)?;
-    let state = args.state.folder();
     let recorder = Recorder::new(daemon::names(&agent, &profile));
     let dump = Dump { recorder: recorder.clone(), clock: clock.clone(), folder: state.clone() };
     dump.on_panic();
-    let daemon = Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher, recorder, state })?;
+    let settings = Some(Arc::new(settings));
+    let daemon =
+        Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher, recorder, state, settings })?;
     let person = person.map(|person| person.start(daemon.controls())).transpose()?;
     let result = serve(daemon, signals, &dump);
     drop(person);
     if let Some(events) = events {
         events.finish();
     }
-    result
+    match result? {
+        After::End => Ok(()),
+        After::Restart => Err(anyhow::Error::new(restart::again()).context("the program cannot start itself again")),
+    }
+}
+
+/// What follows the daemon's end.
+enum After {
+    End,
+    /// The program from its beginning, with its files read anew.
+    Restart,
 }
 
 /// Who is told what happens: the log, and the file where one is wanted.
@@ -106,7 +120,7 @@ pub(super) fn open(profile: &Profile) -> anyhow::Result<Opened> {
 }
 
 /// Waits for the end, feeding systemd's watchdog while the core is alive.
-fn serve(daemon: Daemon, signals: hw::signals::Held, dump: &Dump) -> anyhow::Result<()> {
+fn serve(daemon: Daemon, signals: hw::signals::Held, dump: &Dump) -> anyhow::Result<After> {
     let (asker, asked) = (daemon.asker(), dump.clone());
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         while let Ok(signal) = signals.wait() {
@@ -117,7 +131,7 @@ fn serve(daemon: Daemon, signals: hw::signals::Held, dump: &Dump) -> anyhow::Res
         }
     })?;
     // Not under systemd this fails, and nobody waits for it.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Watchdog]);
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(10), |limit| limit / 3);
     let mut was_alive = true;
     let ending = daemon.wait(every, |is_alive| {
@@ -129,13 +143,17 @@ fn serve(daemon: Daemon, signals: hw::signals::Held, dump: &Dump) -> anyhow::Res
         }
         was_alive = is_alive;
     });
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    match ending {
+        Ending::Restart => restart::tell(),
+        _ => drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping])),
+    }
     if let Ending::Refused(_) = ending {
         dump.write_fatal("the service refused, and only a person can help");
     }
     daemon.stop();
     match ending {
-        Ending::Asked => Ok(()),
+        Ending::Asked => Ok(After::End),
+        Ending::Restart => Ok(After::Restart),
         Ending::Refused(refusal) => Err(exit::Exit { code: refusal.exit_code(), message: refusal.to_string() }.into()),
     }
 }

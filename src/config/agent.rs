@@ -14,6 +14,7 @@ pub mod kiosk;
 pub mod mcp;
 mod model;
 pub mod mqtt;
+pub mod overlay;
 pub mod panel;
 pub mod policy;
 pub mod read;

@@ -32,6 +32,32 @@ pub struct Key<K> {
     pub doc: &'static str,
 }
 
+/// How a person may give a value.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// One of these words.
+    Words(Vec<&'static str>),
+    /// A whole number.
+    Whole {
+        /// Least value.
+        min: u32,
+        /// Greatest value.
+        max: u32,
+        /// Values are multiples of this.
+        step: u32,
+        /// Its unit; empty where there is none.
+        unit: &'static str,
+    },
+    /// A text of so many characters at most.
+    Text {
+        /// Most characters.
+        chars_max: usize,
+    },
+    /// Only in a file.
+    Written,
+}
+
 /// A kind of value.
 pub trait Kind {
     /// What the program gets.
@@ -44,6 +70,10 @@ pub trait Kind {
     fn fallback(&self) -> Self::Value;
     /// [`Kind::fallback`] as TOML.
     fn fallback_toml(&self) -> String;
+    /// How a person may give it elsewhere than in a file.
+    fn entry(&self) -> Entry {
+        Entry::Written
+    }
 }
 
 /// A key of any kind, as the tables list it.
@@ -58,6 +88,8 @@ pub trait AnyKey: Sync {
     fn need(&self) -> Need;
     /// One sentence for the owner.
     fn doc(&self) -> &'static str;
+    /// How a person may give a value elsewhere than in a file.
+    fn entry(&self) -> Entry;
 }
 
 impl<K: Kind + Sync> AnyKey for Key<K> {
@@ -75,6 +107,9 @@ impl<K: Kind + Sync> AnyKey for Key<K> {
     }
     fn doc(&self) -> &'static str {
         self.doc
+    }
+    fn entry(&self) -> Entry {
+        self.kind.entry()
     }
 }
 
@@ -141,6 +176,11 @@ impl Kind for Whole {
 
     fn fallback_toml(&self) -> String {
         self.default.to_string()
+    }
+
+    fn entry(&self) -> Entry {
+        let Whole { min, max, step, unit, .. } = *self;
+        Entry::Whole { min, max, step, unit }
     }
 }
 
@@ -219,6 +259,10 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
         let word = self.options.iter().find(|(_, meaning)| *meaning == self.default).map_or("", |(name, _)| *name);
         format!("\"{word}\"")
     }
+
+    fn entry(&self) -> Entry {
+        Entry::Words(self.options.iter().map(|(word, _)| *word).collect())
+    }
 }
 
 /// Text.
@@ -259,6 +303,10 @@ impl Kind for Text {
 
     fn fallback_toml(&self) -> String {
         format!("{:?}", self.default)
+    }
+
+    fn entry(&self) -> Entry {
+        Entry::Text { chars_max: self.chars_max }
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{Daemon, Options};
+use super::{Daemon, Ending, Options, reporter};
 use crate::config::agent::Agent;
 use crate::flow::Event;
+use crate::hw::settings;
 use crate::panel::run;
 pub use crate::panel::run::Handle;
 use crate::panel::run::Heard;
@@ -30,6 +31,7 @@ impl Daemon {
     pub(super) fn start_panel(&mut self, options: &Options, heard: Option<Heard>) -> anyhow::Result<()> {
         let Some(heard) = heard else { return Ok(()) };
         let (watcher, clock, controls) = (options.watcher.clone(), options.clock.clone(), self.controls.clone());
+        let ask = self.ask.clone();
         let parts = run::Parts {
             agent: options.agent.clone(),
             board_name: options.profile.name.clone(),
@@ -41,7 +43,13 @@ impl Daemon {
             is_alive: self.is_alive.clone(),
             mic: self.meters.mic.clone(),
             speaker: self.meters.speaker.clone(),
+            state: options.state.clone(),
+            settings: options.settings.clone(),
+            restart: Arc::new(move || drop(ask.send(Ending::Restart))),
         };
+        if let Some(trouble) = options.settings.as_ref().and_then(|settings| settings.trouble()) {
+            reporter(options, settings::PART)(Err(trouble));
+        }
         self.panel = run::spawn(parts, heard).context("no thread for the panel")?;
         Ok(())
     }

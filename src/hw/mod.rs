@@ -23,6 +23,7 @@ pub mod pwm;
 pub mod reach;
 pub mod realtime;
 pub mod sensor;
+pub mod settings;
 pub mod signals;
 pub mod sim;
 pub mod store;

@@ -9,13 +9,10 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::sign_ins::{Kept, SignIns};
 use crate::live::credential::Secret;
 use crate::units::Time;
 
-/// Browsers that may be logged in at once; the oldest is forgotten for one more.
-const SESSIONS_MAX: usize = 32;
-/// A kiosk's screen stays logged in for a month.
-const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Wrong passwords of one address in a minute.
 const WRONG_MAX: usize = 5;
 /// Wrong passwords of all addresses in a minute: who has many is slow all the same.
@@ -37,12 +34,21 @@ pub enum Refused {
     TooOften,
 }
 
+/// Now, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// By the steady clock.
+    pub now: Time,
+    /// By the wall clock, seconds since 1970; none while it is not set.
+    pub unix_s: Option<i64>,
+}
+
 /// The door.
 #[derive(Debug)]
 pub struct Door {
     secret: Option<Secret>,
     names: Vec<String>,
-    sessions: VecDeque<(Secret, Time)>,
+    sign_ins: Option<SignIns>,
     wrong: VecDeque<(IpAddr, Time)>,
 }
 
@@ -51,7 +57,8 @@ impl Door {
     pub fn new(secret: Option<Secret>, hosts: &[String], listens_at: IpAddr) -> Door {
         let own = ["localhost".to_string(), listens_at.to_string()];
         let names = hosts.iter().cloned().chain(own).collect();
-        Door { secret, names, sessions: VecDeque::new(), wrong: VecDeque::new() }
+        let sign_ins = secret.as_ref().map(SignIns::new);
+        Door { secret, names, sign_ins, wrong: VecDeque::new() }
     }
 
     /// Whether a password is asked for.
@@ -83,14 +90,24 @@ impl Door {
     ///
     /// # Errors
     /// It is wrong, or there were too many wrong ones of late.
-    pub fn log_in(&mut self, from: IpAddr, password: &str, token: Secret, now: Time) -> Result<(), Refused> {
-        self.check(from, password, now)?;
-        self.sessions.retain(|(_, until)| now < *until);
-        if self.sessions.len() == SESSIONS_MAX {
-            self.sessions.pop_front();
+    pub fn log_in(&mut self, from: IpAddr, password: &str, token: &Secret, clocks: Clocks) -> Result<(), Refused> {
+        self.check(from, password, clocks.now)?;
+        if let Some(sign_ins) = &mut self.sign_ins {
+            sign_ins.add(token, clocks.now, clocks.unix_s);
         }
-        self.sessions.push_back((token, now + SESSION_LIFE));
         Ok(())
+    }
+
+    /// What of the sessions a restart is to know.
+    pub fn kept(&mut self, clocks: Clocks) -> Vec<Kept> {
+        self.sign_ins.as_mut().map(|sign_ins| sign_ins.kept(clocks.now, clocks.unix_s)).unwrap_or_default()
+    }
+
+    /// Takes up what an earlier run kept.
+    pub fn remember(&mut self, kept: Vec<Kept>, clocks: Clocks) {
+        if let Some(sign_ins) = &mut self.sign_ins {
+            sign_ins.remember(kept, clocks.now, clocks.unix_s);
+        }
     }
 
     /// Whether the secret is this one; a wrong one counts.
@@ -115,17 +132,14 @@ impl Door {
 
     /// Whether the header `Cookie` is of somebody who is logged in.
     pub fn is_logged_in(&self, cookies: &str, now: Time) -> bool {
-        let Some(token) = token_of(cookies) else { return false };
-        // All of them are looked at, so that the time says nothing.
-        let is_one =
-            |found: bool, (known, until): &(Secret, Time)| found | (is_same(known.reveal(), token) & (now < *until));
-        self.sessions.iter().fold(false, is_one)
+        let known = self.sign_ins.as_ref().zip(token_of(cookies));
+        known.is_some_and(|(sign_ins, token)| sign_ins.knows(token, now))
     }
 
     /// Ends the session of these cookies.
     pub fn log_out(&mut self, cookies: &str) {
-        if let Some(token) = token_of(cookies) {
-            self.sessions.retain(|(known, _)| !is_same(known.reveal(), token));
+        if let Some((sign_ins, token)) = self.sign_ins.as_mut().zip(token_of(cookies)) {
+            sign_ins.end(token);
         }
     }
 }
@@ -175,6 +189,7 @@ fn is_same(left: &str, right: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::panel::sign_ins::{LIFE, SIGN_INS_MAX};
 
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -233,8 +248,9 @@ mod tests {
     fn the_right_password_opens_and_its_cookie_is_known_until_it_expires_or_is_given_back() {
         let mut door = door(Some("open sesame"));
         let now = Time::from_ms(5);
-        assert_eq!(door.log_in(HERE, "open sesam", Secret::new("t0"), now), Err(Refused::Wrong));
-        assert_eq!(door.log_in(HERE, "open sesame", Secret::new("t1"), now), Ok(()));
+        let clocks = Clocks { now, unix_s: None };
+        assert_eq!(door.log_in(HERE, "open sesam", &Secret::new("t0"), clocks), Err(Refused::Wrong));
+        assert_eq!(door.log_in(HERE, "open sesame", &Secret::new("t1"), clocks), Ok(()));
         for (cookies, is_in) in [
             ("mynah_session=t1", true),
             ("a=b; mynah_session=t1; c=d", true),
@@ -245,7 +261,7 @@ mod tests {
         ] {
             assert_eq!(door.is_logged_in(cookies, now), is_in, "{cookies}");
         }
-        assert!(!door.is_logged_in("mynah_session=t1", now + SESSION_LIFE));
+        assert!(!door.is_logged_in("mynah_session=t1", now + LIFE));
         door.log_out("mynah_session=t1");
         assert!(!door.is_logged_in("mynah_session=t1", now));
     }
@@ -274,9 +290,10 @@ mod tests {
         let neighbour = IpAddr::from([0x2001, 0xdb8, 0, 1, 9, 9, 9, 9]);
         assert_eq!(door.check(neighbour, "open sesame", Time::ZERO), Err(Refused::TooOften));
         for n in 0..100 {
-            let _ = door.log_in(HERE, "open sesame", Secret::new(format!("t{n}")), Time::ZERO);
+            let clocks = Clocks { now: Time::ZERO, unix_s: None };
+            let _ = door.log_in(HERE, "open sesame", &Secret::new(format!("t{n}")), clocks);
         }
-        assert_eq!(door.sessions.len(), SESSIONS_MAX);
+        assert_eq!(door.kept(Clocks { now: Time::ZERO, unix_s: None }).len(), SIGN_INS_MAX);
         assert!(
             door.is_logged_in("mynah_session=t99", Time::ZERO) && !door.is_logged_in("mynah_session=t1", Time::ZERO)
         );

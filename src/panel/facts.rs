@@ -1,5 +1,7 @@
 //! What must never be wrong on the page: small enough to be kept where things happen, so that no event of it is lost.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{Look, State};
@@ -8,7 +10,7 @@ use crate::flow::{Cue, Event, What};
 use crate::units::Time;
 
 /// What is known of the device.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     state: State,
     is_muted: bool,
@@ -16,6 +18,8 @@ pub struct Facts {
     volume_percent: u8,
     is_camera_running: bool,
     is_ringing: bool,
+    /// The job that is recorded.
+    recording: Option<Arc<str>>,
     is_link_awaited: bool,
     /// A yes by a button is waited for until then.
     asked_until: Option<Time>,
@@ -33,6 +37,7 @@ impl Facts {
             volume_percent: agent.speak.volume_percent,
             is_camera_running: false,
             is_ringing: false,
+            recording: None,
             is_link_awaited: false,
             asked_until: None,
             spoke_since: false,
@@ -48,6 +53,7 @@ impl Facts {
             What::VolumeSet { percent } => self.volume_percent = *percent,
             What::CameraRuns { is_running } => self.is_camera_running = *is_running,
             What::Ringing { is_ringing } => self.is_ringing = *is_ringing,
+            What::Recording { job } => self.recording = job.as_deref().map(Arc::from),
             What::LinkOpening => self.is_link_awaited = true,
             What::LinkReady { .. } | What::LinkDown { .. } | What::LinkClosed { .. } => self.is_link_awaited = false,
             What::Asked { within_ms } => {
@@ -79,6 +85,7 @@ impl Facts {
         json!({
             "state": state, "text": text, "is_muted": self.is_muted(), "by_line": self.is_muted_by_line,
             "volume": self.volume_percent, "is_camera_running": self.is_camera_running, "is_ringing": self.is_ringing,
+            "recording": self.recording,
         })
     }
 
@@ -131,6 +138,15 @@ mod tests {
         assert_eq!(word(&after(&[What::Pressed]), 20), "listening");
         assert_eq!(word(&after(&[What::Muted { is_muted: true, by_line: true }]), 20), "muted");
         assert_eq!(word(&after(&[What::Ringing { is_ringing: true }]), 20), "ringing");
+    }
+
+    #[test]
+    fn what_is_recorded_is_shown_for_as_long_as_it_is() {
+        let recording = |job: Option<&str>| What::Recording { job: job.map(str::to_string) };
+        let shown = |events: &[What]| after(events).json(Time::from_ms(20))["recording"].clone();
+        assert_eq!(shown(&[]), Value::Null);
+        assert_eq!(shown(&[recording(Some("2026-11-22-1")), What::ConversationReset]), "2026-11-22-1");
+        assert_eq!(shown(&[recording(Some("2026-11-22-1")), recording(None)]), Value::Null);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the device shows: one state for people, the patterns by which a light tells it, and the page that tells it in words.
 //!
 //! [`state`] takes what happened and answers one [`Look`]; [`lights`] says how each looks on a lamp. For the page,
-//! [`screen`] keeps what it shows, [`visit`] says when a visitor is gone, [`door`] who is let in, [`wish`] what they may
+//! [`screen`] keeps what it shows, [`visit`] says when a visitor is gone, [`door`] who is let in, [`sign_ins`] who was, [`wish`] what they may
 //! want, [`metrics`] what a monitoring system reads. All of it is bounded, and none of it holds a secret's text in what
 //! it shows.
 
@@ -12,6 +12,7 @@ pub mod metrics;
 #[cfg(feature = "panel")]
 pub mod run;
 pub mod screen;
+pub mod sign_ins;
 pub mod state;
 pub mod visit;
 pub mod wish;

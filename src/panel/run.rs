@@ -6,9 +6,11 @@
 
 mod answers;
 mod assets;
+mod change;
 mod ear;
 mod gate;
 mod hub;
+mod keeper;
 mod line;
 mod patience;
 mod presence;
@@ -28,12 +30,15 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
 pub use self::ear::{Ear, Heard, ear};
+use self::gate::Site;
 use self::hub::Hub;
 use super::door::{Door, SECRET_CHARS_MIN};
 use crate::audio::meter::Meter;
 use crate::config::agent::Agent;
 use crate::config::agent::panel::Panel;
 use crate::flow::{Control, What};
+use crate::hw::folder::Folder;
+use crate::hw::settings::Settings;
 use crate::hw::{Board, Clock, key};
 use crate::live::credential::Secret;
 use crate::trace::Recorder;
@@ -69,6 +74,12 @@ pub struct Parts {
     pub mic: Arc<Meter>,
     /// How loud the loudspeaker is.
     pub speaker: Arc<Meter>,
+    /// Where sessions are kept; a restart forgets them where there is none.
+    pub state: Option<Arc<Folder>>,
+    /// What may be changed here; nothing where there is none.
+    pub settings: Option<Arc<Settings>>,
+    /// Asks for the program's end and a new start.
+    pub restart: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// The running thread.
@@ -110,13 +121,13 @@ pub fn spawn(parts: Parts, heard: Heard) -> io::Result<Option<Handle>> {
 /// Keeps the state and serves it, without end.
 async fn work(panel: Panel, parts: Parts, heard: Heard) {
     let present = presence::watch(&parts);
-    let tell = parts.tell.clone();
+    let (tell, state) = (parts.tell.clone(), parts.state.clone());
     let hub = Arc::new(Hub::new(&panel, parts, &heard));
-    tokio::join!(hub.clone().keep(heard, present), serve(&panel, &hub, &*tell));
+    tokio::join!(hub.clone().keep(heard, present), serve(&panel, &hub, state.as_ref(), &*tell));
 }
 
 /// Opens the panel and serves it; what keeps it from opening is told once.
-async fn serve(panel: &Panel, hub: &Arc<Hub>, tell: &(dyn Fn(What) + Send + Sync)) {
+async fn serve(panel: &Panel, hub: &Arc<Hub>, state: Option<&Arc<Folder>>, tell: &(dyn Fn(What) + Send + Sync)) {
     let mut told = None;
     loop {
         match open(panel).await {
@@ -126,8 +137,13 @@ async fn serve(panel: &Panel, hub: &Arc<Hub>, tell: &(dyn Fn(What) + Send + Sync
                 }
                 let is_tls = open.tls.is_some();
                 tracing::info!(address = %panel.listen, tls = is_tls, "the panel is served");
-                let app: Router = answers::router(panel, hub.clone(), open.door, is_tls);
-                line::serve(open.listener, open.tls, app).await;
+                let site = Arc::new(Site::new(panel, hub.clone(), open.door, is_tls));
+                keeper::remember(&site, state).await;
+                let app: Router = answers::router(site.clone());
+                tokio::select! {
+                    () = line::serve(open.listener, open.tls, app) => {}
+                    () = keeper::keep(&site, state) => {}
+                }
             }
             Err(why) if told.as_ref() == Some(&why) => {}
             Err(why) => {

@@ -75,7 +75,7 @@ pub struct Device {
 }
 
 /// What is known beside events.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Seen {
     /// The time.
     pub now: Time,

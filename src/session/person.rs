@@ -4,7 +4,7 @@ use super::again::Again;
 use super::mute::By;
 use super::{Output, Session};
 use crate::config::agent::Connection;
-use crate::flow::{Closed, Control, Cue, GateNote, Gesture, SpeakerOrder, What};
+use crate::flow::{Closed, Control, Cue, GateNote, Gesture, SpeakerOrder, ToolOrder, What};
 use crate::units::Time;
 
 /// The loudest, percent.
@@ -25,6 +25,10 @@ impl Session {
             }
             Control::Repeat => self.repeat(),
             Control::Reset => self.reset(now),
+            Control::VisitOver => {
+                self.reset(now);
+                self.out.push_back(Output::Tool(ToolOrder::VisitOver));
+            }
             Control::End => self.is_end_wanted = true,
             Control::Listen if !self.mute.is_on() => self.out.push_back(Output::Gate(GateNote::Listen)),
             Control::Listen => self.cue(Cue::Muted),
@@ -109,5 +113,32 @@ impl Session {
         if self.needs_link() {
             self.open_link(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::agent::Agent;
+    use crate::session::Input;
+
+    fn after(control: Control) -> (bool, Vec<ToolOrder>) {
+        let mut session = Session::new(&Agent::default(), 7);
+        session.handle_input(Input::Control(control), Time::from_ms(1));
+        let (mut is_reset, mut orders) = (false, Vec::new());
+        loop {
+            match session.poll_output() {
+                Output::Timeout(_) => return (is_reset, orders),
+                Output::Event(What::ConversationReset) => is_reset = true,
+                Output::Tool(order) => orders.push(order),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn a_visitor_who_is_gone_is_forgotten_by_the_tools_too_and_a_new_conversation_is_no_visit() {
+        assert_eq!(after(Control::VisitOver), (true, vec![ToolOrder::VisitOver]));
+        assert_eq!(after(Control::Reset), (true, Vec::new()));
     }
 }

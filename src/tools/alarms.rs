@@ -118,6 +118,8 @@ struct Alarm {
     name: String,
     when: When,
     rings_since: Option<Time>,
+    /// Of a visitor, with whom it goes.
+    is_visitors: bool,
 }
 
 /// One of them as it is written down.
@@ -130,6 +132,16 @@ pub struct KeptAlarm {
     left_s: u64,
     /// Of an alarm.
     daily: Option<Daily>,
+    /// Of a visitor.
+    #[serde(default)]
+    is_visitors: bool,
+}
+
+impl KeptAlarm {
+    /// Whether it is of a visitor.
+    pub fn is_visitors(&self) -> bool {
+        self.is_visitors
+    }
 }
 
 /// What came due.
@@ -146,22 +158,22 @@ pub struct Due {
 pub struct Alarms(Vec<Alarm>);
 
 impl Alarms {
-    /// Does what a call asks for. Answers what the model is told.
+    /// Does what a call asks for, for a visitor or for anybody else. Answers what the model is told.
     ///
     /// # Errors
     /// A sentence for the model.
-    pub fn carry_out(&mut self, work: &AlarmWork, moment: &Moment<'_>) -> Result<Value, String> {
+    pub fn carry_out(&mut self, work: &AlarmWork, is_visitors: bool, moment: &Moment<'_>) -> Result<Value, String> {
         match work {
             AlarmWork::SetTimer { name, seconds } => {
                 let at = moment.now + Duration::from_secs(*seconds);
-                let (name, is_replaced) = self.set(name.as_deref(), "timer", When::In(at))?;
+                let (name, is_replaced) = self.set(name.as_deref(), "timer", When::In(at), is_visitors)?;
                 Ok(json!({ "set": name, "rings_in_s": seconds, "replaces_an_earlier_one": is_replaced }))
             }
             AlarmWork::SetAlarm { name, daily } => {
                 let unknown = "the device's clock is not set, so it cannot ring at a time of day; a timer it can set";
                 let unix_s = moment.unix_s.and_then(|unix_s| Some((unix_s, (moment.next)(unix_s, *daily)?)));
                 let (unix_s, at) = unix_s.ok_or(unknown)?;
-                let (name, is_replaced) = self.set(name.as_deref(), "alarm", When::At(*daily, at))?;
+                let (name, is_replaced) = self.set(name.as_deref(), "alarm", When::At(*daily, at), is_visitors)?;
                 let (rings_at, in_s) = (daily.written(), at - unix_s);
                 let told = json!({ "set": name, "rings_at": rings_at, "rings_in_s": in_s, "repeats": daily.repeats });
                 Ok(with(told, "replaces_an_earlier_one", is_replaced.into()))
@@ -172,17 +184,19 @@ impl Alarms {
     }
 
     /// Sets one; the same name again is the same thing at another time. Answers its name and whether it was there.
-    fn set(&mut self, name: Option<&str>, kind: &str, when: When) -> Result<(String, bool), String> {
+    fn set(&mut self, name: Option<&str>, kind: &str, when: When, is_visitors: bool) -> Result<(String, bool), String> {
         let name = name.map(trimmed).filter(|name| !name.is_empty());
         let name = name.unwrap_or_else(|| self.free_name(kind));
         if let Some(alarm) = self.0.iter_mut().find(|alarm| is_same(&alarm.name, &name)) {
             (alarm.when, alarm.rings_since) = (when, None);
+            // One of the owner's stays theirs: it must not be gone with the visitor who moved it.
+            alarm.is_visitors &= is_visitors;
             return Ok((alarm.name.clone(), true));
         }
         if self.0.len() >= ALARMS_MAX {
             return Err(format!("{ALARMS_MAX} timers and alarms are set already; cancel some of them first"));
         }
-        self.0.push(Alarm { name: name.clone(), when, rings_since: None });
+        self.0.push(Alarm { name: name.clone(), when, rings_since: None, is_visitors });
         Ok((name, false))
     }
 
@@ -244,6 +258,12 @@ impl Alarms {
     /// Somebody heard what rings: it is over, save for what repeats. Answers what rang.
     pub fn hush(&mut self, moment: &Moment<'_>) -> Vec<String> {
         self.end(moment, |_| true)
+    }
+
+    /// A visitor is gone, and what was set for them with them. Answers their names.
+    pub fn visit_over(&mut self) -> Vec<String> {
+        let gone = self.0.extract_if(.., |alarm| alarm.is_visitors);
+        gone.map(|alarm| alarm.name).collect()
     }
 
     /// Ends what nobody has come for. Answers what rang.
@@ -308,7 +328,7 @@ impl Alarms {
                 }
                 When::At(daily, at) => (Some(at), Some(daily)),
             };
-            KeptAlarm { name: alarm.name.clone(), due_unix_s, left_s, daily }
+            KeptAlarm { name: alarm.name.clone(), due_unix_s, left_s, daily, is_visitors: alarm.is_visitors }
         };
         self.0.iter().map(kept).collect()
     }
@@ -332,7 +352,8 @@ impl Alarms {
                     When::In(moment.now + Duration::from_secs(left_s))
                 }
             };
-            self.0.push(Alarm { name: trimmed(&kept.name), when, rings_since: None });
+            let is_visitors = kept.is_visitors;
+            self.0.push(Alarm { name: trimmed(&kept.name), when, rings_since: None, is_visitors });
         }
         missed
     }

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::alarms::{AlarmWork, Daily, Days, TIMER_S_MAX};
 use super::show::{self, Show};
-use crate::config::agent::device::{DeviceAction, is_name};
+use crate::config::agent::device::DeviceAction;
 use crate::config::agent::job_log::JobAction;
+use crate::config::agent::overlay;
 use crate::flow::{Control, JobOrder};
 
 /// What is done.
@@ -68,8 +69,8 @@ pub fn work(action: DeviceAction, args: &Map<String, Value>) -> Result<DeviceWor
             Ok(DeviceWork::Control(Control::Volume(percent), Told::Volume(percent)))
         }
         DeviceAction::Language => {
-            let language = args.get("language").and_then(Value::as_str).map(str::trim);
-            let language = language.filter(|language| !language.is_empty() && is_name(language));
+            let language = args.get("language").and_then(Value::as_str).and_then(overlay::name);
+            let language = language.filter(|language| !language.is_empty());
             let language = language.ok_or("argument `language` must be a language's English name: German")?;
             let chosen = Control::Voice { voice: None, language: Some(language.into()) };
             control(chosen, "chosen; speak that language from now on, until the user asks for another")

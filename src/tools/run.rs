@@ -280,6 +280,10 @@ impl Errands {
                 self.house.backends.device.alarms.hushed();
                 self.keep_alarms();
             }
+            ToolOrder::VisitOver => {
+                self.house.backends.device.alarms.visit_over();
+                self.keep_alarms();
+            }
         }
     }
 

@@ -113,6 +113,7 @@ impl Rig {
             watcher: Arc::new(move |event| ear.lock().unwrap().extend(note(&event.what, &eye, &at))),
             recorder: Recorder::new([]),
             state: None,
+            settings: None,
         })
         .unwrap();
         let rig = Rig { folder, told, hand, daemon, service };

@@ -2,9 +2,9 @@
 import { assert } from './drive.mjs';
 import { accessible, fingers, gallery, still, widths } from './everybody.mjs';
 import { kioskLanguage, kioskLetters, kioskLost, kioskReset } from './kiosk.mjs';
-import { byLine, controls, keyboard, notAllowed, refused } from './orders.mjs';
+import { byLine, controls, keyboard, notAllowed, refused, settings } from './orders.mjs';
 import { assets, firstPaint, headers, login } from './served.mjs';
-import { again, captions, expected, gone, hostile, long, looks, onDemand, patches, replaced, silent } from './shown.mjs';
+import { again, captions, expected, gone, hostile, long, looks, onDemand, patches, recording, replaced, silent } from './shown.mjs';
 import { browser, checks, complaints, options, proxy, withCue } from './stage.mjs';
 
 await checks.run('the assets are few and small', assets);
@@ -19,6 +19,8 @@ await withCue('what was said stays text', hostile);
 await withCue('a refusal is told', refused);
 await withCue('controls that are not allowed are not there', notAllowed);
 await withCue('the switch on the device is told', byLine);
+await withCue('a job that is recorded is told', recording);
+await withCue('settings are changed, refused and given back', settings);
 await checks.run('settings and flight recorder on demand', onDemand);
 await withCue('fifty captions', long);
 await withCue('a picture that is gone', gone);

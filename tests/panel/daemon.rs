@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::rig::{Answer, LIMIT, free_port, wait_for};
 
-fn ask(port: u16, request: &str) -> Answer {
+pub fn ask(port: u16, request: &str) -> Answer {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return Answer::read(b"") };
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     let _ = stream.write_all(request.as_bytes());
@@ -68,6 +68,7 @@ fn device(script: &str, more: &str) -> Device {
         watcher: Arc::new(|_| {}),
         recorder: Recorder::new([]),
         state: None,
+        settings: None,
     })
     .unwrap();
     wait_for("a device at rest", || state(port)["look"]["state"] == "idle");

@@ -3,8 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Instant;
 
-use mynah::flow::Control;
+use mynah::flow::{Control, What};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -167,4 +168,69 @@ fn it_speaks_tls_where_a_certificate_is_named_and_nothing_else() {
     ));
     assert!(login.header("set-cookie").unwrap().ends_with("; secure"), "{login:?}");
     assert_eq!(panel.get("/healthz", "").status, 0, "without TLS there is no answer");
+}
+
+/// The cookie of one who shows the password, as a line of a request's head.
+fn sign_in(panel: &Panel, form: &str) -> String {
+    let right = panel.post("/login", "", form);
+    let cookie = right.header("set-cookie").unwrap_or_else(|| panic!("{right:?}"));
+    format!("Cookie: {}\r\n", cookie.split(';').next().unwrap())
+}
+
+#[test]
+fn who_signed_in_is_known_after_a_restart_until_the_password_is_another() {
+    let place = Place::new("restart");
+    let file = place.file("secret", "open sesame");
+    let settings = format!("secret_file = \"{file}\"\n");
+    let state = || Some(Arc::new(mynah::hw::folder::Folder::new(place.0.join("state"))));
+    let start = || {
+        let panel = Panel::start_with(free_port(), &settings, state());
+        panel.wait_until_open();
+        panel
+    };
+    let kept = place.0.join("state/sign_ins.json");
+    let is_kept = |count: usize| {
+        let text = std::fs::read_to_string(&kept).unwrap_or_default();
+        text.matches("\"mark\"").count() == count
+    };
+    let panel = start();
+    let (stays, leaves) = (sign_in(&panel, "secret=open+sesame"), sign_in(&panel, "secret=open+sesame"));
+    wait_for("both on the disk", || is_kept(2));
+    assert_eq!(panel.post("/logout", &leaves, "").status, 303);
+    wait_for("one on the disk", || is_kept(1));
+    let text = std::fs::read_to_string(&kept).unwrap();
+    assert!(!text.contains(stays.trim().trim_start_matches("Cookie: mynah_session=")), "no token is in it");
+    let rights = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&kept).unwrap().permissions());
+    assert_eq!(rights & 0o777, 0o600);
+    drop(panel);
+    let panel = start();
+    assert_eq!(panel.get("/api/state", &stays).status, 200);
+    assert_eq!(panel.get("/api/state", &leaves).status, 401);
+    drop(panel);
+    place.file("secret", "another one");
+    let panel = start();
+    assert_eq!(panel.get("/api/state", &stays).status, 401);
+    drop(panel);
+    std::fs::write(&kept, "{").unwrap();
+    assert_eq!(start().get("/login", "").status, 200, "a broken file keeps nobody out");
+}
+
+#[test]
+fn a_session_that_ends_ends_what_is_told_to_it_whatever_else_its_requests_say() {
+    let place = Place::new("ends");
+    let file = place.file("secret", "open sesame");
+    let panel = Panel::start(&format!("secret_file = \"{file}\"\n"));
+    let cookie = sign_in(&panel, "secret=open+sesame");
+    let mut viewer = panel.view(&format!("{cookie}Authorization: Basic eDp5\r\n"));
+    viewer.next().unwrap();
+    assert_eq!(panel.post("/logout", &cookie, "").status, 303);
+    // It is asked every fifteen seconds.
+    let since = Instant::now();
+    for percent in (0..100).cycle() {
+        panel.tell(What::VolumeSet { percent });
+        if viewer.next().is_none() {
+            return;
+        }
+        assert!(since.elapsed() < LIMIT, "it goes on being told");
+    }
 }

@@ -14,9 +14,13 @@ const ASSETS = new URL('../../src/panel/assets/', import.meta.url);
 const KINDS = { html: 'text/html; charset=utf-8', js: 'text/javascript; charset=utf-8', css: 'text/css; charset=utf-8', svg: 'image/svg+xml' };
 const BODY_MAX = 65536;
 
-const SETTINGS = [
-  { section: 'listen', key: 'mode', value: 'push_to_talk', doc: 'How a turn begins: by the button, or by voice.' },
-  { section: 'listen', key: 'follow_up_s', value: 8, doc: 'For so long after a reply a voice alone opens the microphone.' },
+const change = (entry, owner) => ({ entry, owner, chosen: null });
+const MODES = ['push_to_talk', 'hands_free', 'wake_word'];
+
+const settings = () => [
+  { section: '', key: 'voice', value: 'Kore', doc: 'A prebuilt voice.', change: change({ text: { chars_max: 64 } }, 'Kore') },
+  { section: 'listen', key: 'mode', value: 'push_to_talk', doc: 'How a turn begins: by the button, or by voice.', change: change({ words: MODES }, 'push_to_talk') },
+  { section: 'listen', key: 'follow_up_s', value: '8', doc: 'For so long after a reply a voice alone opens the microphone.', change: change({ whole: { min: 0, max: 60, step: 1, unit: 's' } }, '8') },
   { section: 'session', key: 'keep', value: 'nothing', doc: 'What of one session is kept for the next.' },
   { section: 'limits', key: 'day_usd', value: 5, doc: 'After so much in a day nothing more is sent.' },
 ];
@@ -37,6 +41,8 @@ class Mock {
   refusal = null;
   secret = null;
   still = null;
+  settings = settings();
+  trouble = null;
 
   send(viewer, kind, data) {
     viewer.write(`event: ${kind}\ndata: ${JSON.stringify(data)}\n\n`);
@@ -69,8 +75,24 @@ class Mock {
       case 'volume': return this.patch({ look: { ...look, volume: order.percent } });
       case 'reset': return this.patch({ captions: [], stills: [], calls: [] });
       case 'next': return this.patch({ voice: { ...voice, next_voice: order.voice ?? voice.next_voice, next_language: order.language ?? voice.next_language } });
+      case 'set': this.settings.find((one) => `${one.section}.${one.key}`.replace(/^\./, '') === order.key).change.chosen = order.value === null ? null : String(order.value); return undefined;
+      case 'restart': return this.restart();
       default: return undefined;
     }
+  }
+
+  /** What was chosen is in force, and who looks on is cut off. */
+  restart() {
+    this.settings = settings().map((one) => {
+      const { chosen = null } = this.settings.find((old) => old.key === one.key).change ?? {};
+      return chosen === null ? one : { ...one, value: chosen, is_chosen: true, change: { ...one.change, chosen } };
+    });
+    for (const viewer of this.viewers) viewer.end();
+  }
+
+  settingsNow() {
+    const isDue = this.settings.some((one) => one.change && one.value !== (one.change.chosen ?? one.change.owner));
+    return { settings: this.settings, is_allowed: true, why_not: null, is_restart_due: isDue, trouble: this.trouble };
   }
 
   async order(request, answer) {
@@ -135,7 +157,7 @@ class Mock {
     if (pathname === '/api/events') return this.events(request, answer);
     if (pathname === '/api/do' && request.method === 'POST') return this.order(request, answer);
     if (pathname === '/api/state') return answer.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(this.state));
-    if (pathname === '/api/settings') return answer.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ settings: SETTINGS }));
+    if (pathname === '/api/settings') return answer.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(this.settingsNow()));
     if (pathname === '/api/recorder') return answer.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' }).end('  10.92  voice   speech begins\n  13.62  link    connected\n');
     if (/^\/api\/stills\/\d+\.jpg$/.test(pathname)) return answer.writeHead(200, { 'Content-Type': 'image/jpeg' }).end(this.still);
     return answer.writeHead(404).end('There is nothing here.');
@@ -148,6 +170,7 @@ class Mock {
       '/state': () => this.whole({ ...atRest(), ...body }),
       '/play': () => this.play(body.every_ms ?? 20),
       '/refuse': () => { this.refusal = body; },
+      '/settings': () => { this.settings = settings(); this.trouble = body.trouble ?? null; },
       '/secret': () => { this.secret = body.secret; },
       '/forget': () => { this.posts = []; },
       '/posts': () => this.posts,

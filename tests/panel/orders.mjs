@@ -1,7 +1,8 @@
 // What a person orders: every control and its request, refusals, what is not allowed, keyboard only.
-import { assert, until } from './drive.mjs';
+import { assert, dress, until } from './drive.mjs';
+import { audit } from './everybody.mjs';
 import { LOOKS } from './script.mjs';
-import { checks, complaints, cue, fetchState, filled, open, options, ordered, rest, seen, shows } from './stage.mjs';
+import { checks, complaints, cue, fetchState, filled, open, options, ordered, picture, rest, seen, shows } from './stage.mjs';
 
 const click = (selector) => (page) => page.click(selector);
 
@@ -126,4 +127,81 @@ export async function keyboard(path) {
   if (wanted.includes('words')) assert((await keyed('words', 'H', 'i', 'Tab', 'Enter')).body.text === 'Hi', 'nothing was announced');
   await page.close();
   return `${wanted.length} places`;
+}
+
+/** Settings with the keyboard alone: chosen, refused, in force after a restart, given back; in any width, light and dark. */
+export async function settings() {
+  await rest();
+  await cue('/settings');
+  const page = await open('/', { width: 1280, height: 1800 });
+  const focused = () => page.evaluate(() => document.activeElement.id);
+  const tabTo = async (id) => {
+    for (let i = 0; i < 80 && (await focused()) !== id; i++) await page.keyboard.press('Tab');
+    assert((await focused()) === id, `the keyboard does not reach ${id}`);
+  };
+  await page.focus('#settings summary');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#set-listen-mode-field');
+  assert((await page.$$eval('.change form', (all) => all.length)) === 3, 'only what may be changed has a field');
+  assert(!(await page.$eval('#restart', (one) => one.checkVisibility())), 'a restart is offered for nothing');
+  const named = await page.$eval('#set-listen-mode-field', (one) => one.labels[0].textContent);
+  assert(/listen\.mode/.test(named), `the field is labelled "${named}"`);
+
+  await page.$eval('#set-voice-field', (one) => { one.focus(); one.select(); });
+  await page.keyboard.type('Puck');
+  await tabTo('set-listen-mode-field');
+  await page.keyboard.press('h');
+  await tabTo('set-listen-mode-keep');
+  const { body } = await ordered(page, () => page.keyboard.press('Enter'));
+  assert(body.key === 'listen.mode' && body.value === 'hands_free', `sent ${JSON.stringify(body)}`);
+  await seen(page, 'in force after a restart');
+  await page.waitForSelector('#set-listen-mode-back');
+  assert((await focused()) === 'set-listen-mode-keep', `the focus is at ${await focused()}`);
+  assert((await page.$eval('#set-voice-field', (one) => one.value)) === 'Puck', 'what was typed elsewhere is lost');
+  await seen(page, 'What was chosen is in force after a restart.');
+
+  await cue('/refuse', { status: 400, error: '`listen.follow_up_s` is 99; it must be a whole number from 0 to 60 s' });
+  await complaints.expecting(/400/, async () => {
+    await page.$eval('#set-listen-follow_up_s-field', (one) => { one.focus(); one.select(); });
+    await page.keyboard.type('99');
+    const { body: refused } = await ordered(page, () => page.keyboard.press('Enter'));
+    assert(refused.value === 99, `sent ${JSON.stringify(refused)}`);
+    await page.waitForSelector('#set-listen-follow_up_s-why:not([hidden])');
+  });
+  assert((await page.$eval('#set-listen-follow_up_s-why', (one) => `${one.getAttribute('role')} ${one.textContent}`)).startsWith('alert `listen.follow_up_s` is 99'), 'the sentence is not told');
+  assert((await page.$eval('#set-listen-follow_up_s-field', (one) => one.ariaInvalid)) === 'true' && (await focused()) === 'set-listen-follow_up_s-field', 'the field is not marked');
+
+  for (const scheme of ['light', 'dark']) {
+    await dress(page, { scheme });
+    await audit(page, `settings, ${scheme}`);
+    for (const width of [320, 800, 1920]) {
+      await page.setViewport({ width, height: 1000 });
+      const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
+      assert(wide <= width, `settings are ${wide} wide at ${width}`);
+      const small = await page.$$eval('#settings :is(button, input, select)', (all) => all.filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 44).map((one) => one.id));
+      assert(small.length === 0, `too small at ${width}: ${small}`);
+      await page.$eval('#settings', (one) => one.scrollIntoView());
+      await picture(page, `settings-${width}-${scheme}`);
+    }
+  }
+  await page.setViewport({ width: 1280, height: 1800 });
+  await complaints.expecting(/ERR_|Failed to load/, async () => {
+    await page.focus('#restart');
+    const { body: again } = await ordered(page, () => page.keyboard.press('Enter'));
+    assert(again.do === 'restart', `sent ${JSON.stringify(again)}`);
+    await seen(page, 'hands_free (chosen here)');
+  });
+  await until(page, () => document.getElementById('settings-due').hidden);
+  await page.focus('#set-listen-mode-back');
+  const { body: back } = await ordered(page, () => page.keyboard.press('Enter'));
+  assert(back.value === null, `sent ${JSON.stringify(back)}`);
+  await until(page, () => document.activeElement.id === 'set-listen-mode-field');
+  await cue('/settings', { trouble: 'not in force of what was chosen at the page: `voice` is empty' });
+  await page.click('#settings summary');
+  await page.click('#settings summary');
+  await seen(page, '`voice` is empty');
+  await page.close();
+  const kiosk = await open('/kiosk');
+  assert((await kiosk.$$('#settings, .change, #restart')).length === 0, 'a visitor finds settings');
+  await kiosk.close();
 }

@@ -16,6 +16,7 @@ use mynah::config::board;
 use mynah::flow::{Control, Event, What};
 use mynah::hw::Clock;
 use mynah::hw::clock::RealClock;
+use mynah::hw::folder::Folder;
 use mynah::hw::sim::{SimBoard, SimClock, SimHandle, SimSetup};
 use mynah::panel::run::{Ear, Handle, Parts, ear, spawn};
 use mynah::trace::Recorder;
@@ -78,6 +79,11 @@ impl Panel {
     }
 
     pub fn start_at(port: u16, more: &str) -> Panel {
+        Panel::start_with(port, more, None)
+    }
+
+    /// With a folder that outlives it.
+    pub fn start_with(port: u16, more: &str, state: Option<Arc<Folder>>) -> Panel {
         let text = format!("[panel]\nlisten = \"127.0.0.1:{port}\"\n{more}");
         let agent = agent::parse(&text, "test").unwrap_or_else(|problems| panic!("{problems:#?}"));
         let profile = board::parse(board::builtin("sim").unwrap(), "board/sim.toml", "sim").unwrap();
@@ -100,6 +106,9 @@ impl Panel {
             is_alive: is_alive.clone(),
             mic: mic.clone(),
             speaker: Arc::default(),
+            state,
+            settings: None,
+            restart: Arc::new(|| ()),
         };
         let handle = spawn(parts, heard).unwrap();
         Panel { port, ear, clock, is_alive, takes, mic, told, hand, given, handle }

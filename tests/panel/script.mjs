@@ -3,9 +3,9 @@
 export const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'none'; base-uri 'none'; "
   + "form-action 'self'; frame-ancestors 'none'";
 
-export const ORDERS = ['listen', 'stop', 'mute', 'volume', 'announce', 'repeat', 'reset', 'end', 'confirm', 'hush', 'next'];
+export const ORDERS = ['listen', 'stop', 'mute', 'volume', 'announce', 'repeat', 'reset', 'end', 'confirm', 'hush', 'next', 'settings'];
 
-const look = (state, text, more = {}) => ({ state, text, is_muted: false, by_line: false, volume: 70, is_camera_running: false, is_ringing: false, ...more });
+const look = (state, text, more = {}) => ({ state, text, is_muted: false, by_line: false, volume: 70, is_camera_running: false, is_ringing: false, recording: null, ...more });
 const still = (id, why, at) => ({ id, why, width: 1280, height: 720, bytes: 51234 + id, age_ms: 80, at });
 
 /** Every look, with a sentence as the device says it. */

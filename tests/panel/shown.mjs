@@ -195,3 +195,27 @@ export async function replaced() {
   });
   await page.close();
 }
+
+/** A job that is recorded is told for as long as it is, on both pages, to eyes and to a screen reader, in any width. */
+export async function recording() {
+  await rest();
+  const job = '2026-11-22-0001';
+  for (const [path, scheme] of [['/', 'light'], ['/', 'dark'], ['/kiosk', 'light'], ['/kiosk', 'dark']]) {
+    await rest();
+    const page = await open(path, { scheme });
+    assert((await page.$eval('#recording', (one) => `${one.getAttribute('role')}|${one.textContent}`)) === 'status|', 'the region is there before anything is told in it');
+    await cue('/play', { every_ms: 0 });
+    await cue('/patch', { look: { ...LOOKS.speaking, is_camera_running: true, recording: job } });
+    await seen(page, `Recording: ${job}`);
+    await audit(page, `recording on ${path}, ${scheme}`);
+    for (const [width, height] of [[320, 640], [390, 844], [800, 480], [1280, 800], [1920, 1080]]) {
+      await page.setViewport({ width, height });
+      const box = await page.$eval('#recording', (one) => { const { left, right, top, bottom } = one.getBoundingClientRect(); return { left, right, top, bottom }; });
+      assert(box.left >= 0 && box.right <= width && box.top >= 0 && box.bottom <= height, `${path} at ${width}×${height}: the mark is at ${JSON.stringify(box)}`);
+      await picture(page, `recording-${path.slice(1) || 'owner'}-${width}x${height}-${scheme}`);
+    }
+    await cue('/patch', { look: LOOKS.idle });
+    await until(page, () => document.getElementById('recording').textContent === '');
+    await page.close();
+  }
+}

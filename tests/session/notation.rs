@@ -432,6 +432,7 @@ pub fn line(output: &Output) -> Option<String> {
         Output::Tool(ToolOrder::Heard { text, .. }) => format!("tool heard {text}"),
         Output::Tool(ToolOrder::Offline) => "tool offline".into(),
         Output::Tool(ToolOrder::Hushed) => "tool hushed".into(),
+        Output::Tool(ToolOrder::VisitOver) => "tool visit over".into(),
         Output::Gate(GateNote::SpeakerAudible(true)) => "gate audible".into(),
         Output::Gate(GateNote::SpeakerAudible(false)) => "gate silent".into(),
         Output::Speaker(SpeakerOrder::Wake) => "speaker wake".into(),

@@ -222,7 +222,8 @@ impl Rules {
             | ToolOrder::Tapped
             | ToolOrder::Heard { .. }
             | ToolOrder::Offline
-            | ToolOrder::Hushed => {}
+            | ToolOrder::Hushed
+            | ToolOrder::VisitOver => {}
         }
     }
 

@@ -38,7 +38,8 @@ impl World {
             | ToolOrder::Tapped
             | ToolOrder::Heard { .. }
             | ToolOrder::Offline
-            | ToolOrder::Hushed => {}
+            | ToolOrder::Hushed
+            | ToolOrder::VisitOver => {}
         }
     }
 

@@ -149,7 +149,8 @@ impl Watch {
             | ToolOrder::Tapped
             | ToolOrder::Heard { .. }
             | ToolOrder::Offline
-            | ToolOrder::Hushed => {}
+            | ToolOrder::Hushed
+            | ToolOrder::VisitOver => {}
             ToolOrder::Cancel(id) => {
                 let record = self.calls.entry(id.clone()).or_default();
                 record.cancels += 1;

@@ -128,14 +128,6 @@ const ROWS: [Row; 13] = [
     ),
 ];
 
-/// Characters of a voice's or language's name, as in the agent file.
-pub const NAME_CHARS_MAX: usize = 64;
-
-/// Whether this may be a voice's or a language's name: it goes into the model's instruction, so it is no sentence.
-pub fn is_name(text: &str) -> bool {
-    text.chars().count() <= NAME_CHARS_MAX && text.chars().all(|c| c.is_alphanumeric() || " -_()".contains(c))
-}
-
 /// The function by which the model sees; it is there where the camera is used (`[see]`).
 pub const LOOK: &str = "look";
 const LOOK_ROW: Row = (

@@ -14,6 +14,9 @@ use super::super::several::{Json, Texts};
 pub const WISHES: [&str; 11] =
     ["listen", "stop", "mute", "volume", "announce", "repeat", "reset", "end", "confirm", "hush", "next"];
 
+/// What lets a person change settings there ([`overlay`](super::overlay)); granted only where `allow` names it.
+pub const SETTINGS: &str = "settings";
+
 /// More hosts than this are a mistake.
 const HOSTS_MAX: usize = 32;
 /// Keys whose values may hold a password within an address; of these it is only shown that they are set.
@@ -28,7 +31,7 @@ pub struct Panel {
     pub secret_file: Option<PathBuf>,
     /// Files with certificate and key (PEM); no TLS where absent.
     pub certificate: Option<(PathBuf, PathBuf)>,
-    /// Which of [`WISHES`] are granted.
+    /// Which of [`WISHES`] are granted, and whether [`SETTINGS`] are.
     pub allow: Vec<String>,
     /// More names by which the page may be reached, lower case.
     pub hosts: Vec<String>,
@@ -92,9 +95,9 @@ const KEY: Key<Path> = Key {
 };
 const ALLOW: Key<Texts> = Key {
     name: "allow",
-    kind: Texts { what: "something that may be done there", chars_max: 16, count_max: WISHES.len(), check: wish },
+    kind: Texts { what: "something that may be done there", chars_max: 16, count_max: WISHES.len() + 1, check: wish },
     need: Need::Optional,
-    doc: "What may be done at the page: \"listen\", \"stop\", \"mute\", \"volume\", \"announce\", \"repeat\", \"reset\", \"end\", \"confirm\", \"hush\", \"next\"; all of it where absent, [] for nothing.",
+    doc: "What may be done at the page: \"listen\", \"stop\", \"mute\", \"volume\", \"announce\", \"repeat\", \"reset\", \"end\", \"confirm\", \"hush\", \"next\"; all of it where absent, [] for nothing. Only where it is named: \"settings\", to change harmless settings.",
 };
 const HOSTS: Key<Texts> = Key {
     name: "hosts",
@@ -191,11 +194,12 @@ fn address(text: &str) -> Result<(), String> {
 }
 
 fn wish(word: &str) -> Result<(), String> {
-    if WISHES.contains(&word) {
+    let known = || WISHES.into_iter().chain([SETTINGS]);
+    if known().any(|known| known == word) {
         return Ok(());
     }
-    let guess = nearest(word, WISHES).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
-    Err(format!("is none{guess}; there are {}", listed(WISHES)))
+    let guess = nearest(word, known()).map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+    Err(format!("is none{guess}; there are {}", listed(known())))
 }
 
 fn host(text: &str) -> Result<(), String> {

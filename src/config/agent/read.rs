@@ -7,7 +7,8 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Keep, Limits, Listen, ListenMode, ThinkingLevel, VadKind, VoiceBargeIn, action, audit, device,
-    ears, endpoint, home, job_log, kiosk, mcp, model, mqtt, panel, policy, secrets, see, session, speak, tool, watch,
+    ears, endpoint, home, job_log, kiosk, mcp, model, mqtt, overlay, panel, policy, secrets, see, session, speak, tool,
+    watch,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -339,8 +340,15 @@ pub fn keys() -> impl Iterator<Item = (&'static str, &'static dyn AnyKey)> {
 }
 
 pub(super) fn parse(text: &str, file: &str) -> Result<Agent, Vec<Problem>> {
+    parse_under(text, file, "")
+}
+
+/// With the tables of `over`, which is TOML of this program's own, laid over those of the text. Lines in problems are those
+/// of the text only where they name a key of it.
+pub(super) fn parse_under(text: &str, file: &str, over: &str) -> Result<Agent, Vec<Problem>> {
     let mut reader = Reader::new(text, file, SHEETS);
-    let Some(document) = reader.document(text) else { return Err(reader.finish()) };
+    let Some(mut document) = reader.document(text) else { return Err(reader.finish()) };
+    overlay::lay(&mut document, DeTable::parse_recoverable(over).0.into_inner());
     let agent = agent(&mut reader, &document);
     let problems = reader.finish();
     if problems.is_empty() { Ok(agent) } else { Err(problems) }

@@ -1,5 +1,6 @@
 // The owner's page: everything the device tells, and every control this viewer may use.
-import { by, codeOf, follow, icon, LANGUAGES, list, lookOf, node, order, safeLink, SHAPES, share, stillAddress, text } from './common.js';
+import { by, codeOf, follow, icon, LANGUAGES, list, lookOf, node, order, safeLink, SHAPES, share, showRecording, stillAddress, text } from './common.js';
+import { showSettings } from './settings.js';
 
 /** Longest text of a tool's arguments or result that is shown at once (characters). */
 const VALUE_MAX = 2000;
@@ -47,6 +48,7 @@ function showLook({ look }) {
     ? [look.is_muted && name !== 'muted' && 'Microphone muted', look.by_line && 'Muted by the switch on the device', look.is_camera_running && 'Camera is on', look.is_ringing && name !== 'ringing' && 'Ringing'].filter(Boolean)
     : [];
   text(by('flags'), flags.join(' · '));
+  showRecording(isThere && look?.recording);
   showControls(state);
 }
 
@@ -254,6 +256,8 @@ function show(next, changed) {
     if (changed.has(member) && state[member]) for (const one of shows) one(state);
   }
   if (!wasThere) showLook({ look: {}, ...state });
+  // After a restart others are in force.
+  if (!wasThere && by('settings').open) showSettings();
 }
 
 function lost(why) {
@@ -309,24 +313,7 @@ async function fetched(address) {
   return answer;
 }
 
-by('settings').addEventListener('toggle', async () => {
-  if (!by('settings').open) return;
-  try {
-    const { settings } = await (await fetched('/api/settings')).json();
-    const sections = grouped(settings);
-    by('settings-list').replaceChildren(...[...sections].map(([section, ones]) => node('section', {}, node('h3', { textContent: section || 'general' }),
-      node('dl', { className: 'settings' }, ...ones.map((one) => node('div', {},
-        node('dt', { textContent: one.key }), node('dd', { className: 'code', textContent: value(one.value) || '–' }), node('dd', { className: 'dim', textContent: one.doc ?? '' })))))));
-  } catch (error) {
-    text(by('settings-list'), `The settings could not be fetched. ${error.message}`);
-  }
-});
-
-function grouped(settings) {
-  const sections = new Map();
-  for (const one of settings) sections.set(one.section, [...(sections.get(one.section) ?? []), one]);
-  return sections;
-}
+by('settings').addEventListener('toggle', () => by('settings').open && showSettings());
 
 async function record() {
   try {

@@ -32,6 +32,7 @@ export const SHAPES = {
   running: 'M4 12a8 8 0 1 0 16 0a8 8 0 1 0-16 0M12 8v4l3 2',
   camera: 'M3 8h4l2-3h6l2 3h4v11H3zM8.5 13a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0',
   stop: 'M7 7h10v10H7z',
+  record: 'M5 12a7 7 0 1 0 14 0a7 7 0 1 0-14 0',
 };
 
 /** Languages by their English names, as the device knows them, with the codes that browsers know. */
@@ -98,6 +99,14 @@ export function list(parent, items, keyOf, make, fill) {
     else parent.insertBefore(child, before);
   }
   for (const child of old.values()) child.remove();
+}
+
+/** The mark that a job is recorded, in a region that a screen reader tells; nothing where none is. */
+export function showRecording(job) {
+  const words = job ? `Recording: ${job}` : '';
+  const box = by('recording');
+  if (box.textContent === words) return;
+  box.replaceChildren(...(job ? [icon(SHAPES.record), node('span', { textContent: words })] : []));
 }
 
 /** A link's host and words, where it may be followed: https and nothing else; `null` otherwise. */

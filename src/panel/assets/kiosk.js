@@ -1,6 +1,6 @@
 // The kiosk view: large words, what it sees, what it shows; and nothing of the last visitor for the next one.
 import { wordsOf } from './words.js';
-import { by, codeOf, follow, icon, lookOf, list, node, order, safeLink, safePicture, share, SHAPES, stillAddress, text } from './common.js';
+import { by, codeOf, follow, icon, lookOf, list, node, order, safeLink, safePicture, share, SHAPES, showRecording, stillAddress, text } from './common.js';
 
 /** Sizes of letters, largest first, as classes of the style sheet: words take the largest at which they fit. */
 const SIZES = ['xl', 'l', 'm', 's', 'xs'];
@@ -58,6 +58,7 @@ function showLook() {
     by('flags').dataset.seen = seen;
     by('flags').replaceChildren(...(isSeen ? [icon(SHAPES.camera), words?.camera ?? 'Camera is on'] : []));
   }
+  showRecording(isThere && look.recording);
   const may = new Set(state.device?.view?.allow ?? []);
   for (const button of by('controls').children) button.hidden = !may.has(button.dataset.do);
   const stop = by('controls').lastElementChild;

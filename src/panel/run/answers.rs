@@ -7,25 +7,24 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ETAG, HeaderValue, IF_NONE_MATCH,
-    REFERRER_POLICY, SET_COOKIE,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, ETAG, HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, SET_COOKIE,
 };
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde_json::json;
 use tokio::time::timeout;
 
 use super::assets::{Asset, asset};
+use super::change;
 use super::gate::{Known, Site, elsewhere, pass, refusal, text};
-use super::hub::{Denied, Hub};
+use super::hub::Denied;
 use super::line::Ends;
 use super::stream;
-use crate::config::agent::panel::Panel;
 use crate::live::credential::Secret;
-use crate::panel::door::{COOKIE as SESSION, Door, Refused};
-use crate::panel::wish;
+use crate::panel::door::{COOKIE as SESSION, Refused};
+use crate::panel::sign_ins::LIFE;
+use crate::panel::wish::{self, Wish};
 
 /// The longest body: an announcement of 500 characters, each of which may be written in twelve bytes.
 const BODY_BYTES_MAX: usize = 8 * 1024;
@@ -39,8 +38,7 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 type Shared = State<Arc<Site>>;
 
 /// All paths.
-pub(super) fn router(panel: &Panel, hub: Arc<Hub>, door: Door, is_tls: bool) -> Router {
-    let site = Arc::new(Site::new(panel, hub, door, is_tls));
+pub(super) fn router(site: Arc<Site>) -> Router {
     Router::new()
         .route("/", get(|headers: HeaderMap| async move { file("index.html", &headers) }))
         .route("/kiosk", get(|headers: HeaderMap| async move { file("kiosk.html", &headers) }))
@@ -91,20 +89,13 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
     response
 }
 
-async fn events(State(site): Shared, headers: HeaderMap) -> Response {
+async fn events(State(site): Shared, Extension(known): Extension<Known>, headers: HeaderMap) -> Response {
     let Some(viewer) = site.hub.view() else {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many look on already; try again later");
     };
     let hub = site.hub.clone();
-    // Who came with the password itself, and not with a session, has nothing that could end.
-    let session = match headers.get(AUTHORIZATION) {
-        None => Some(text(&headers, &COOKIE).unwrap_or_default().to_string()),
-        Some(_) => None,
-    };
-    let may = move || {
-        let door = site.door();
-        !door.has_lock() || session.as_ref().is_none_or(|cookies| door.is_logged_in(cookies, site.hub.now()))
-    };
+    let cookies = text(&headers, &COOKIE).unwrap_or_default().to_string();
+    let may = move || known == Known::ByPassword || site.door().is_logged_in(&cookies, site.hub.now());
     answer("text/event-stream", stream::body(hub, viewer, may))
 }
 
@@ -117,7 +108,7 @@ async fn still(State(site): Shared, Path(name): Path<String>) -> Response {
 }
 
 async fn settings(State(site): Shared) -> Response {
-    answer(JSON, json!({ "settings": site.panel.settings }).to_string())
+    answer(JSON, change::all(&site).to_string())
 }
 
 async fn metrics(State(site): Shared) -> Response {
@@ -125,11 +116,12 @@ async fn metrics(State(site): Shared) -> Response {
 }
 
 /// Whoever is not let in is told only whether.
-async fn health(State(site): Shared, Extension(Known(is_known)): Extension<Known>) -> Response {
+async fn health(State(site): Shared, Extension(known): Extension<Known>) -> Response {
     match site.hub.health() {
         (true, _) => answer(PLAIN, "ok\n"),
         (false, texts) => {
-            let text = if is_known { texts.join("\n") + "\n" } else { "something is out of order\n".to_string() };
+            let text =
+                if known != Known::No { texts.join("\n") + "\n" } else { "something is out of order\n".to_string() };
             status(StatusCode::SERVICE_UNAVAILABLE, answer(PLAIN, text))
         }
     }
@@ -162,13 +154,19 @@ async fn grant(State(site): Shared, request: Request) -> Response {
         Ok(read) => read,
         Err(why) => return refusal(StatusCode::BAD_REQUEST, &why),
     };
-    if !site.panel.allow.iter().any(|allowed| allowed == word) {
+    if !site.allows(wish.permit(word)) {
         return refusal(StatusCode::FORBIDDEN, "the owner does not allow that here (`allow` in [panel])");
     }
     tracing::info!(wish = word, "somebody at the panel wants something");
-    match site.hub.grant(wish) {
+    let granted = match wish {
+        Wish::Set { key, value } => change::set(&site, key, value).await,
+        Wish::Restart => change::restart(&site).await,
+        wish => site.hub.grant(wish),
+    };
+    match granted {
         Ok(()) => status(StatusCode::NO_CONTENT, Response::new(Body::empty())),
-        Err(Denied::Now(why)) => refusal(StatusCode::CONFLICT, why),
+        Err(Denied::Wrong(why)) => refusal(StatusCode::BAD_REQUEST, &why),
+        Err(Denied::Now(why)) => refusal(StatusCode::CONFLICT, &why),
         Err(Denied::TooMany(why)) => refusal(StatusCode::TOO_MANY_REQUESTS, why),
     }
 }
@@ -184,10 +182,13 @@ async fn log_in(State(site): Shared, Extension(ends): Extension<Ends>, request: 
     let Some((secret, token)) = secret_of(&body).zip(token()) else {
         return refusal(StatusCode::BAD_REQUEST, "the form must have a field `secret`");
     };
-    let now = site.hub.now();
-    let found = site.door().log_in(ends.from, secret.trim(), Secret::new(token.as_str()), now);
+    let clocks = site.clocks();
+    let found = site.door().log_in(ends.from, secret.trim(), &Secret::new(token.as_str()), clocks);
     match found {
-        Ok(()) => cookie(elsewhere("/"), &site, &token, "2592000"),
+        Ok(()) => {
+            site.signed.notify_one();
+            cookie(elsewhere("/"), &site, &token, &LIFE.as_secs().to_string())
+        }
         Err(Refused::Wrong) => {
             tracing::warn!(from = %ends.from, "a wrong password at the panel");
             elsewhere("/login#wrong")
@@ -198,6 +199,7 @@ async fn log_in(State(site): Shared, Extension(ends): Extension<Ends>, request: 
 
 async fn log_out(State(site): Shared, headers: HeaderMap) -> Response {
     site.door().log_out(text(&headers, &COOKIE).unwrap_or_default());
+    site.signed.notify_one();
     cookie(elsewhere("/login"), &site, "", "0")
 }
 

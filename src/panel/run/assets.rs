@@ -21,13 +21,14 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 9] = [
+const ASSETS: [Asset; 10] = [
     asset!("index.html", HTML),
     asset!("kiosk.html", HTML),
     asset!("login.html", HTML),
     asset!("app.js", SCRIPT),
     asset!("kiosk.js", SCRIPT),
     asset!("common.js", SCRIPT),
+    asset!("settings.js", SCRIPT),
     asset!("words.js", SCRIPT),
     asset!("style.css", STYLE),
     asset!("icon.svg", PICTURE),

@@ -54,7 +54,7 @@ impl Ear {
 
 impl Shared {
     pub(super) fn facts(&self) -> Facts {
-        *self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Events that found no place, since the start.

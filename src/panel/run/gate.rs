@@ -12,24 +12,35 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::hub::Hub;
 use super::line::Ends;
 use crate::config::agent::panel::Panel;
-use crate::panel::door::{Door, Refused};
+use crate::hw::clock::{CLOCK_SET_S, unix_s};
+use crate::panel::door::{Clocks, Door, Refused};
 
 /// What one site answers with.
 pub(super) struct Site {
     pub(super) hub: Arc<Hub>,
     pub(super) panel: Panel,
     pub(super) is_tls: bool,
+    /// Rung when somebody has signed in or out.
+    pub(super) signed: Notify,
     door: Mutex<Door>,
     policy: HeaderValue,
 }
 
-/// Whoever asks has shown the password, or none is asked for.
-#[derive(Clone, Copy)]
-pub(super) struct Known(pub(super) bool);
+/// What lets in whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Nothing: only what is open to everybody is for them.
+    No,
+    /// A session, which may end.
+    BySession,
+    /// The password itself in this request, or none is asked for: there is nothing that could end.
+    ByPassword,
+}
 
 impl Site {
     pub(super) fn new(panel: &Panel, hub: Arc<Hub>, door: Door, is_tls: bool) -> Site {
@@ -40,22 +51,35 @@ impl Site {
         );
         // Hosts were checked to be letters, digits, dots and dashes.
         let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
-        Site { hub, panel: panel.clone(), is_tls, door: Mutex::new(door), policy }
+        Site { hub, panel: panel.clone(), is_tls, signed: Notify::new(), door: Mutex::new(door), policy }
     }
 
     pub(super) fn door(&self) -> MutexGuard<'_, Door> {
         self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether these headers are of somebody who is let in.
-    fn knows(&self, headers: &HeaderMap, ends: Ends) -> Result<bool, Refused> {
+    /// What lets in somebody with these headers.
+    fn knows(&self, headers: &HeaderMap, ends: Ends) -> Result<Known, Refused> {
         let now = self.hub.now();
         let mut door = self.door();
-        if !door.has_lock() || door.is_logged_in(text(headers, &COOKIE).unwrap_or_default(), now) {
-            return Ok(true);
+        if !door.has_lock() {
+            return Ok(Known::ByPassword);
+        }
+        if door.is_logged_in(text(headers, &COOKIE).unwrap_or_default(), now) {
+            return Ok(Known::BySession);
         }
         let shown = text(headers, &AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-        shown.map_or(Ok(false), |shown| door.check(ends.from, shown, now).map(|()| true))
+        shown.map_or(Ok(Known::No), |shown| door.check(ends.from, shown, now).map(|()| Known::ByPassword))
+    }
+
+    /// Whether the owner grants this at the page.
+    pub(super) fn allows(&self, permit: &str) -> bool {
+        self.panel.allow.iter().any(|allowed| allowed == permit)
+    }
+
+    /// Both clocks.
+    pub(super) fn clocks(&self) -> Clocks {
+        Clocks { now: self.hub.now(), unix_s: Some(unix_s()).filter(|unix_s| *unix_s >= CLOCK_SET_S) }
     }
 }
 
@@ -124,8 +148,8 @@ fn judge(site: &Site, request: &Request) -> Result<Known, Response> {
     }
     let is_open = matches!(path, "/login" | "/logout" | "/healthz") || path.starts_with("/assets/");
     match site.knows(headers, ends) {
-        Ok(true) => Ok(Known(true)),
-        Ok(false) | Err(_) if is_open => Ok(Known(false)),
+        Ok(known @ (Known::BySession | Known::ByPassword)) => Ok(known),
+        Ok(Known::No) | Err(_) if is_open => Ok(Known::No),
         Err(Refused::TooOften) => Err(refusal(StatusCode::TOO_MANY_REQUESTS, "too many attempts; wait a minute")),
         _ if is_page => Err(elsewhere("/login")),
         _ => Err(refusal(

@@ -14,6 +14,7 @@ use crate::audio::meter;
 use crate::config::agent::panel::Panel;
 use crate::flow::{Control, Event, What};
 use crate::hw::clock::{unix_s, written};
+use crate::hw::settings::Settings;
 use crate::panel::metrics::{Gauges, Metrics};
 use crate::panel::screen::{Device, Screen, Seen};
 use crate::panel::visit::Visit;
@@ -48,7 +49,7 @@ struct Inner {
     rates: Rates,
     missed_told: u64,
     /// A visit is over, and the core does not know it yet.
-    owes_reset: bool,
+    owes_end: bool,
 }
 
 /// One who looks on; counted while it lives.
@@ -66,8 +67,10 @@ impl Drop for Viewer {
 
 /// Why a wish is not granted.
 pub(super) enum Denied {
-    /// Not now.
-    Now(&'static str),
+    /// Not so; a sentence.
+    Wrong(String),
+    /// Not now; a sentence.
+    Now(String),
     /// Too many of them.
     TooMany(&'static str),
 }
@@ -85,7 +88,7 @@ impl Hub {
             visit: Visit::new(&parts.agent.kiosk),
             rates: Rates::default(),
             missed_told: 0,
-            owes_reset: false,
+            owes_end: false,
         };
         Hub {
             inner: Mutex::new(inner),
@@ -168,11 +171,11 @@ impl Hub {
         }
         if inner.visit.is_over(now) {
             inner.screen.wipe();
-            inner.owes_reset = true;
+            inner.owes_end = true;
         }
-        if inner.owes_reset {
+        if inner.owes_end {
             let as_configured = Control::Voice { voice: Some("".into()), language: Some("".into()) };
-            inner.owes_reset = !((self.parts.give)(as_configured) && (self.parts.give)(Control::Reset));
+            inner.owes_end = !((self.parts.give)(as_configured) && (self.parts.give)(Control::VisitOver));
         }
         let missed = self.heard.missed();
         if missed > inner.missed_told {
@@ -232,15 +235,32 @@ impl Hub {
         format!("mynah {version}, up for {up}; {written}\n\n{}", self.parts.recorder.text())
     }
 
+    /// What may be changed, where that is known.
+    pub(super) fn settings(&self) -> Option<Arc<Settings>> {
+        self.parts.settings.clone()
+    }
+
+    /// Asks for the program's end and a new start.
+    pub(super) fn restart(&self) {
+        (self.parts.restart)();
+    }
+
+    /// Whether one more such wish may be granted; then it counts.
+    pub(super) fn may(&self, wish: &Wish) -> Result<(), Denied> {
+        let now = self.now();
+        if self.inner().rates.may(wish, now) {
+            return Ok(());
+        }
+        Err(Denied::TooMany("that was wanted too often within a minute; wait a little"))
+    }
+
     /// Grants a wish.
     pub(super) fn grant(&self, wish: Wish) -> Result<(), Denied> {
         let now = self.now();
         if wish == Wish::Listen && self.heard.facts().is_muted() {
-            return Err(Denied::Now("the microphone is off; switch it on first"));
+            return Err(Denied::Now("the microphone is off; switch it on first".to_string()));
         }
-        if !self.inner().rates.may(&wish, now) {
-            return Err(Denied::TooMany("that was wanted too often within a minute; wait a little"));
-        }
+        self.may(&wish)?;
         let control = match wish {
             Wish::Listen => Control::Listen,
             Wish::Stop => Control::Stop,
@@ -253,6 +273,8 @@ impl Hub {
             Wish::Confirm => Control::Confirm,
             Wish::Hush => Control::Hush,
             Wish::Next { voice, language } => Control::Voice { voice, language },
+            // They are nothing for the core.
+            Wish::Set { .. } | Wish::Restart => return Ok(()),
         };
         if !(self.parts.give)(control) {
             return Err(Denied::TooMany("the device is too busy for that now; try again"));

@@ -22,7 +22,7 @@ impl Rig {
     }
 
     fn seen(&self) -> Seen {
-        Seen { now: self.now, facts: self.facts, is_alive: true, viewers: 1, is_idle: false }
+        Seen { now: self.now, facts: self.facts.clone(), is_alive: true, viewers: 1, is_idle: false }
     }
 
     fn tell(&mut self, what: What) {

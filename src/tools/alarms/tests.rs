@@ -34,18 +34,18 @@ impl Device {
 
     fn timer(&mut self, name: &str, seconds: u64) -> Value {
         let work = AlarmWork::SetTimer { name: Some(name.into()).filter(|name: &String| !name.is_empty()), seconds };
-        self.with(|alarms, moment| alarms.carry_out(&work, moment)).unwrap()
+        self.with(|alarms, moment| alarms.carry_out(&work, false, moment)).unwrap()
     }
 
     fn alarm(&mut self, name: &str, hour: u16, days: &[&str], repeats: bool) -> Result<Value, String> {
         let daily = Daily { minute: hour * 60, days: Days::of(days.iter().copied()), repeats };
         let work = AlarmWork::SetAlarm { name: Some(name.into()), daily };
-        self.with(|alarms, moment| alarms.carry_out(&work, moment))
+        self.with(|alarms, moment| alarms.carry_out(&work, false, moment))
     }
 
     fn cancel(&mut self, name: Option<&str>) -> Result<Value, String> {
         let work = AlarmWork::Cancel { name: name.map(str::to_string) };
-        self.with(|alarms, moment| alarms.carry_out(&work, moment))
+        self.with(|alarms, moment| alarms.carry_out(&work, false, moment))
     }
 
     fn pass(&mut self, seconds: i64) -> Due {
@@ -83,7 +83,8 @@ impl Device {
     }
 
     fn list(&mut self) -> Value {
-        self.with(|alarms, moment| alarms.carry_out(&AlarmWork::List, moment)).unwrap()["timers_and_alarms"].clone()
+        self.with(|alarms, moment| alarms.carry_out(&AlarmWork::List, false, moment)).unwrap()["timers_and_alarms"]
+            .clone()
     }
 }
 
@@ -141,7 +142,7 @@ fn the_same_name_is_the_same_timer_and_long_or_odd_names_are_cut() {
         device.timer(&format!("number {number}"), 60);
     }
     let work = AlarmWork::SetTimer { name: None, seconds: 60 };
-    assert!(device.with(|alarms, moment| alarms.carry_out(&work, moment)).unwrap_err().contains("cancel some"));
+    assert!(device.with(|alarms, moment| alarms.carry_out(&work, false, moment)).unwrap_err().contains("cancel some"));
 }
 
 #[test]
@@ -290,7 +291,7 @@ proptest! {
                 Step::Alarm(name, minute, days, repeats) => {
                     let daily = Daily { minute, days: Days(days), repeats };
                     let work = AlarmWork::SetAlarm { name: Some(format!("a{name}")), daily };
-                    device.with(|alarms, moment| alarms.carry_out(&work, moment)).unwrap();
+                    device.with(|alarms, moment| alarms.carry_out(&work, false, moment)).unwrap();
                 }
                 Step::Pass(seconds) => rang = device.run(seconds),
                 Step::Restart(off_s) => {
@@ -318,4 +319,25 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn what_a_visitor_set_goes_with_them_and_what_the_owner_set_stays() {
+    let mut device = Device::new();
+    device.timer("bread", 600);
+    let mut set = |name: &str, is_visitors| {
+        let work = AlarmWork::SetTimer { name: Some(name.into()), seconds: 60 };
+        device.with(|alarms, moment| alarms.carry_out(&work, is_visitors, moment)).unwrap();
+    };
+    set("tea", true);
+    set("bread", true);
+    set("eggs", true);
+    device.pass(60);
+    assert!(device.alarms.is_ringing());
+    let kept = device.with(|alarms, moment| alarms.kept(moment));
+    assert_eq!(kept.iter().map(KeptAlarm::is_visitors).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(device.alarms.visit_over(), ["tea", "eggs"]);
+    assert_eq!(device.alarms.visit_over(), [""; 0]);
+    let left = device.with(|alarms, moment| alarms.kept(moment));
+    assert_eq!(left.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["bread"]);
 }

@@ -9,11 +9,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Outside, kept};
+use crate::config::agent::policy::Caller;
 use crate::flow::{Control, What};
 use crate::hw::clock;
 use crate::hw::folder::FolderTrouble;
 use crate::tools::Failure;
-use crate::tools::alarms::{AlarmWork, Alarms, Daily, Moment};
+use crate::tools::alarms::{AlarmWork, Alarms, Daily, KeptAlarm, Moment};
 
 /// A core that takes nothing now is asked again after this.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -26,6 +27,8 @@ pub(super) struct Ringer {
     outside: Outside,
     /// Whether the core was told that something rings.
     is_told: AtomicBool,
+    /// Whether visitors come and go: what the model sets is theirs.
+    has_visitors: bool,
     /// Rung when the next time to ring has changed.
     pub(super) changed: Notify,
     /// Held while it is written down: the newest is written last.
@@ -33,11 +36,12 @@ pub(super) struct Ringer {
 }
 
 impl Ringer {
-    pub(super) fn new(outside: &Outside) -> Ringer {
+    pub(super) fn new(outside: &Outside, has_visitors: bool) -> Ringer {
         Ringer {
             alarms: Mutex::default(),
             outside: outside.clone(),
             is_told: AtomicBool::new(false),
+            has_visitors,
             changed: Notify::new(),
             writing: tokio::sync::Mutex::default(),
         }
@@ -62,16 +66,21 @@ impl Ringer {
         if let Some(text) = trouble {
             (self.outside.tell)(What::Trouble { part: "tools".into(), text });
         }
-        let missed = self.at_this_moment(|alarms, moment| alarms.remember(set.alarms, moment));
-        if !missed.is_empty() {
+        // A visitor left while the device was off, for all it knows: what was said is forgotten, too.
+        let (gone, left): (Vec<_>, Vec<_>) = set.alarms.into_iter().partition(KeptAlarm::is_visitors);
+        told_gone(gone.len());
+        let missed = self.at_this_moment(|alarms, moment| alarms.remember(left, moment));
+        if !missed.is_empty() || !gone.is_empty() {
             self.tell_missed(missed);
             self.write_or_warn().await; // told once
         }
     }
 
     /// Does what a call asks for.
-    pub(super) async fn carry_out(&self, work: &AlarmWork) -> Result<Value, Failure> {
-        let told = self.at_this_moment(|alarms, moment| alarms.carry_out(work, moment)).map_err(Failure::Refused)?;
+    pub(super) async fn carry_out(&self, work: &AlarmWork, caller: Caller) -> Result<Value, Failure> {
+        let is_visitors = self.has_visitors && caller == Caller::Model;
+        let told = self.at_this_moment(|alarms, moment| alarms.carry_out(work, is_visitors, moment));
+        let told = told.map_err(Failure::Refused)?;
         if *work == AlarmWork::List {
             return Ok(told);
         }
@@ -134,6 +143,13 @@ impl Ringer {
         let _ = (self.outside.give)(Control::Tell(Arc::from(text))); // it rings, whether or not it is said
     }
 
+    /// A visitor is gone, and what was set for them; what rang of it rings no more.
+    pub(super) fn visit_over(&self) {
+        let gone = self.at_this_moment(|alarms, _| alarms.visit_over());
+        told_gone(gone.len());
+        self.tell_core();
+    }
+
     /// A person stopped what rings; the core rings no more.
     pub(super) fn hushed(&self) {
         let _ = self.at_this_moment(|alarms, moment| alarms.hush(moment));
@@ -153,5 +169,12 @@ impl Ringer {
         if let Err(trouble) = self.write_down().await {
             tracing::warn!("timers and alarms are forgotten at a restart: {trouble}");
         }
+    }
+}
+
+/// Names are a visitor's words, and no more of them is in the log than of the conversation.
+fn told_gone(count: usize) {
+    if count > 0 {
+        tracing::info!(count, "a visitor is gone: timers and alarms that were set for them do not ring");
     }
 }

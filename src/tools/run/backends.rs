@@ -21,6 +21,7 @@ use super::secrets::SecretBook;
 use super::sensors::Sensors;
 use super::{Outside, Tell};
 use crate::config::agent::Agent;
+use crate::config::agent::policy::Caller;
 use crate::flow::What;
 use crate::hw::Clock;
 use crate::tools::breaker::{Breaker, Change};
@@ -84,13 +85,13 @@ impl Backends {
     }
 
     /// Does it. Dropped halfway, it stops; [`Backends::undo`] puts right what that leaves.
-    pub(super) async fn carry_out(&self, work: &Work) -> Result<Value, Failure> {
+    pub(super) async fn carry_out(&self, work: &Work, caller: Caller) -> Result<Value, Failure> {
         match work {
             Work::Line(plan) => self.lines.carry_out(plan).await.map_err(Failure::Refused),
             Work::Await(plan) => self.lines.wait_for(plan).await.map_err(Failure::Refused),
             Work::Pwm(plan) => self.pwm.carry_out(plan).await.map_err(Failure::Refused),
             Work::Sensor(name) => self.sensors.answer(name).await.map_err(Failure::Refused),
-            Work::Device(work) => self.device.carry_out(work, self.breakers.broken()).await,
+            Work::Device(work) => self.device.carry_out(work, caller, self.breakers.broken()).await,
             // It knows by itself when it is away, and fails at once then: it needs no breaker.
             Work::Mqtt(request) => match &self.mqtt {
                 Some(broker) => broker.carry_out(request).await,

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::alarms::Ringer;
 use super::{AskJob, Looker, Outside};
 use crate::config::agent::Agent;
+use crate::config::agent::policy::Caller;
 use crate::flow::{Control, JobOrder};
 use crate::hw::{Clock, clock};
 use crate::tools::Failure;
@@ -36,7 +37,7 @@ impl Device {
             look: outside.look.clone(),
             job: outside.job.clone(),
             began: outside.clock.now(),
-            alarms: Ringer::new(outside),
+            alarms: Ringer::new(outside, agent.kiosk.is_on()),
         }
     }
 
@@ -49,8 +50,13 @@ impl Device {
         Ok(json!({ "picture": format!("attached, {width}×{height}, taken just now") }))
     }
 
-    /// Does it; `out_of_order` names what cannot be reached.
-    pub(super) async fn carry_out(&self, work: &DeviceWork, out_of_order: Vec<String>) -> Result<Value, Failure> {
+    /// Does it for this caller; `out_of_order` names what cannot be reached.
+    pub(super) async fn carry_out(
+        &self,
+        work: &DeviceWork,
+        caller: Caller,
+        out_of_order: Vec<String>,
+    ) -> Result<Value, Failure> {
         match work {
             DeviceWork::Control(control, told) => {
                 if (self.give)(control.clone()) {
@@ -71,7 +77,7 @@ impl Device {
                 Ok(json!({ "done": "it is on the screen" }))
             }
             DeviceWork::Job(order) => self.write_down(order.clone()).await,
-            DeviceWork::Alarm(work) => self.alarms.carry_out(work).await,
+            DeviceWork::Alarm(work) => self.alarms.carry_out(work, caller).await,
             DeviceWork::Look => self.look().await,
             DeviceWork::Status => {
                 let running_s = self.clock.now().since(self.began).as_secs();

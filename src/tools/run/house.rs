@@ -275,7 +275,7 @@ impl House {
         let mut done = tokio::select! {
             biased;
             halt = &mut halted => Done::halted(halt, plan.work.halfway()),
-            result = timeout_at(deadline, self.backends.carry_out(&plan.work)) => match result {
+            result = timeout_at(deadline, self.backends.carry_out(&plan.work, request.caller)) => match result {
                 Ok(Ok(value)) => Done { outcome: Outcome::Done, result: Ok(value), is_cancelled: false },
                 Ok(Err(Failure::Unreachable(why) | Failure::Refused(why))) => Done::failed(why),
                 Err(_) => Done::failed(late),

@@ -107,3 +107,32 @@ fn a_core_that_takes_nothing_now_is_rung_a_little_later() {
     assert!(taken);
     handle.stop();
 }
+
+#[test]
+fn a_visitors_timers_go_with_the_visit_and_the_owners_ring() {
+    let (file, folder) = folder("visit");
+    let kiosk = format!("{TIMERS}\n[panel]\nlisten = \"127.0.0.1:8765\"\n[kiosk]\nreset_after_s = 60\n");
+    let rig = rig_with(&kiosk, Some(folder.clone()));
+    rig.call("1", "set_timer", json!({"seconds": 1, "name": "eggs"}));
+    rig.call("2", "set_timer", json!({"seconds": 600, "name": "tea"}));
+    let by_hand = Call {
+        id: "3".into(),
+        name: "set_timer".into(),
+        args: json!({"seconds": 900, "name": "bread"}).as_object().unwrap().clone(),
+    };
+    rig.orders.blocking_send(ToolOrder::ByHand(by_hand)).unwrap();
+    assert_eq!(rig.wish(), Control::Ring(true));
+    rig.orders.blocking_send(ToolOrder::VisitOver).unwrap();
+    rig.wish(); // what the model is told of the eggs
+    assert_eq!(rig.wish(), Control::Ring(false), "what rang for the visitor rings for nobody");
+    let names = |listed: Value| listed.as_array().unwrap().iter().map(|one| one["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(names(rig.listed()), ["bread"]);
+    // One that a power cut left behind goes at the next start.
+    rig.call("4", "set_timer", json!({"seconds": 600, "name": "tea"}));
+    assert!(rig.reply().1.is_ok());
+    let left = fs::read(&file).unwrap();
+    rig.stop();
+    fs::write(&file, left).unwrap();
+    let rig = rig_with(&kiosk, Some(folder));
+    assert_eq!(names(rig.listed()), ["bread"]);
+}
