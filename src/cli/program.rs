@@ -33,7 +33,7 @@ pub enum Command {
     Tools(super::tools::Args),
     /// Who called which tool, with what, and what came of it
     Log(super::audit::Args),
-    /// The jobs that were recorded ([job_log]): lists them, makes a report of one, deletes one
+    /// The jobs that were recorded (`[job_log]`): lists them, makes a report of one, deletes one
     Report(super::report::Args),
     /// Brings every output of the board to its safe state, and ends: for the service's unit, after a crash
     Safe(super::safe::Args),

@@ -109,7 +109,7 @@ impl Handle {
     }
 
     /// Writes what is still to be written, and ends the thread. The job stays open: the next start goes on with it. A disk
-    /// that does not answer is not waited for longer than [`FINISH_WITHIN`]. Answers whether all was written.
+    /// that does not answer is not waited for longer than five seconds. Answers whether all was written.
     pub fn finish(self) -> bool {
         self.finish_within(FINISH_WITHIN)
     }
