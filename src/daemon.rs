@@ -409,11 +409,11 @@ impl Daemon {
 
     /// Stops in order: outputs go to rest first, then everything that makes sound, then the link.
     pub fn stop(mut self) {
-        if let Some(panel) = self.panel.take() {
-            panel.stop();
-        }
         if let Some(tools) = self.tools.take() {
             tools.stop();
+        }
+        if let Some(panel) = self.panel.take() {
+            panel.stop();
         }
         self.stop.store(true, Ordering::Release);
         self.core_bell.ring();

@@ -108,9 +108,9 @@ pub fn watched(setting: &Setting, bench: &Bench<'_>) -> Result<Vec<Row>> {
     let (mut quiet, mut rows) = (Vec::new(), Vec::new());
     for guest in [None, Some(Guest::Viewers), Some(Guest::Hostile)] {
         let panel = Panel::new()?;
-        setting.prepare(bench.server.port, &(panel.agent() + LAMP))?;
+        setting.prepare(bench.server.port, &(panel.agent(&setting.folder)? + LAMP))?;
         let repetitions = bench.repetitions.div_ceil(2);
-        let visit = || guest.map(|guest| panel.visit(guest)).transpose();
+        let visit = || guest.map(|guest| Ok((guest, panel.visit(guest)?))).transpose();
         let found = one(&Bench { repetitions, ..*bench }, visit)?;
         compare(&mut rows, &mut quiet, guest.map(Guest::word), found);
     }
@@ -129,7 +129,7 @@ fn compare(rows: &mut Vec<Row>, quiet: &mut Vec<Row>, word: Option<&str>, found:
     }
 }
 
-fn one(bench: &Bench<'_>, visit: impl FnOnce() -> Result<Option<Party>>) -> Result<Vec<Row>> {
+fn one(bench: &Bench<'_>, visit: impl FnOnce() -> Result<Option<(Guest, Party)>>) -> Result<Vec<Row>> {
     let (mut client, _) = bench.setting.start(bench.server)?;
     sleep_ms(1000.0);
     let party = visit()?;
@@ -146,7 +146,7 @@ fn one(bench: &Bench<'_>, visit: impl FnOnce() -> Result<Option<Party>>) -> Resu
         soak::round(bench, &mut client, &mut glitches)?;
     }
     rows.push(glitches.row(bench, began_ns)?);
-    party.as_ref().map_or(Ok(()), Party::check)?;
+    party.as_ref().map_or(Ok(()), |(guest, party)| party.check(*guest))?;
     ensure!(client.is_alive(), "the client died");
     Ok(rows)
 }

@@ -81,7 +81,7 @@ pub(super) fn chosen(agent: &Agent) -> Vec<String> {
         let chosen: Vec<String> = overlay.iter().map(|(key, chosen)| format!("{key} = {chosen}")).collect();
         let (file, chosen) = (place.join(settings::FILE), chosen.join(", "));
         let how = match overlay::is_allowed(agent) {
-            true => "lies over it, chosen at the page",
+            true => "lies over this device's agent file, as far as it fits; it was chosen at the page",
             false => "is not in force, since `allow` in [panel] does not name \"settings\"",
         };
         Some(format!("{} {how}: {chosen}", file.display()))

@@ -19,7 +19,7 @@ use crate::hw::settings::{Owned, Settings};
 const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
 
 /// `--config`, `--board` and `--endpoint`, for what is to be looked at or run as it stands on the device.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Setting {
     /// The agent file [default: /etc/mynah/mynah.toml, or built-in settings where there is none]
     #[arg(long, value_name = "FILE")]
@@ -90,7 +90,7 @@ pub fn with_settings(
     let (text, name) = read(config)?;
     // What is wrong is told of both files at once.
     let (_, profile) = both(config, board_name)?;
-    let owned = Owned { text, path: config.map(PathBuf::from), name };
+    let owned = Owned { text, name };
     let (agent, settings) = Settings::read(owned, profile.clone(), folder).map_err(|problems| refuse(&problems))?;
     Ok((agent, profile, settings))
 }

@@ -1,9 +1,11 @@
 //! A restart that was asked for at the page: this process runs the program from its beginning.
 //!
-//! Nothing is carried over but the process's number, by which systemd knows the service: no thread, no file, no memory of the
-//! old settings can be left behind.
+//! No thread, no open file and no memory of the old settings is left behind. The process's number, by which systemd knows the
+//! service, stays, and so do its arguments, environment and limits.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -26,8 +28,12 @@ pub fn again() -> io::Error {
     let _ = sd_notify::notify(&[NotifyState::Watchdog]);
     let mut args = std::env::args_os();
     let name = args.next();
-    // A newer version in the same place is what the owner put there.
-    let file = std::env::current_exe().ok().filter(|file| file.is_file()).unwrap_or_else(|| PathBuf::from(RUNNING));
+    // A newer version in the same place is what the owner put there; the kernel then says that the old one is deleted.
+    let place = std::env::current_exe().ok().map(|file| {
+        let name = file.as_os_str().as_bytes();
+        PathBuf::from(OsStr::from_bytes(name.strip_suffix(b" (deleted)").unwrap_or(name)))
+    });
+    let file = place.filter(|file| file.is_file()).unwrap_or_else(|| PathBuf::from(RUNNING));
     let mut command = Command::new(file);
     if let Some(name) = name {
         command.arg0(name);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -69,7 +70,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let recorder = Recorder::new(daemon::names(&agent, &profile));
     let dump = Dump { recorder: recorder.clone(), clock: clock.clone(), folder: state.clone() };
     dump.on_panic();
-    let settings = Some(Arc::new(settings));
+    let setting = setting.clone();
+    let settings = Some(Arc::new(settings.restarted_by(move || may_start(&setting))));
     let daemon =
         Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher, recorder, state, settings })?;
     let person = person.map(|person| person.start(daemon.controls())).transpose()?;
@@ -82,6 +84,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         After::End => Ok(()),
         After::Restart => Err(anyhow::Error::new(restart::again()).context("the program cannot start itself again")),
     }
+}
+
+/// Whether a start would get as far as this one, with the files as they are now: asked before a restart, which a wrong
+/// file would make the end.
+fn may_start(setting: &load::Setting) -> anyhow::Result<()> {
+    let (agent, _) = load::both(setting.config_path(), &setting.board)?;
+    load::key(&agent)?;
+    load::extra_ca(&agent).map(drop)
 }
 
 /// What follows the daemon's end.
@@ -122,11 +132,16 @@ pub(super) fn open(profile: &Profile) -> anyhow::Result<Opened> {
 /// Waits for the end, feeding systemd's watchdog while the core is alive.
 fn serve(daemon: Daemon, signals: hw::signals::Held, dump: &Dump) -> anyhow::Result<After> {
     let (asker, asked) = (daemon.asker(), dump.clone());
+    let is_over = Arc::new(AtomicBool::new(false));
+    let end = is_over.clone();
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         while let Ok(signal) = signals.wait() {
             match signal {
                 Signal::Dump => asked.write("asked for by the signal SIGUSR1"),
-                Signal::Stop => drop(asker.send(Ending::Asked)),
+                Signal::Stop => {
+                    end.store(true, Ordering::Release);
+                    let _ = asker.send(Ending::Asked);
+                }
             }
         }
     })?;
@@ -153,6 +168,11 @@ fn serve(daemon: Daemon, signals: hw::signals::Held, dump: &Dump) -> anyhow::Res
     daemon.stop();
     match ending {
         Ending::Asked => Ok(After::End),
+        // Who wants it to end while it goes down for a restart is obeyed, too.
+        Ending::Restart if is_over.load(Ordering::Acquire) => {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+            Ok(After::End)
+        }
         Ending::Restart => Ok(After::Restart),
         Ending::Refused(refusal) => Err(exit::Exit { code: refusal.exit_code(), message: refusal.to_string() }.into()),
     }

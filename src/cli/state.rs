@@ -11,8 +11,9 @@ const SERVICE: &str = "/var/lib/mynah";
 /// `--state`.
 #[derive(Debug, clap::Args)]
 pub struct Place {
-    /// Directory for what a restart finds again: the conversation's handle, the day's cost, the last trace [default:
-    /// $STATE_DIRECTORY as systemd sets it, else $XDG_STATE_HOME/mynah, else ~/.local/state/mynah]
+    /// Directory for what a restart finds again: the conversation's handle, the day's cost, timers, jobs, what was
+    /// chosen and who signed in at the panel, the last trace [default: $STATE_DIRECTORY as systemd sets it, else
+    /// $XDG_STATE_HOME/mynah, else ~/.local/state/mynah]
     #[arg(long = "state", value_name = "DIR")]
     folder: Option<PathBuf>,
 }

@@ -5,13 +5,17 @@
 
 use std::io;
 use std::mem;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use crate::hw::clock::unix_s;
 use crate::hw::store::{Sheet, Store};
 use crate::session::memory::Memory;
+
+/// A stop must not wait for a disk that is broken: the service manager would kill the program.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the disk is left alone.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +36,8 @@ impl Default for Pauses {
 pub struct Keeper {
     desk: Arc<Desk>,
     store: Arc<Store>,
-    thread: JoinHandle<()>,
+    /// Ends with the thread.
+    running: Receiver<()>,
 }
 
 impl Keeper {
@@ -51,9 +56,13 @@ impl Keeper {
         let desk = Arc::new(Desk::default());
         *desk.papers() = Papers { newest: found.clone(), last: found, is_closing: false };
         let (of_thread, place) = (desk.clone(), store.clone());
+        let (until_its_end, running) = sync_channel(0);
         let thread = thread::Builder::new().name("keeper".into());
-        let thread = thread.spawn(move || of_thread.work(&place, pauses, tell))?;
-        Ok(Keeper { desk, store, thread })
+        thread.spawn(move || {
+            let _until_its_end: SyncSender<()> = until_its_end;
+            of_thread.work(&place, pauses, tell);
+        })?;
+        Ok(Keeper { desk, store, running })
     }
 
     /// What takes the newest memory; never waits for the disk.
@@ -70,11 +79,13 @@ impl Keeper {
         }
     }
 
-    /// Writes what is still to be written, and ends the thread.
+    /// Writes what is still to be written, and ends the thread; a disk that does not answer is given up.
     pub fn finish(self) {
         self.desk.papers().is_closing = true;
         self.desk.changed.notify_one();
-        let _ = self.thread.join();
+        if self.running.recv_timeout(FINISH_WITHIN) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the disk does not answer: a restart may not find the conversation again");
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 //! Nothing here stops a start: what cannot be read or does not fit (any more) is left out, and told.
 
 use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -25,10 +25,20 @@ pub const PART: &str = "settings";
 pub struct Owned {
     /// Its text; empty for the built-in settings.
     pub text: String,
-    /// Where it is; none for the built-in settings.
-    pub path: Option<PathBuf>,
     /// Its name for messages.
     pub name: String,
+}
+
+/// Whether the program would start with the files as they are now.
+type MayStart = dyn Fn() -> anyhow::Result<()> + Send + Sync;
+
+#[derive(Default)]
+struct Start(Option<Box<MayStart>>);
+
+impl std::fmt::Debug for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Start")
+    }
 }
 
 /// What a running program knows of its settings.
@@ -40,8 +50,11 @@ pub struct Settings {
     /// Each key as the owner has it.
     owners: Vec<panel::Setting>,
     in_force: Overlay,
-    /// What is in the file: in force after a restart.
+    /// In force after a restart: what is in the file, but for what of it did not fit.
     chosen: Mutex<Overlay>,
+    /// One writes after the other, and nobody who only looks waits for the disk.
+    writing: Mutex<()>,
+    start: Start,
     /// What of the file is not in force, and why.
     trouble: Option<String>,
 }
@@ -62,11 +75,12 @@ impl Settings {
         let trouble = (!troubles.is_empty()).then(|| {
             let place =
                 folder.as_ref().map(|folder| folder.path().join(FILE).display().to_string()).unwrap_or_default();
-            format!("not in force of what was chosen at the page ({place}): {}", troubles.join("; "))
+            let why = troubles.join("; ");
+            format!("some of what was chosen at the page does not fit any more and is not in force: {why}. Choose it anew there, or delete {place}")
         });
         let owners = plain.panel.map(|panel| panel.settings).unwrap_or_default();
-        let chosen = Mutex::new(in_force.clone());
-        Ok((agent, Settings { owned, profile, folder, owners, in_force, chosen, trouble }))
+        let (chosen, writing, start) = (Mutex::new(in_force.clone()), Mutex::default(), Start::default());
+        Ok((agent, Settings { owned, profile, folder, owners, in_force, chosen, writing, start, trouble }))
     }
 
     /// What of the file was left out, and why; for the log and the page.
@@ -100,7 +114,8 @@ impl Settings {
         let Some(folder) = &self.folder else {
             return Err(Refusal::Unwritable(self.read_only().unwrap_or_default().to_string()));
         };
-        let mut chosen = self.lock();
+        let _one_by_one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = self.lock().clone();
         let wanted = match value {
             // The same as the owner's is the owner's: when they change their mind, it follows.
             Some(value) if self.owners_value(key) == Some(value.to_string()) => chosen.with(key, None),
@@ -108,23 +123,25 @@ impl Settings {
         };
         wanted.check(&self.owned.text, &self.profile, key).map_err(Refusal::Unfit)?;
         folder.write(FILE, wanted.to_toml().as_bytes()).map_err(|trouble| Refusal::Unwritable(trouble.to_string()))?;
-        *chosen = wanted;
+        *self.lock() = wanted;
         Ok(())
     }
 
-    /// Whether the program would start again with the agent file as it is now.
+    /// The same, where `may_start` says before a restart whether the program would start with its files as they are then.
+    pub fn restarted_by(self, may_start: impl Fn() -> anyhow::Result<()> + Send + Sync + 'static) -> Settings {
+        Settings { start: Start(Some(Box::new(may_start))), ..self }
+    }
+
+    /// Whether the program would start again with its files as they are now.
     ///
     /// # Errors
-    /// A sentence: the owner is at work on the file.
+    /// A sentence: the owner is at work on a file, or something is gone.
     pub fn may_restart(&self) -> Result<(), String> {
-        let Some(path) = &self.owned.path else { return Ok(()) };
-        let name = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("{name} cannot be read ({error}); the device goes on as it is"))?;
-        let found = Overlay::default().over(&text, "", &self.profile);
-        found.map(drop).map_err(|problems| {
-            let many = problems.len();
-            format!("{name} has things to put right first ({many}; `mynah config check` tells them); the device goes on as it is")
+        let Some(may_start) = &self.start.0 else { return Ok(()) };
+        may_start().map_err(|why| {
+            tracing::warn!("not started again: {why:#}");
+            let name = &self.owned.name;
+            format!("a start would fail now: put {name} and what it names right first (`mynah config check`, `mynah doctor`); the device goes on as it is")
         })
     }
 
@@ -175,7 +192,8 @@ pub fn look(folder: &Path) -> Option<Result<Overlay, String>> {
     let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     let file = match File::open(&path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        // Only the service's own user and root may look; that is nothing to put right.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return None,
         Err(error) => return Some(Err(unreadable(error))),
     };
     let mut text = String::new();
@@ -186,6 +204,8 @@ pub fn look(folder: &Path) -> Option<Result<Overlay, String>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::path::PathBuf;
 
     use super::*;
     use crate::config::board;
@@ -203,7 +223,7 @@ mod tests {
 
         fn read(&self, text: &str) -> (Agent, Settings) {
             let profile = board::parse(board::builtin("sim").unwrap(), "board/sim.toml", "sim").unwrap();
-            let owned = Owned { text: text.into(), path: None, name: "test".into() };
+            let owned = Owned { text: text.into(), name: "test".into() };
             Settings::read(owned, profile, Some(Arc::new(Folder::new(&self.0)))).unwrap()
         }
 
@@ -273,7 +293,7 @@ mod tests {
     #[test]
     fn without_a_folder_it_is_said_why_nothing_can_be_changed() {
         let profile = board::parse(board::builtin("sim").unwrap(), "board/sim.toml", "sim").unwrap();
-        let owned = Owned { text: ALLOWED.into(), path: None, name: "test".into() };
+        let owned = Owned { text: ALLOWED.into(), name: "test".into() };
         let (_, settings) = Settings::read(owned, profile, None).unwrap();
         assert!(settings.read_only().unwrap().contains("--state"));
         assert!(matches!(settings.choose("voice", text("Puck")), Err(Refusal::Unwritable(_))));
@@ -285,9 +305,14 @@ mod tests {
         let path = place.0.join("mynah.toml");
         std::fs::create_dir_all(&place.0).unwrap();
         let profile = board::parse(board::builtin("sim").unwrap(), "board/sim.toml", "sim").unwrap();
-        let owned = Owned { text: ALLOWED.into(), path: Some(path.clone()), name: "test".into() };
+        let owned = Owned { text: ALLOWED.into(), name: "test".into() };
+        let file = path.clone();
         let (_, settings) = Settings::read(owned, profile, None).unwrap();
-        assert!(settings.may_restart().unwrap_err().contains("cannot be read"));
+        let settings = settings.restarted_by(move || {
+            let text = std::fs::read_to_string(&file)?;
+            crate::config::agent::parse(&text, "").map(drop).map_err(|_| anyhow::anyhow!("wrong"))
+        });
+        assert!(settings.may_restart().unwrap_err().contains("a start would fail now"));
         for (text, may) in [(ALLOWED, true), ("voice = ", false), ("voice = \"Puck\"\n", true)] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(settings.may_restart().is_ok(), may, "{text}");

@@ -107,6 +107,7 @@ impl Session {
 
     /// Nothing of what was said so far is sent any more, nor again.
     fn forget_speech(&mut self, why: &str, now: Time) {
+        self.picture_is_past(now); // what was said whole only waits with its end: it is with the service
         let ms = self.uplink.silence();
         if ms > 0 {
             self.event(What::SpeechLost { ms, why: why.to_string() });

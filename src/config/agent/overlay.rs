@@ -17,9 +17,9 @@ use super::read;
 use super::{Agent, panel};
 
 /// All that may be changed, `section.key`. It is what somebody at the device gets wrong at worst to their own annoyance: no
-/// program, file, host or address, no tool, nothing that costs without being used, not who may come in. The loudness is
-/// not among them: the page has it at hand, and what a person set outlives a restart already.
-pub const CHANGEABLE: [&str; 18] = [
+/// program, file, host or address, no tool, no camera, not who may come in. The loudness is not
+/// among them: the page has it at hand, and what a person set outlives a restart already.
+pub const CHANGEABLE: [&str; 17] = [
     "voice",
     "language",
     "listen.mode",
@@ -36,7 +36,6 @@ pub const CHANGEABLE: [&str; 18] = [
     "wake.sensitivity_percent",
     "speak.cues",
     "speak.stay_awake_s",
-    "see.mode",
     "session.idle_close_s",
 ];
 

@@ -150,6 +150,12 @@ impl Visit {
             let status = StatusCode::from_u16(answer.status).map_or(answer.status.to_string(), |it| it.to_string());
             return Err(format!("it answered with {status}"));
         }
+        if answer.is_cut {
+            return Err(format!(
+                "its picture has more than {} MB: ask it for a smaller one",
+                PICTURE_BYTES_MAX / 1_000_000
+            ));
+        }
         let picture = Splitter::default().push(&answer.body).ok_or("what it answered is no JPEG picture")?;
         Ok(Still { jpeg: picture.jpeg, width: picture.size.width, height: picture.size.height, taken_at })
     }

@@ -257,6 +257,7 @@ function show(next, changed) {
   }
   if (!wasThere) showLook({ look: {}, ...state });
   // After a restart others are in force.
+  if (!wasThere) text(by('settings-said'), '');
   if (!wasThere && by('settings').open) showSettings();
 }
 

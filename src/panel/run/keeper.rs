@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
@@ -16,6 +17,9 @@ const FILE: &str = "sign_ins.json";
 const VERSION: u32 = 1;
 /// Thirty-two sessions have some five thousand.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// A disk that did not take it is tried again after this: who signed out must not be signed in after a restart.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The file's content.
 #[derive(Serialize, Deserialize)]
@@ -54,7 +58,7 @@ pub(super) async fn keep(site: &Site, folder: Option<&Arc<Folder>>) {
                 Err(_) => return pending().await, // the program ends
             }
         }
-        let _ = timeout(WRITTEN_EVERY, site.signed.notified()).await;
+        let _ = timeout(if is_failing { TRIED_AGAIN_AFTER } else { WRITTEN_EVERY }, site.signed.notified()).await;
     }
 }
 
