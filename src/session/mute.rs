@@ -1,7 +1,7 @@
 //! Mute: two hands hold the microphone closed, a person's and the hardware's line; while either does, no speech leaves.
 //!
 //! What was said and is still here is forgotten: unsent, sent and kept for asking again, the window under way. A
-//! question that is with the service already is answered all the same.
+//! question that is with the service already is answered all the same; one whose end only waits for its picture is not yet.
 
 use super::{Output, Session};
 use crate::flow::{Cue, GateNote, What};
@@ -107,7 +107,6 @@ impl Session {
 
     /// Nothing of what was said so far is sent any more, nor again.
     fn forget_speech(&mut self, why: &str, now: Time) {
-        self.picture_is_past(now); // what was said whole only waits with its end: it is with the service
         let ms = self.uplink.silence();
         if ms > 0 {
             self.event(What::SpeechLost { ms, why: why.to_string() });
