@@ -32,12 +32,13 @@ const LONG: rooms::Extent = rooms::Extent {
 };
 
 /// The short form, for CI. Every room begins anew in it, so that half of the barge-ins come while its ears still doubt the
-/// room: fewer are in time than in the long run.
+/// room: fewer are in time than in the long run. It is built with the simulation's checks and runs on whatever machine there
+/// is: five times the cost that ships is nothing to stop for, ten times would be a fault of ours.
 const SHORT: rooms::Extent = rooms::Extent {
     echo_s: 15,
     quiet_s: 40,
     barge_in_s: 45,
-    margin: Margin { erle_db: 3.0, in_time_percent: 20.0, self_cuts: 0, syllables: 2, cost: 2.0 },
+    margin: Margin { erle_db: 3.0, in_time_percent: 20.0, self_cuts: 0, syllables: 2, cost: 5.0 },
 };
 
 const HELP: &str = "sh benches/acoustics/run.sh [OPTION ...]
