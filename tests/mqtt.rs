@@ -8,6 +8,8 @@
 mod outage;
 #[path = "mqtt/papers.rs"]
 mod papers;
+#[path = "rig/place.rs"]
+mod place;
 #[path = "mqtt/rig.rs"]
 mod rig;
 

@@ -8,6 +8,8 @@ mod daemon;
 mod hostile;
 #[path = "panel/login.rs"]
 mod login;
+#[path = "rig/place.rs"]
+mod place;
 #[path = "panel/rig.rs"]
 mod rig;
 #[path = "panel/settings.rs"]

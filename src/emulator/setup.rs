@@ -7,45 +7,12 @@ use serde_json::Value;
 use super::Refusal;
 use super::check::cut;
 use super::fields::INVALID;
+use crate::live::models::CLASSIC_VOICES;
 
 /// The model that answers without thinking in the background.
 const PLAIN: &str = "gemini-3.8-live";
 /// The model that thinks in the background.
 const THINKING: &str = "gemini-3.8-live-extended-thinking";
-
-/// The classic prebuilt voices (speech-generation page, 2026-09).
-const VOICES: [&str; 30] = [
-    "Achernar",
-    "Achird",
-    "Algenib",
-    "Algieba",
-    "Alnilam",
-    "Aoede",
-    "Autonoe",
-    "Callirrhoe",
-    "Charon",
-    "Despina",
-    "Enceladus",
-    "Erinome",
-    "Fenrir",
-    "Gacrux",
-    "Iapetus",
-    "Kore",
-    "Laomedeia",
-    "Leda",
-    "Orus",
-    "Puck",
-    "Pulcherrima",
-    "Rasalgethi",
-    "Sadachbia",
-    "Sadaltager",
-    "Schedar",
-    "Sulafat",
-    "Umbriel",
-    "Vindemiatrix",
-    "Zephyr",
-    "Zubenelgenubi",
-];
 
 /// Function declarations in one setup.
 const FUNCTIONS_MAX: usize = 512;
@@ -152,7 +119,7 @@ fn check_thinking(config: &Value, thinking: bool) -> Result<(), Refusal> {
 fn check_voice(voice: &str) -> Result<(), Refusal> {
     // Catalog ids look like en-us-tavi; the catalog itself grows monthly and is not known here.
     let catalog = voice.split('-').count() == 3 && voice.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    if catalog || VOICES.iter().any(|known| known.eq_ignore_ascii_case(voice)) {
+    if catalog || CLASSIC_VOICES.iter().any(|known| known.eq_ignore_ascii_case(voice)) {
         return Ok(());
     }
     let reason = format!("No matching speaker voice found for name: {}", cut(voice, 40));

@@ -2,6 +2,40 @@
 
 use crate::config::agent::{Agent, Behavior, ThinkingLevel};
 
+/// The classic prebuilt voices, which every model has ready (live-protocol.md 8; speech-generation page, 2026-09).
+pub const CLASSIC_VOICES: [&str; 30] = [
+    "Achernar",
+    "Achird",
+    "Algenib",
+    "Algieba",
+    "Alnilam",
+    "Aoede",
+    "Autonoe",
+    "Callirrhoe",
+    "Charon",
+    "Despina",
+    "Enceladus",
+    "Erinome",
+    "Fenrir",
+    "Gacrux",
+    "Iapetus",
+    "Kore",
+    "Laomedeia",
+    "Leda",
+    "Orus",
+    "Puck",
+    "Pulcherrima",
+    "Rasalgethi",
+    "Sadachbia",
+    "Sadaltager",
+    "Schedar",
+    "Sulafat",
+    "Umbriel",
+    "Vindemiatrix",
+    "Zephyr",
+    "Zubenelgenubi",
+];
+
 /// A model's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Model {

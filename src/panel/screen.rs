@@ -13,45 +13,12 @@ use serde_json::{Map, Value, json};
 use super::Facts;
 use crate::config::agent::Agent;
 use crate::flow::{CloseCause, Duplex, OpenCause, Start, What};
+use crate::live::models::CLASSIC_VOICES;
 use crate::still::Jpeg;
 use crate::units::{Decibel, Time};
 use calls::{Calls, Stills};
 use captions::Captions;
 use parts::Parts;
-
-/// Voices that the service has ready for every model (live-protocol.md, "Classic 30").
-const VOICES: [&str; 30] = [
-    "Achernar",
-    "Achird",
-    "Algenib",
-    "Algieba",
-    "Alnilam",
-    "Aoede",
-    "Autonoe",
-    "Callirrhoe",
-    "Charon",
-    "Despina",
-    "Enceladus",
-    "Erinome",
-    "Fenrir",
-    "Gacrux",
-    "Iapetus",
-    "Kore",
-    "Laomedeia",
-    "Leda",
-    "Orus",
-    "Puck",
-    "Pulcherrima",
-    "Rasalgethi",
-    "Sadachbia",
-    "Sadaltager",
-    "Schedar",
-    "Sulafat",
-    "Umbriel",
-    "Vindemiatrix",
-    "Zephyr",
-    "Zubenelgenubi",
-];
 
 /// A meter that moved by less is not told, dB.
 const LEVEL_STEP_DB: f32 = 0.5;
@@ -328,7 +295,7 @@ impl Screen {
                 let ((voice, language), next) = (&self.voice.now, self.voice.next.clone().unwrap_or_default());
                 json!({
                     "voice": voice, "language": language, "next_voice": next.0, "next_language": next.1,
-                    "voices": VOICES,
+                    "voices": CLASSIC_VOICES,
                 })
             }
             _ => {

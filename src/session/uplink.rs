@@ -323,6 +323,7 @@ impl Uplink {
         self.next_burst_at = None;
         let mut burst = CATCH_UP_BURST.min(self.room.saturating_sub(ROOM_RESERVED));
         while self.begin(now, timers, &mut out) {
+            let is_end_held = self.is_end_held && self.windows.len() == 1;
             let Some(window) = self.windows.front_mut() else { return };
             while window.has_message(self.message_frames) {
                 if burst == 0 {
@@ -335,10 +336,9 @@ impl Uplink {
                 out(Sent::Message(Message::Audio(Box::new(window.take(self.message_frames)))));
             }
             let Some(cause) = window.closed else { return };
-            if self.is_end_held && cause != CloseCause::Mistake && self.windows.len() == 1 {
+            if is_end_held && cause != CloseCause::Mistake {
                 return;
             }
-            let Some(window) = self.windows.front_mut() else { return };
             let sent_ms = ms_of(window.forgotten + window.sent);
             self.asked = self.windows.pop_front().filter(|_| cause != CloseCause::Mistake);
             self.last_end_at = Some(now);

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -22,40 +21,10 @@ use mynah::tools::run::{Handle, Outside, spawn};
 use mynah::units::CallId;
 use serde_json::Value;
 
+pub use crate::place::{Place, free_port};
+
 /// Longer than any machine that tests needs; only ever waited for in a failing test.
 pub const SOON: Duration = Duration::from_secs(30);
-
-/// A folder of its own, gone with the test.
-pub struct Place(pub PathBuf);
-
-impl Place {
-    pub fn new(name: &str) -> Place {
-        let folder = std::env::temp_dir().join(format!("mynah-mqtt-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        Place(folder)
-    }
-
-    /// Writes a file that only its owner reads, and answers its path.
-    pub fn file(&self, name: &str, content: &str) -> String {
-        use std::os::unix::fs::PermissionsExt;
-        let file = self.0.join(name);
-        fs::write(&file, content).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        file.display().to_string()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A port that nobody listens on now.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// The broker.
 pub struct Broker {

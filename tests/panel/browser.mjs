@@ -2,7 +2,7 @@
 import { assert } from './drive.mjs';
 import { accessible, fingers, gallery, still, widths } from './everybody.mjs';
 import { kioskLanguage, kioskLetters, kioskLost, kioskReset } from './kiosk.mjs';
-import { byLine, controls, keyboard, notAllowed, refused, settings } from './orders.mjs';
+import { byLine, chosenHere, controls, keyboard, notAllowed, refused, settings } from './orders.mjs';
 import { assets, firstPaint, headers, login } from './served.mjs';
 import { again, captions, expected, gone, hostile, long, looks, onDemand, patches, recording, replaced, silent } from './shown.mjs';
 import { browser, checks, complaints, options, proxy, withCue } from './stage.mjs';
@@ -16,6 +16,7 @@ await withCue('every state has a word, a sentence and a shape', looks);
 await withCue('captions of a conversation, spoken once', captions);
 await withCue('patches change what they name and nothing else', patches);
 await withCue('what was said stays text', hostile);
+await withCue('what is chosen here stays, whatever another page chooses', chosenHere);
 await withCue('a refusal is told', refused);
 await withCue('controls that are not allowed are not there', notAllowed);
 await withCue('the switch on the device is told', byLine);

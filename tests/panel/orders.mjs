@@ -62,6 +62,21 @@ export async function controls() {
   await page.close();
 }
 
+/** Somebody who chooses is not overruled by what another page chose meanwhile. */
+export async function chosenHere() {
+  await rest();
+  const page = await open('/');
+  const { voice } = await fetchState();
+  await page.select('#language', 'German');
+  await cue('/patch', { voice: { ...voice, voice: 'Charon', next_voice: 'Puck', next_language: 'French' } });
+  await seen(page, 'Now: Charon');
+  const told = await ordered(page, () => page.click('#next button'));
+  assert(told.body.voice === '' && told.body.language === 'German', `sent ${JSON.stringify(told.body)}`);
+  await cue('/patch', { voice: { ...voice, next_voice: 'Puck', next_language: 'French' } });
+  await until(page, () => document.getElementById('voice').value === 'Puck' && document.getElementById('language').value === 'French');
+  await page.close();
+}
+
 export async function refused() {
   await rest();
   const page = await open('/');

@@ -1,10 +1,7 @@
 //! The panel as the daemon runs it, with events that tests tell, and clients that speak plain HTTP over a socket.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -22,39 +19,10 @@ use mynah::panel::run::{Ear, Handle, Parts, ear, spawn};
 use mynah::trace::Recorder;
 use serde_json::Value;
 
+pub use crate::place::{Place, free_port};
+
 /// Longer than anything here takes; the machine may be busy.
 pub const LIMIT: Duration = Duration::from_secs(30);
-
-/// A port that nobody listens on now.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A folder of its own, gone with the test.
-pub struct Place(pub PathBuf);
-
-impl Place {
-    pub fn new(name: &str) -> Place {
-        let folder = std::env::temp_dir().join(format!("mynah-panel-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        Place(folder)
-    }
-
-    /// Writes a file that only its owner reads, and answers its path.
-    pub fn file(&self, name: &str, content: &str) -> String {
-        let file = self.0.join(name);
-        fs::write(&file, content).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        file.display().to_string()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The panel.
 pub struct Panel {

@@ -219,12 +219,13 @@ function languageName(name) {
   return own === name ? name : `${own} (${name})`;
 }
 
+/** What somebody has chosen here and not sent yet is left alone, whatever is chosen elsewhere. */
 function options(select, values, wordsOf, chosen) {
+  if (select.form.dataset.touched || select === document.activeElement) return;
   const all = chosen && !values.includes(chosen) ? [chosen, ...values] : values;
-  const made = JSON.stringify([all, chosen]);
-  if (select.dataset.made === made || select === document.activeElement) return;
+  const made = JSON.stringify(all);
+  if (select.dataset.made !== made) select.replaceChildren(...['', ...all].map((one) => new Option(one ? wordsOf(one) : 'as configured', one)));
   select.dataset.made = made;
-  select.replaceChildren(...['', ...all].map((one) => new Option(one ? wordsOf(one) : 'as configured', one)));
   select.value = chosen ?? '';
 }
 
@@ -298,8 +299,11 @@ by('announce').addEventListener('submit', async (event) => {
   if (words && !(await give('announce', { text: words }, by('announced')))) by('words').value = '';
 });
 
+by('next').addEventListener('change', () => { by('next').dataset.touched = 'yes'; });
+
 by('next').addEventListener('submit', (event) => {
   event.preventDefault();
+  delete by('next').dataset.touched;
   give('next', { voice: by('voice').value, language: by('language').value }, by('chosen'));
 });
 
