@@ -27,6 +27,9 @@ use crate::units::Time;
 
 /// The longest sleep of the gate's thread: it looks at the clock to notice a lost microphone.
 const WAIT_MAX: Duration = Duration::from_millis(100);
+/// Hops that are taken before the button is looked at again. A processor that is too slow for the ears finds a new hop after
+/// each, without end: then sound is lost, and counted, but a press is not.
+const HOPS_AT_ONCE: usize = MIC_RING_HOPS;
 
 /// How long to sleep when the core does not take events; it rings no bell for room. A hop is 10 ms.
 const FULL_WAIT: Duration = Duration::from_millis(2);
@@ -134,7 +137,8 @@ impl Parts {
                 wake.hear_far(&far.frames);
             }
         }
-        while let Ok(hop) = self.hops.peek() {
+        for _ in 0..HOPS_AT_ONCE {
+            let Ok(hop) = self.hops.peek() else { break };
             let is_to_wait = match until {
                 Some(until) => hop.at > until,
                 None => ears.wants_far(hop.at, gate.is_speaker_audible()) && self.clock.now().since(hop.at) < FAR_WAIT,

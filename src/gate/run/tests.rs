@@ -100,6 +100,35 @@ fn the_oldest_hops_beyond_the_limit_are_counted_as_lost() {
     assert!(matches!(drain(&mut ends.events)[..], [GateEvent::Lost(7)]));
 }
 
+/// A wake word's detector that takes as long as it takes the microphone to bring the next hop.
+struct Slow(Producer<Hop>, u64);
+
+impl WakeDetector for Slow {
+    fn hear(&mut self, _: &[i16; crate::audio::HOP_FRAMES], _: bool, _: bool) -> bool {
+        self.1 += 1;
+        assert!(self.1 < 10_000, "nothing but hops is looked at any more");
+        let _ = self.0.push(loud(10 * self.1));
+        false
+    }
+
+    fn hear_far(&mut self, _: &[i16; crate::audio::HOP_FRAMES]) {}
+}
+
+#[test]
+fn a_processor_that_is_too_slow_for_the_ears_still_hears_the_button() {
+    let mut ends = ends();
+    // Nobody takes events here, and the gate waits for room rather than lose speech.
+    ends.parts.listen.preroll_ms = 100;
+    let mut rooms = rooms(&ends.parts);
+    ends.hops.push(loud(0)).ok().unwrap();
+    ends.parts.wake = Some(Box::new(Slow(ends.hops, 0)));
+    ends.clock.0.store(100_000, Ordering::Relaxed);
+    assert!(ends.parts.work(&mut rooms).is_ok());
+    ends.edges.push(Edge { at: Time::from_ms(100_000), active: true }).unwrap();
+    assert!(ends.parts.work(&mut rooms).is_ok());
+    assert!(drain(&mut ends.events).iter().any(|event| matches!(event, GateEvent::Pressed)));
+}
+
 #[test]
 fn a_hop_waits_for_its_far_end_copy_but_not_for_ever_and_a_press_waits_for_none() {
     let mut ends = ends();
