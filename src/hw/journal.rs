@@ -36,10 +36,10 @@ impl Journal {
     /// What the system says; trying again later is of use.
     pub fn append(&self, line: &[u8]) -> io::Result<()> {
         let mut file = self.open()?;
-        let length = file.metadata()?.len();
+        let mut length = file.metadata()?.len();
         if length > 0 && length + line.len() as u64 + 2 > self.bytes_max {
             self.rotate()?;
-            file = self.open()?;
+            (file, length) = (self.open()?, 0);
         } else if length > 0 {
             file.seek(SeekFrom::End(-1))?;
             let mut last = [0];
@@ -53,7 +53,13 @@ impl Journal {
         whole.extend_from_slice(line);
         whole.push(b'\n');
         file.write_all(&whole)?;
-        file.sync_data()
+        file.sync_data()?;
+        if length > 0 {
+            return Ok(());
+        }
+        // A file that was just made: its name may be lost with the power, and with it the line.
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
     }
 
     /// All lines, the oldest first. Torn or overlong ones are handed over as they are.
