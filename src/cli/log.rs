@@ -1,11 +1,17 @@
-//! Logging to standard error: what an owner would notice, unless asked for more.
+//! Logging: what an owner would notice, unless asked for more. To standard error, and where that is the journal, to the journal
+//! itself, with priorities and fields.
 //!
 //! Speech, captions and tool arguments are logged at DEBUG and below only; keys never.
+
+use std::os::unix::fs::MetadataExt;
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// Before the name of each field in the journal: `journalctl -u mynah MYNAH_PART=mic`.
+const FIELD_PREFIX: &str = "MYNAH";
 
 /// Starts logging; `verbose` as given on the command line.
 pub fn start(verbose: u8) {
@@ -16,6 +22,10 @@ pub fn start(verbose: u8) {
     };
     // Of the libraries only warnings: their debug lines hold headers and payloads.
     let filter = Targets::new().with_default(Level::WARN).with_target("mynah", level);
+    if let Some(journal) = journal() {
+        let _ = tracing_subscriber::registry().with(filter).with(journal).try_init();
+        return;
+    }
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -23,4 +33,16 @@ pub fn start(verbose: u8) {
         .without_time();
     // A second start (tests) keeps the first.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+}
+
+/// The journal, where it reads this process's standard error: systemd tells which file that is.
+fn journal() -> Option<tracing_journald::Layer> {
+    let told = std::env::var("JOURNAL_STREAM").ok()?;
+    let stderr = std::fs::metadata("/proc/self/fd/2").ok()?;
+    if told != format!("{}:{}", stderr.dev(), stderr.ino()) {
+        return None;
+    }
+    // The journal may be out of order; then the lines go the plain way, which systemd keeps.
+    let layer = tracing_journald::layer().ok()?;
+    Some(layer.with_field_prefix(Some(FIELD_PREFIX.into())).with_syslog_identifier("mynah".into()))
 }

@@ -1,5 +1,6 @@
 //! `mynah run`: the daemon.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,8 @@ use anyhow::Context;
 use super::dump::Dump;
 use super::events::EventFile;
 use super::hand::{self, Deeds};
+use super::reload::Files;
+use super::status::Teller;
 use super::{exit, load, restart, state, watch};
 use crate::config::agent::endpoint;
 use crate::config::board::{Board as Profile, LineDriver};
@@ -64,18 +67,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         None => Deeds::None,
         Some(file) => Deeds::Say(hw::wav::load(file).map_err(|e| exit::config(e.to_string()))?),
     };
-    let (watcher, events) = watcher(args.events.as_deref())?;
+    let status = Teller::start()?;
+    let (watcher, events) = watcher(args.events.as_deref(), status.clone())?;
     tracing::info!(board = profile.name, model = agent.model, mode = ?agent.listen.mode, "starting");
     let person = hand::person(deeds, hand)?;
     let recorder = Recorder::new(daemon::names(&agent, &profile));
     let dump = Dump { recorder: recorder.clone(), clock: clock.clone(), folder: state.clone() };
     dump.on_panic();
+    let files = Files::new(setting, state.clone(), &agent, &profile, &settings);
     let setting = setting.clone();
     let settings = Some(Arc::new(settings.restarted_by(move || may_start(&setting))));
     let daemon =
         Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher, recorder, state, settings })?;
     let person = person.map(|person| person.start(daemon.controls())).transpose()?;
-    let result = serve(daemon, signals, &dump);
+    let result = serve(daemon, signals, &dump, files, status);
     drop(person);
     if let Some(events) = events {
         events.finish();
@@ -102,11 +107,16 @@ enum After {
 }
 
 /// Who is told what happens: the log, and the file where one is wanted.
-fn watcher(path: Option<&Path>) -> anyhow::Result<(Watcher, Option<EventFile>)> {
-    let Some(path) = path else { return Ok((Arc::new(watch::logger()), None)) };
+fn watcher(path: Option<&Path>, status: Teller) -> anyhow::Result<(Watcher, Option<EventFile>)> {
+    let log = watch::logger();
+    let log = move |event: &Event| {
+        status.hear(event);
+        log(event);
+    };
+    let Some(path) = path else { return Ok((Arc::new(log), None)) };
     let file = EventFile::open(path)
         .map_err(|e| exit::config(format!("--events {} cannot be written: {e}", path.display())))?;
-    let (tell, log) = (file.teller(), watch::logger());
+    let tell = file.teller();
     let watcher = move |event: &Event| {
         tell(event);
         log(event);
@@ -130,15 +140,28 @@ pub(super) fn open(profile: &Profile) -> anyhow::Result<Opened> {
 }
 
 /// Waits for the end, feeding systemd's watchdog while the core is alive.
-fn serve(daemon: Daemon, signals: hw::signals::Held, dump: &Dump) -> anyhow::Result<After> {
-    let (asker, asked) = (daemon.asker(), dump.clone());
+fn serve(
+    daemon: Daemon,
+    signals: hw::signals::Held,
+    dump: &Dump,
+    mut files: Files,
+    status: Teller,
+) -> anyhow::Result<After> {
+    let (asker, asked, controls) = (daemon.asker(), dump.clone(), daemon.controls());
+    // There it means that the terminal is gone, and who started the program with it.
+    let is_at_terminal = std::io::stdin().is_terminal() || std::io::stderr().is_terminal();
     let is_over = Arc::new(AtomicBool::new(false));
     let end = is_over.clone();
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         while let Ok(signal) = signals.wait() {
             match signal {
                 Signal::Dump => asked.write("asked for by the signal SIGUSR1"),
-                Signal::Stop => {
+                Signal::Reload if !is_at_terminal => {
+                    if let Some(due) = files.reload(&controls) {
+                        status.change(|status| status.reloaded(due));
+                    }
+                }
+                Signal::Stop | Signal::Reload => {
                     end.store(true, Ordering::Release);
                     let _ = asker.send(Ending::Asked);
                 }

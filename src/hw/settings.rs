@@ -83,6 +83,11 @@ impl Settings {
         Ok((agent, Settings { owned, profile, folder, owners, in_force, chosen, writing, start, trouble }))
     }
 
+    /// The agent file as it was read.
+    pub fn owned(&self) -> &Owned {
+        &self.owned
+    }
+
     /// What of the file was left out, and why; for the log and the page.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()

@@ -9,9 +9,11 @@ pub enum Signal {
     Stop,
     /// SIGUSR1: write down what happened so far.
     Dump,
+    /// SIGHUP: read the files anew.
+    Reload,
 }
 
-const HELD: [libc::c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1];
+const HELD: [libc::c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1, libc::SIGHUP];
 
 /// Signals that are held back from the whole program until [`Held::wait`] takes them.
 pub struct Held(libc::sigset_t);
@@ -45,6 +47,7 @@ impl Held {
         let failed = unsafe { libc::sigwait(&raw const self.0, &raw mut signal) };
         match (failed, signal) {
             (0, libc::SIGUSR1) => Ok(Signal::Dump),
+            (0, libc::SIGHUP) => Ok(Signal::Reload),
             (0, _) => Ok(Signal::Stop),
             (error, _) => Err(io::Error::from_raw_os_error(error)),
         }

@@ -18,7 +18,7 @@ use crate::still::Jpeg;
 use crate::units::{Decibel, Time};
 use calls::{Calls, Stills};
 use captions::Captions;
-use parts::Parts;
+pub use parts::Parts;
 
 /// A meter that moved by less is not told, dB.
 const LEVEL_STEP_DB: f32 = 0.5;
