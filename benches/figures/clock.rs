@@ -7,7 +7,10 @@ pub fn now_ns() -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel fills a structure that lives here.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-    time.tv_sec * 1_000_000_000 + time.tv_nsec
+    // 32-bit systems count in 32 bits.
+    #[allow(clippy::useless_conversion)]
+    let (s, ns) = (i64::from(time.tv_sec), i64::from(time.tv_nsec));
+    s * 1_000_000_000 + ns
 }
 
 /// Sleeps for so many milliseconds.

@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn a_day_begins_at_local_midnight_and_is_written_with_its_offset() {
         let noon = 1_795_262_400; // 2026-11-21 12:00:00 UTC
-        let offset_s = local(noon).map_or(0, |at| at.tm_gmtoff);
+        #[allow(clippy::useless_conversion)] // 32 bits on 32-bit systems
+        let offset_s = local(noon).map_or(0, |at| i64::from(at.tm_gmtoff));
         let midnight = noon - 12 * 3600 - offset_s;
         assert_eq!((day_of(midnight - 1), day_of(midnight)), (20_777, 20_778));
         assert_eq!((weekday(midnight - 1), weekday(midnight), weekday(0)), (Some("Friday"), Some("Saturday"), None));
