@@ -1,0 +1,259 @@
+#!/bin/bash
+# The part of try.sh that runs on the virtual board, as root: a technician's afternoon, and then everything that goes wrong.
+# Prints a line a fact; what it leaves is in out/ beside it. Runs again after each power cut and goes on where it was.
+set -u
+here=/mnt/host out=/mnt/host/out
+finger=/run/gpio/sim_gpio17/pull
+failed=$(cat $out/failed 2>/dev/null || echo 0)
+
+# --- words of the facts
+
+fact() { # fact "what is claimed" command…
+    local text=$1
+    shift
+    if "$@" >/tmp/why 2>&1; then
+        echo "ok    $text"
+    else
+        echo "FAIL  $text"
+        tail -n 4 /tmp/why | sed 's/^/      /'
+        failed=$((failed + 1))
+        echo $failed >$out/failed
+        return 1
+    fi
+}
+never() { ! "$@"; }
+within() { # within SECONDS command…: guest time stretches under emulation, so the bounds are wide
+    local until=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $until ] || { echo "waited in vain for: $*"; status; return 1; }
+        sleep 0.2
+    done
+}
+status() { systemctl show mynah -p ActiveState -p SubState -p NRestarts -p StatusText | tr '\n' ' '; echo; }
+is_ready() { systemctl show mynah -p StatusText | grep -q "=Ready"; }
+says() { systemctl show mynah -p StatusText | grep -q "$1"; }
+level() { # level GPIO 0|1
+    local is
+    is=$(cat /run/gpio/sim_gpio$1/value)
+    [ "$is" = "$2" ] || { echo "GPIO$1 is $is"; return 1; }
+}
+journal() { journalctl -u mynah --since "@$since" -o cat; }
+told() { journal | grep -qE "$1"; }
+mark() { since=$(date +%s); }
+loud() { # loud FILE.wav: its loudest sample is above -24 dBFS
+    local peak
+    peak=$(tail -c +45 $1 | od -An -v -w2 -t d2 | awk '{ v = $1 < 0 ? -$1 : $1; if (v > m) m = v } END { print m + 0 }')
+    echo "the loudest sample of $1 is $peak"
+    [ $peak -gt 2000 ]
+}
+
+# --- a person
+
+press() { echo pull-down >$finger; }
+release() { echo pull-up >$finger; }
+speak() { aplay -q -D plughw:CARD=Loopback,DEV=0,SUBDEV=0 $here/$1.wav; }
+ask() { press; sleep 0.3; speak $1; sleep 0.3; release; }
+turns() { ls /srv/heard/*-turn-*.wav 2>/dev/null | wc -l; }
+came() { [ "$(turns)" -gt $1 ] || { echo "$(turns) questions came, as before"; return 1; }; }
+# A question, its way to the service, the lamp, and the reply out of the loudspeaker.
+converse() { # converse NAME
+    local before recorder
+    before=$(turns)
+    arecord -q -D hw:CARD=Loopback,DEV=1,SUBDEV=1 -f S16_LE -r 48000 -c 1 $out/reply-$1.wav 2>>$out/arecord.log &
+    recorder=$!
+    ask ask_lamp
+    within 30 came $before && within 30 level 22 1
+    local result=$?
+    sleep 3
+    kill -INT $recorder
+    wait $recorder
+    [ $result = 0 ] && loud $out/reply-$1.wav
+}
+
+# --- the world around the device: a network with the service in it
+
+world() {
+    mkdir -p /srv/heard
+    ip netns add world
+    ip link add uplink type veth peer name service
+    ip link set service netns world
+    ip addr add 10.9.0.2/24 dev uplink
+    ip link set uplink up
+    ip -n world addr add 10.9.0.1/24 dev service
+    ip -n world link set service up
+    [ -e /srv/key.pem ] || certificate
+    serve ${1:-lamp}
+}
+# Valid long before and after: the clock is going to jump.
+certificate() {
+    local now
+    now=$(date +%s)
+    date -q -s "@$((now - 400 * 86400))" >/dev/null 2>&1 || date -s "@$((now - 400 * 86400))" >/dev/null
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 4000 -subj "/CN=authority" \
+        -addext basicConstraints=critical,CA:TRUE -keyout /srv/ca.key -out /etc/mynah/ca.pem
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=service" -keyout /srv/key.pem -out /srv/leaf.csr
+    printf 'subjectAltName=IP:10.9.0.1\nbasicConstraints=critical,CA:FALSE\nextendedKeyUsage=serverAuth\n' >/srv/leaf.ext
+    openssl x509 -req -in /srv/leaf.csr -CA /etc/mynah/ca.pem -CAkey /srv/ca.key -CAcreateserial -days 4000 -extfile /srv/leaf.ext \
+        -out /srv/cert.pem
+    date -s "@$now" >/dev/null
+} >>$out/certificate.log 2>&1
+serve() { # serve SCRIPT: the service, in a network of its own
+    systemctl stop service 2>/dev/null
+    rm -f /srv/heard/*
+    systemd-run -q --unit=service --collect -p NetworkNamespacePath=/run/netns/world \
+        /usr/bin/mynah -v emulator --listen 10.9.0.1:9443 --tls-cert /srv/cert.pem --tls-key /srv/key.pem --record /srv/heard \
+        --script $here/$1.txt
+}
+
+# --- the afternoon
+
+part_install() {
+    fact "the package installs" dpkg -i $here/mynah.deb || return 1
+    fact "its user is there, its groups, its manual and its profiles" test -e /usr/share/man/man1/mynah.1.gz -a -d /usr/share/mynah/boards
+    fact "nothing runs before the owner wants it" never systemctl is-active mynah
+    install -m 644 $here/mynah.toml /etc/mynah/mynah.toml
+    world
+    echo a-key-that-the-emulator-takes >/root/key
+    fact "mynah setup, by flags, to the end" mynah setup --yes --board $here/board.toml --key-file /root/key --no-sound-test
+    cp /tmp/why $out/setup.txt
+    fact "a second time it changes nothing" bash -c "mynah setup --yes --board $here/board.toml --key-file /root/key --no-sound-test --dry-run | tee /tmp/again | grep -qi 'as you want it\|nothing to change'"
+    cp /tmp/again $out/setup-again.txt
+    fact "the service runs and is enabled" systemctl is-enabled mynah
+    fact "and says that it is ready" within 60 is_ready
+    systemd-analyze security --no-pager mynah | tail -n 1 | tee $out/security.txt | sed 's/^/      /'
+    fact "the first conversation: heard, the lamp switched, answered aloud" converse first
+    echo "      resident: $(awk '/VmRSS/ { print int($2 / 1024 + 0.5) " MB" }' /proc/$(systemctl show -P MainPID mynah)/status)"
+}
+
+part_camera() {
+    local before
+    serve look
+    mark
+    within 60 told "ready: the service took"
+    before=$(turns)
+    ask ask_see
+    fact "a question to the camera comes" within 30 came $before
+    fact "the picture of that turn was sent" within 30 told "picture sent"
+    sleep 3
+    fact "and the service saw one (it closes the connection else)" never told "no connection|1008"
+    serve lamp
+    within 60 is_ready
+}
+
+part_sound_card() {
+    local driver=/sys/bus/platform/drivers/snd_aloop pull
+    mark
+    echo snd_aloop.0 >$driver/unbind &
+    pull=$!
+    fact "the sound card is pulled: it is told" within 30 says "Trouble with"
+    status | sed 's/^/      /'
+    fact "and all of it let go of" within 30 never kill -0 $pull 2>/dev/null
+    echo snd_aloop.0 >$driver/bind
+    fact "it is back: ready again" within 60 is_ready
+    fact "a conversation" converse card
+}
+
+part_button() {
+    local before i
+    before=$(turns)
+    for i in $(seq 200); do press; release; done
+    sleep 2
+    fact "a button that chatters two hundred times asks nothing" test "$(turns)" = $before
+    fact "a conversation" converse button
+}
+
+part_network() {
+    mark
+    press
+    sleep 0.3
+    speak ask_bird &
+    sleep 1
+    ip -n world link set service down
+    wait $!
+    release
+    fact "the network goes in mid-utterance: it is told" within 90 says "Trouble with link"
+    ip -n world link set service up
+    fact "it is back: ready again" within 120 is_ready
+    fact "a conversation" converse network
+}
+
+part_kill() {
+    local restarts
+    restarts=$(systemctl show -P NRestarts mynah)
+    fact "the lamp is on" level 22 1
+    systemctl kill -s KILL mynah
+    fact "killed in mid-life: the lamp goes to rest" within 30 level 22 0
+    fact "it is started again" within 60 test "$(systemctl show -P NRestarts mynah)" != $restarts
+    fact "and ready" within 60 is_ready
+    fact "a conversation" converse kill
+}
+
+part_clock() {
+    local now
+    now=$(date +%s)
+    date -s "@$((now + 3 * 86400))" >/dev/null
+    fact "the clock jumps three days ahead: a conversation" converse ahead
+    date -s "@$((now - 86400))" >/dev/null
+    fact "and a day back: a conversation" converse back
+    fact "without a restart" test "$(systemctl show -P NRestarts mynah)" = 1
+    date -s "@$((now + 60))" >/dev/null
+}
+
+part_disk() {
+    local size
+    size=$(df --output=avail -B1 /var | tail -n 1)
+    mark
+    fallocate -l $size /var/full 2>/dev/null
+    dd if=/dev/zero of=/var/fuller bs=4k 2>/dev/null
+    fact "the disk is full: a conversation all the same" converse full
+    fact "it is told what cannot be written" within 60 told "disk full|No space left"
+    rm -f /var/full /var/fuller
+    fact "there is room again: a conversation" converse room
+    fact "and the state is written again" within 60 test -s /var/lib/mynah/session.json
+}
+
+# Ten questions whose answers are written down, and somewhere among them the power goes: by what the kernel calls an
+# emergency restart, which neither writes nor unmounts.
+part_cut() {
+    fact "before the cut: ready" within 60 is_ready
+    (sleep $((4 + MYNAH_BOOT * 2)).$((RANDOM % 10)); echo b >/proc/sysrq-trigger) &
+    while true; do ask ask_lamp; systemctl kill -s USR1 mynah; done
+}
+part_after_cut() {
+    fact "power cut $((MYNAH_BOOT - 1)): the service starts by itself" within 120 is_ready
+    fact "nothing of its state was broken" never ls /var/lib/mynah/*.bad
+    journalctl -u mynah -b -o cat | grep -i "put aside\|broken" | sed 's/^/      /'
+    fact "settings and key are there" test -s /etc/mynah/mynah.toml
+    fact "a conversation" converse cut$MYNAH_BOOT
+}
+
+part_end() {
+    local took=$SECONDS
+    fact "it reloads, and says what it did" bash -c "systemctl reload mynah && sleep 2 && journalctl -u mynah -o cat | grep -q 'read anew'"
+    fact "it stops in order" systemctl stop mynah
+    fact "with 0, and the lamp at rest" test "$(systemctl show -P ExecMainStatus mynah)" = 0 -a "$(cat /run/gpio/sim_gpio22/value)" = 0
+    dpkg -i $here/mynah.deb >/dev/null 2>&1
+    fact "an update keeps configuration and state" test -s /etc/mynah/mynah.toml -a -s /var/lib/mynah/session.json
+    fact "the package goes, and its state with it" bash -c "dpkg --purge mynah && ! test -e /var/lib/mynah"
+    took=$((SECONDS - took))
+}
+
+release
+case $MYNAH_BOOT in
+    1)
+        parts=${*:-install camera sound_card button network kill clock disk cut}
+        ;;
+    2) world && parts="after_cut cut" ;;
+    *) world && parts="after_cut end" ;;
+esac
+for part in $parts; do
+    echo "== ${part//_/ } ($(cut -d. -f1 /proc/uptime) s)"
+    part_$part
+    journalctl -u mynah -b -o short-precise >$out/journal-$MYNAH_BOOT.txt 2>&1
+    [ $part != install ] || [ $failed = 0 ] || break
+done
+journalctl -u service -b -o cat >$out/service-$MYNAH_BOOT.txt 2>&1
+sync
+[ $failed = 0 ] && echo "== all of it holds" || echo "== $failed facts do NOT hold"
+[ $failed = 0 ]
