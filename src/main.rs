@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo(&args),
         Command::Emulator(args) => emulate(&args),
+        Command::Setup(args) => cli::setup::run(&args, &mut std::io::stdout()),
         Command::Doctor(args) => cli::doctor::run(&args, &mut std::io::stdout()),
         Command::Devices(args) => cli::devices::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Config(args) => cli::config::run(&args, &mut std::io::stdout()),

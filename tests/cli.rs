@@ -106,9 +106,13 @@ fn help_is_there_for_each_subcommand() {
     let folder = folder("help", &[]);
     expect(&folder, &["--help"], None, 0, &["run", "demo", "emulator", "trace", "Exit codes", "77", "78"]);
     expect(&folder, &["--version"], None, 0, &["mynah 0."]);
-    for (subcommand, option) in
-        [("run", "--board"), ("demo", "--text-only"), ("emulator", "--listen"), ("token", "--uses")]
-    {
+    for (subcommand, option) in [
+        ("run", "--board"),
+        ("demo", "--text-only"),
+        ("emulator", "--listen"),
+        ("token", "--uses"),
+        ("setup", "--dry-run"),
+    ] {
         expect(&folder, &[subcommand, "--help"], None, 0, &["Usage", option]);
     }
     expect(&folder, &[], None, 2, &["Usage"]);

@@ -2,11 +2,11 @@
 
 mod camera;
 mod erle;
-mod judge;
+pub(super) mod judge;
 mod lines;
-mod report;
+pub(super) mod report;
 mod service;
-mod sound;
+pub(super) mod sound;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -39,6 +39,13 @@ pub struct Args {
     json: bool,
 }
 
+impl Args {
+    /// All of it, as text, or all but the sound.
+    pub(super) fn of(setting: load::Setting, no_sound: bool) -> Args {
+        Args { setting, no_sound, no_network: false, json: false }
+    }
+}
+
 const AFTER_HELP: &str = "\
 It listens for two seconds (be quiet), then plays a test sound of about eight. Each output line of the profile is made \
 inactive, its state of rest. The service is asked for one conversation, in which nothing is said.
@@ -51,6 +58,14 @@ Exit codes: 0 ready; 3 it works, but something should be looked at; 4 it does no
 /// Where nothing can be printed.
 pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     load::guard_memory();
+    examine(args, None, out)
+}
+
+/// As [`run()`]; `key` is the one to show, where it is not to be looked for.
+///
+/// # Errors
+/// As [`run()`].
+pub(super) fn examine(args: &Args, key: Option<&str>, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
     let (agent, profile) = configuration(args, &mut report);
     if let Some(profile) = &profile {
@@ -59,7 +74,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     match &agent {
         Some(agent) if !args.no_network => {
             tell(&format!("asking the service at {}", agent.endpoint.split(['?', '#']).next().unwrap_or_default()));
-            report.add_all(service::service(agent));
+            report.add_all(service::service(agent, key));
         }
         _ => {}
     }
@@ -146,7 +161,7 @@ fn sounds(board: &dyn Board, clock: &dyn Clock, agent: &Agent, profile: &Profile
 }
 
 /// A daemon that runs beside: what it holds is busy here, and what it shares it disturbs.
-fn other_mynah() -> Option<Check> {
+pub(super) fn other_mynah() -> Option<Check> {
     let process = process::others("mynah", "run").first().copied()?;
     Some(Check::warn(
         "daemon",

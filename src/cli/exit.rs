@@ -12,6 +12,8 @@ pub struct Exit {
     pub message: String,
 }
 
+/// The arguments are wrong, or too few; clap's code for it.
+pub const USAGE: u8 = 2;
 /// The API key is missing, unreadable or refused.
 pub const NO_PERMISSION: u8 = 77;
 /// The configuration is wrong.

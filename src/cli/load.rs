@@ -33,6 +33,11 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// This agent file and this board.
+    pub fn of(config: PathBuf, board: String) -> Setting {
+        Setting { config: Some(config), board, endpoint: None }
+    }
+
     /// The agent file to read.
     pub fn config_path(&self) -> Option<&Path> {
         config_path(self.config.as_deref())
@@ -171,7 +176,8 @@ fn text(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).map_err(|e| exit::config(format!("{} cannot be read: {e}", path.display())))
 }
 
-fn refuse(problems: &[Problem]) -> anyhow::Error {
+/// All problems, a line each, with exit code 78.
+pub(super) fn refuse(problems: &[Problem]) -> anyhow::Error {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let message = match lines.as_slice() {
         [one] => one.clone(),

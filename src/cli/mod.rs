@@ -19,6 +19,7 @@ pub mod report;
 mod restart;
 pub mod run;
 pub mod safe;
+pub mod setup;
 pub mod sounds;
 pub mod state;
 pub mod status;

@@ -23,6 +23,8 @@ pub enum Command {
     Demo(super::demo::Args),
     /// The stand-in Live server on a port, for anyone's client
     Emulator(super::emulator::Args),
+    /// Sets this machine up: finds board, sound, button and camera, asks for the rest, shows what it will change, and does it
+    Setup(super::setup::Args),
     /// Looks at everything a conversation needs, measures it, and says which line of the configuration to change
     Doctor(super::doctor::Args),
     /// Which sound cards and GPIO chips there are, by the names that belong into a board profile
@@ -47,4 +49,4 @@ pub enum Command {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 all went well; 1 something failed (the last line says what); 2 wrong arguments; \
-3 and 4 the verdict of `mynah doctor` (3 also of `mynah tools lint`); 77 the service refused the API key, or there is none; 78 the configuration is wrong, or the service refused it.";
+3 and 4 the verdict of `mynah doctor` (of `mynah setup`, too, at its end; 3 also of `mynah tools lint`); 77 the service refused the API key, or there is none; 78 the configuration is wrong, or the service refused it.";

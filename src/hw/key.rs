@@ -23,7 +23,10 @@ impl Key {
     }
 
     /// The key in `text`; `from` says where it was found, for the error.
-    fn checked(text: &str, from: &str) -> Result<Key, KeyTrouble> {
+    ///
+    /// # Errors
+    /// [`KeyTrouble::Malformed`].
+    pub fn checked(text: &str, from: &str) -> Result<Key, KeyTrouble> {
         let text = text.trim();
         if !text.is_empty() && text.len() <= KEY_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(Key(text.to_string()));

@@ -16,9 +16,9 @@ use crate::live::setup::{Begin, Variant, setup};
 /// A setup that takes so long makes the first answer of a conversation late, ms.
 const SETUP_SLOW_MS: u128 = 3000;
 
-/// All checks; the network is asked.
-pub fn service(agent: &Agent) -> Vec<Check> {
-    let (key, access) = key(agent);
+/// All checks; the network is asked. `given` is the key, where it is not to be looked for.
+pub fn service(agent: &Agent, given: Option<&str>) -> Vec<Check> {
+    let (key, access) = key(agent, given);
     let mut checks = vec![time(wall()), key];
     let address = match endpoint::parse(&agent.endpoint) {
         Ok(address) => address,
@@ -56,9 +56,12 @@ fn time(now: Clock) -> Check {
 }
 
 /// The key, or where tokens come from; and what a connection is to show.
-fn key(agent: &Agent) -> (Check, Option<Access>) {
+fn key(agent: &Agent, given: Option<&str>) -> (Check, Option<Access>) {
     if let Some(url) = &agent.token_url {
         return (Check::ok("key", "none here: `token_url` names a broker"), Some(Access::Broker(url.clone())));
+    }
+    if let Some(key) = given {
+        return (Check::ok("key", "there"), Some(Access::Key(Secret::new(key.to_string()))));
     }
     match load::own_key(agent) {
         Ok(key) => {

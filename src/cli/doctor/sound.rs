@@ -125,6 +125,16 @@ pub fn play_and_record(board: &dyn Board, clock: &dyn Clock, pick: Pick, score: 
     })
 }
 
+/// Listens for so long.
+///
+/// # Errors
+/// A microphone that cannot be opened, or fails.
+pub fn listen(board: &dyn Board, clock: &dyn Clock, pick: Pick, length: Duration) -> Result<Track, PcmTrouble> {
+    let capture = board.open_capture()?;
+    let recorded = thread::scope(|scope| scope.spawn(|| record(capture, clock, pick, length)).join());
+    recorded.unwrap_or_else(|_| Err(PcmTrouble::Other("the test's own thread ended".into())))
+}
+
 fn record(mut capture: Box<dyn Capture>, clock: &dyn Clock, pick: Pick, length: Duration) -> Result<Track, PcmTrouble> {
     realtime::ask("doctor's microphone");
     let shape = capture.shape();

@@ -1,0 +1,106 @@
+//! Does what the plan says, step by step; what fails stops it.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, fchown};
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::Context as _;
+
+use super::facts::{BOARD, BOARD_BEFORE, Place, Programs, command};
+use super::key;
+use super::plan::{Deed, Step};
+use crate::hw::folder;
+
+/// Rights of folders that are made on the way.
+const FOLDER_MODE: u32 = 0o755;
+
+/// Does one step. Answers a sentence where it came out otherwise than planned, and well.
+///
+/// # Errors
+/// A file that cannot be written, a program that fails: a sentence.
+pub fn step(step: &Step, place: &Place, programs: &Programs) -> anyhow::Result<Option<String>> {
+    match &step.deed {
+        Deed::Write { path, text, mode } => {
+            if *path == BOARD && place.at(BOARD).exists() {
+                let before = fs::read(place.at(BOARD)).with_context(|| format!("{BOARD} cannot be read"))?;
+                write(place, BOARD_BEFORE, &before, Some(*mode))?;
+            }
+            // Rights that the owner gave an existing file stay.
+            let mode = (!place.at(path).exists()).then_some(*mode);
+            write(place, path, text.as_bytes(), mode)?;
+            Ok(None)
+        }
+        Deed::StoreKey { key, encrypts } => {
+            let creds = programs.creds.as_deref().filter(|_| *encrypts);
+            key::store(place, creds, key)
+        }
+        Deed::Systemctl(arguments) => systemctl(programs, arguments).map(|()| None),
+    }
+}
+
+fn systemctl(programs: &Programs, arguments: &[String]) -> anyhow::Result<()> {
+    let program = programs.systemctl.as_deref().context("there is no systemctl")?;
+    let output = command(program).args(arguments).stdin(Stdio::null()).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(
+        output.status.success(),
+        "{} (`systemctl status mynah` and `journalctl -u mynah` say more)",
+        said.trim().lines().last().unwrap_or("systemctl failed")
+    );
+    Ok(())
+}
+
+/// Replaces the file that the machine calls `path`, whole or not at all. With a mode it gets exactly that one and belongs to
+/// who runs this; without one it keeps its mode and owner.
+///
+/// # Errors
+/// A sentence; the old file is still there.
+pub fn write(place: &Place, path: &str, bytes: &[u8], mode: Option<u32>) -> anyhow::Result<()> {
+    let mut target = place.at(path);
+    let cannot = || format!("{path} cannot be written");
+    if let Some(folder) = target.parent() {
+        make_folder(folder).with_context(cannot)?;
+    }
+    // The owner's own link stays one; in an image it may point out of it.
+    if place.is_live() && mode.is_none() {
+        target = fs::canonicalize(&target).unwrap_or(target);
+    }
+    let old = fs::metadata(&target).ok().filter(|_| mode.is_none());
+    let rights = mode.or(old.as_ref().map(|old| old.mode() & 0o7777)).unwrap_or(0o600);
+    folder::replace_with(&target, 0o600, |file| {
+        file.write_all(bytes)?;
+        if let Some(old) = &old {
+            fchown(&*file, Some(old.uid()), Some(old.gid()))?;
+        }
+        // Whatever the umask is.
+        file.set_permissions(Permissions::from_mode(rights))
+    })
+    .with_context(cannot)
+}
+
+/// Makes a folder and those above it, readable by all whatever the umask is.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        make_folder(above)?;
+    }
+    DirBuilder::new().mode(FOLDER_MODE).create(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE))
+}
+
+/// Removes the file that the machine calls `path`, where it is there.
+///
+/// # Errors
+/// A sentence.
+pub fn remove(place: &Place, path: &str) -> anyhow::Result<()> {
+    match fs::remove_file(place.at(path)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{path} cannot be removed"))
+        }
+        _ => Ok(()),
+    }
+}
