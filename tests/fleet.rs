@@ -12,9 +12,16 @@ mod place;
 #[path = "mqtt/rig.rs"]
 mod rig;
 
+use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use device::{Device, Owner, report, service};
+use mynah::config::{agent, board};
+use mynah::hw::fleet::Desk;
+use mynah::hw::folder::Folder;
+use mynah::hw::settings::Owned;
+use place::Place;
 use rig::{Broker, Listener};
 use serde_json::{Value, json};
 
@@ -106,10 +113,19 @@ fn what_the_owner_signed_is_taken_stays_and_gives_way_to_the_last_good_one() {
     device.converses();
     assert_eq!(device.voices().last().unwrap(), "Puck");
 
+    // What the service refuses for good ends the program elsewhere; here it is the newest one's fault.
+    let unknown = format!("{good}\n").replace("voice = \"Puck\"", "model = \"gemini-of-tomorrow\"");
+    send(&owner.signed("hall", 9, &unknown));
+    report(&ears, "9 is proving", is("proving", Some(9)));
+    let back = report(&ears, "7 is back once more", is("accepted", Some(7)));
+    assert!(refused(Some(9), "does not know the model")(&back), "{back}");
+    device.converses();
+    assert!(device.is_up(), "it is the same process all the while");
+
     // An older one for all, whoever plays it again.
     broker.publish(&["-t", "mynah/fleet/all/config", "-m", &owner.signed("all", 6, &good)]);
-    report(&ears, "6 is refused", refused(Some(6), "8 was here before"));
-    assert_eq!(device.count("link_ready"), 4, "own, proving, after the restart, back again");
+    report(&ears, "6 is refused", refused(Some(6), "9 was here before"));
+    assert_eq!(device.count("link_ready"), 5, "own, proving, after the restart, back again twice");
 }
 
 #[test]
@@ -131,4 +147,36 @@ fn a_device_whose_power_fails_while_it_proves_one_goes_back_after_the_second_tim
     assert!(refused(Some(3), "the program ended 2 times")(&back), "{back}");
     device.converses();
     assert_eq!(device.voices().last().unwrap(), "Kore");
+}
+
+/// Needs no broker: what the device keeps is told at the device.
+#[test]
+fn what_stands_in_the_place_of_the_file_is_told_at_the_device() {
+    let (owner, place) = (Owner::new("told-owner"), Place::new("told"));
+    let state = place.0.join("mynah");
+    let own = format!("[mqtt]\nhost = \"broker\"\n[fleet]\nname = \"hall\"\npublic_key = \"{}\"\n", owner.public);
+    let file = place.file("mynah.toml", &own);
+    let start = || {
+        let profile = board::parse(board::builtin("sim").unwrap(), "board/sim.toml", "sim").unwrap();
+        let fleet = agent::parse(&own, "test").unwrap().fleet.unwrap();
+        let owned = Owned { text: own.clone(), name: "test".into() };
+        Desk::open(fleet, owned, profile, Some(Arc::new(Folder::new(&state))), Box::new(|_| Ok(())))
+    };
+    let said = |file: &str| {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_mynah"));
+        let check = check.args(["config", "check", file, "--board", "sim"]).env("XDG_STATE_HOME", &place.0);
+        let output = check.env_remove("STATE_DIRECTORY").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(said(&file).lines().count(), 1, "nothing was sent");
+    assert_eq!(start().take(owner.signed("hall", 7, "voice = \"Puck\"\n").as_bytes()), Ok(Some(7)));
+    assert!(said(&file).contains("no configuration of the fleet was accepted; 7 has yet to prove itself"));
+    start().accept().unwrap();
+    assert!(said(&file).contains("configuration 7 (for `hall`) is in force in the place of this device's agent file"));
+    start().take(owner.signed("all", 8, "voice = \"Leda\"\n").as_bytes()).unwrap();
+    assert!(start().give_up("the service was not reached"));
+    assert!(said(&file).contains("; 8 was taken back: the service was not reached"));
+    let without = place.file("without.toml", "[mqtt]\nhost = \"broker\"\n");
+    assert!(said(&without).contains("7 is not in force, since `public_key` is not in [fleet]"));
 }

@@ -28,6 +28,8 @@ use crate::units::Time;
 const REPORT_GAP: Duration = Duration::from_secs(2);
 /// While a configuration is proven or a quiet moment awaited, it is looked so often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What came is looked at so often at most: whoever may write at the broker must not keep the device at work.
+const RECEIVE_GAP: Duration = Duration::from_secs(1);
 /// A restart that would fail is tried again after this: somebody is at work on a file.
 const RESTART_RETRY: Duration = Duration::from_secs(60);
 
@@ -148,6 +150,8 @@ struct Keeper {
     /// Why there is no restart although one is due, and when it is tried again.
     held: Option<(String, Time)>,
     is_leaving: bool,
+    /// When something came last.
+    received_at: Option<Time>,
     /// What was reported last, and when.
     reported: Option<(Order, Time)>,
 }
@@ -157,7 +161,7 @@ impl Keeper {
         let within = Duration::from_secs(parts.fleet.proving_s.into());
         let proof = parts.desk.is_proving().then(|| Proof::new(parts.clock.now(), within));
         let (lull, refused, held, reported) = (None, None, None, None);
-        Keeper { parts, ear, proof, lull, refused, held, is_leaving: false, reported }
+        Keeper { parts, ear, proof, lull, refused, held, is_leaving: false, received_at: None, reported }
     }
 
     fn run(mut self) {
@@ -165,15 +169,23 @@ impl Keeper {
             (self.parts.tell)(What::Trouble { part: PART.to_string(), text: trouble.to_string() });
         }
         while !self.parts.stop.load(Ordering::Acquire) {
-            for payload in self.parts.post.take() {
-                self.receive(&payload);
-            }
             let now = self.parts.clock.now();
+            let rests = self.received_at.is_some_and(|at| now.since(at) < RECEIVE_GAP);
+            if !rests {
+                self.open_mail(now);
+            }
             self.prove(now);
             self.leave_when_quiet(now);
             let wait = self.report(now);
-            let is_watching = self.proof.is_some() || self.lull.is_some();
+            let is_watching = rests || self.received_at == Some(now) || self.proof.is_some() || self.lull.is_some();
             self.parts.bell.wait(if is_watching { wait.min(LOOK_EVERY) } else { wait });
+        }
+    }
+
+    fn open_mail(&mut self, now: Time) {
+        for payload in self.parts.post.take() {
+            self.received_at = Some(now);
+            self.receive(&payload);
         }
     }
 
@@ -186,6 +198,7 @@ impl Keeper {
                 // What was in force until now has no more to prove.
                 (self.proof, self.refused) = (None, None);
             }
+            Err(refused) if self.refused.as_ref() == Some(&refused) => {}
             Err(refused) => {
                 tracing::warn!(serial = refused.serial, "a configuration of the fleet is not taken: {}", refused.why);
                 self.refused = Some(refused);

@@ -104,6 +104,11 @@ impl Device {
         self.mynah = Some(child);
     }
 
+    /// Whether the process that was started last still runs.
+    pub fn is_up(&mut self) -> bool {
+        self.mynah.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
     /// Its end without a word.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.mynah.take() {
