@@ -5,6 +5,7 @@
 mod controls;
 mod errands;
 mod eyes;
+mod fleet;
 mod job_log;
 mod keeper;
 mod knobs;
@@ -38,7 +39,9 @@ use crate::bell::Bell;
 use crate::config::agent::Agent;
 use crate::config::agent::endpoint::Endpoint;
 use crate::config::{self, board};
+use crate::fleet::Post;
 use crate::flow::{self, Event, What};
+use crate::hw::fleet::Desk;
 use crate::hw::folder::Folder;
 use crate::hw::settings::Settings;
 use crate::hw::store::{Past, Store};
@@ -73,6 +76,8 @@ pub struct Options {
     pub state: Option<Arc<Folder>>,
     /// What may be changed at the page; nothing where there is none.
     pub settings: Option<Arc<Settings>>,
+    /// The fleet's configurations; none where the device is none of a fleet.
+    pub fleet: Option<Arc<Desk>>,
 }
 
 /// Why the daemon wants to end.
@@ -93,6 +98,7 @@ pub struct Daemon {
     threads: Vec<JoinHandle<()>>,
     tools: Option<tools::run::Handle>,
     ear: Arc<OnceLock<tools::run::mqtt::Ear>>,
+    fleet: Option<Arc<Post>>,
     keeper: Option<Keeper>,
     panel: Option<panel::Handle>,
     is_alive: Arc<AtomicBool>,
@@ -126,6 +132,7 @@ impl Daemon {
             threads: Vec::new(),
             tools: None,
             ear: Arc::default(),
+            fleet: None,
             keeper: None,
             panel: None,
             is_alive: Arc::new(AtomicBool::new(true)),
@@ -145,6 +152,7 @@ impl Daemon {
         // From here on whoever tells something tells it to the light, too. The thread that writes down what is
         // remembered does not: it ends after the light.
         options.watcher = daemon.with_light(&options)?;
+        options.watcher = daemon.with_fleet(&options)?;
         options.watcher = overheard(options.watcher, daemon.ear.clone());
         options.watcher = daemon.with_job_log(&options, procedures)?;
         let watcher = options.watcher.clone();
@@ -258,7 +266,7 @@ impl Daemon {
             clock: options.clock.clone(),
             speak: options.agent.speak.clone(),
             wake_ms: options.profile.wake_ms,
-            sounds: sounds(options),
+            sounds: sounds::of(options),
             orders,
             returns,
             facts,
@@ -431,15 +439,6 @@ impl Daemon {
             keeper.finish();
         }
     }
-}
-
-/// The device's own sounds, the owner's where there are any.
-fn sounds(options: &Options) -> speaker::cue::sounds::Sounds {
-    let Some(folder) = &options.agent.speak.sounds else { return Default::default() };
-    let (sounds, troubles) = sounds::load(folder);
-    let tell = reporter(options, "sounds");
-    troubles.into_iter().for_each(|trouble| tell(Err(trouble)));
-    sounds
 }
 
 /// The core's ends of what leads to the link and back.

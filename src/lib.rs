@@ -32,7 +32,7 @@
 //! | [`live`] | 1 | all that knows the Gemini Live protocol |
 //! | [`flow`] | 2 | every message that crosses a thread, its class and limit |
 //! | [`hw`] | 2, drivers 4 | traits a board is made of; ALSA, GPIO, simulator, fault injector |
-//! | [`mic`], [`gate`], [`session`], [`speaker`], [`tools`], [`eyes`], [`panel`], [`job`], [`emulator`] | 3 | the decisions, pure |
+//! | [`mic`], [`gate`], [`session`], [`speaker`], [`tools`], [`eyes`], [`panel`], [`job`], [`fleet`], [`emulator`] | 3 | the decisions, pure |
 //! | `*/run.rs` | 5 | the threads |
 //! | [`daemon`], [`cli`] | 6 | putting it together |
 //!
@@ -62,6 +62,7 @@ pub mod hw;
 
 pub mod emulator;
 pub mod eyes;
+pub mod fleet;
 pub mod gate;
 pub mod job;
 pub mod mic;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Report(args) => cli::report::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Safe(args) => cli::safe::run(&args, &mut std::io::stdout()),
         Command::Token(args) => cli::token::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
+        Command::Fleet(args) => cli::fleet::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Wake(args) => cli::wake::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => cli::trace::run(&args, &mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
     };

@@ -19,6 +19,7 @@ use mynah::hw::store::Store;
 use mynah::session::memory::Memory;
 
 #[path = "rig/place.rs"]
+#[allow(dead_code, reason = "other tests take more of it")]
 mod place;
 use place::Place;
 

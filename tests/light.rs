@@ -46,6 +46,7 @@ fn start(board: &SimBoard, clock: &SimClock, port: u16, events: mpsc::Sender<Wha
         recorder: Recorder::new([]),
         state: None,
         settings: None,
+        fleet: None,
     })
     .unwrap()
 }

@@ -46,6 +46,8 @@ cargo test --locked --test panel -- --ignored
 need_packages mosquitto mosquitto-clients
 say "MQTT: a broker that nobody here wrote"
 cargo test --locked --test mqtt -- --ignored
+say "a device of a fleet: reports, signed configurations, the way back"
+cargo test --locked --test fleet -- --ignored
 
 need_packages nginx-light
 PATH="$PATH:/usr/sbin" # Debian has nginx there, and not every user's path has it

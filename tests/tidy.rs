@@ -17,7 +17,7 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Rooms and files of `src/` with their floor; `run.rs` and the drivers of `hw/` are told apart in [`floor`].
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("units", 0),
     ("bell", 0),
     ("live", 1),
@@ -35,6 +35,7 @@ const FLOORS: [(&str, u8); 21] = [
     ("eyes", 3),
     ("panel", 3),
     ("job", 3),
+    ("fleet", 3),
     ("emulator", 3),
     ("daemon", 6),
     ("cli", 6),

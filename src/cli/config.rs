@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::{exit, load, state};
 use crate::config::agent::{Agent, overlay};
-use crate::hw::{jobs, settings};
+use crate::hw::{fleet, jobs, settings};
 use crate::tools::lint;
 
 /// Arguments of `mynah config`.
@@ -60,6 +60,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         }
         writeln!(out, "{} are right: {}", folder.display(), counted(procedures.len(), "procedure"))?;
     }
+    for sent in sent(&agent) {
+        writeln!(out, "{sent}")?;
+    }
     for chosen in chosen(&agent) {
         writeln!(out, "{chosen}")?;
     }
@@ -67,6 +70,38 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         writeln!(out, "look at: {finding}")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a fleet's owner sent to a device that keeps its state here, and whether it stands in the place of the agent file; a
+/// sentence for each place.
+pub(super) fn sent(agent: &Agent) -> Vec<String> {
+    let said = |place: PathBuf| {
+        let ledger = match fleet::look(&place)? {
+            Ok(ledger) => ledger,
+            Err(why) => return Some(why),
+        };
+        let is_taken = agent.fleet.as_ref().is_some_and(|fleet| fleet.public_key.is_some());
+        let mut said = Vec::new();
+        match (ledger.accepted(), is_taken) {
+            (None, _) => said.push("no configuration of the fleet was accepted".to_string()),
+            (Some(sent), true) => {
+                let (serial, name) = (sent.serial, &sent.name);
+                said.push(format!(
+                    "the fleet's configuration {serial} (for `{name}`) is in force in the place of this device's agent file"
+                ));
+            }
+            (Some(sent), false) => {
+                let serial = sent.serial;
+                said.push(format!(
+                    "the fleet's configuration {serial} is not in force, since `public_key` is not in [fleet]"
+                ));
+            }
+        }
+        said.extend(ledger.candidate().map(|sent| format!("{} has yet to prove itself", sent.serial)));
+        said.extend(ledger.refused().map(|refused| format!("{} was taken back: {}", refused.serial, refused.why)));
+        Some(format!("{}: {}", place.join(fleet::FILE).display(), said.join("; ")))
+    };
+    state::usual_places().into_iter().filter_map(said).collect()
 }
 
 /// What was chosen at the page of a device that keeps its state here, and whether it lies over the agent file; a sentence

@@ -99,6 +99,7 @@ fn configuration(args: &Args, report: &mut Report) -> (Option<Agent>, Option<Pro
     let mut agent = match load::agent(path) {
         Ok(agent) => {
             report.add(Check::ok("agent file", format!("{file}, model {}", agent.model)));
+            report.add_all(config::sent(&agent).into_iter().map(|sent| Check::ok("fleet", sent)));
             report.add_all(config::chosen(&agent).into_iter().map(|chosen| Check::ok("settings", chosen)));
             Some(agent)
         }

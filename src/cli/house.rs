@@ -65,6 +65,7 @@ impl House for Mynah {
             recorder: Recorder::new([]),
             state: None,
             settings: None,
+            fleet: None,
         })?;
         Ok(Box::new(move || {
             daemon.stop();

@@ -10,6 +10,7 @@ use super::exit::{self, Exit};
 use crate::config::agent::{self, Agent, endpoint};
 use crate::config::board::{self, Board};
 use crate::config::problem::Problem;
+use crate::hw::fleet::Desk;
 use crate::hw::folder::Folder;
 use crate::hw::key::{KeyTrouble, load_key};
 use crate::hw::process;
@@ -83,21 +84,63 @@ pub fn both(config: Option<&Path>, board_name: &str) -> anyhow::Result<(Agent, B
     Err(refuse(&problems))
 }
 
-/// As [`both`], with what people chose at the page laid over the agent file; `folder` is where that is kept.
+/// What `mynah run` goes by.
+pub struct Loaded {
+    /// The agent, as it is in force.
+    pub agent: Agent,
+    /// The board profile.
+    pub profile: Board,
+    /// What was chosen at the page.
+    pub settings: Settings,
+    /// The fleet's configurations; none where the device is none of a fleet.
+    pub fleet: Option<Arc<Desk>>,
+}
+
+/// As [`both`], for `mynah run`: the fleet's configuration in the place of the agent file where there is one, and what people
+/// chose at the page laid over it; `folder` is where both are kept. A configuration that has yet to prove itself is counted
+/// as started.
 ///
 /// # Errors
-/// As [`both`]: what was chosen stops nothing.
-pub fn with_settings(
+/// As [`both`], of the device's own files: what was sent and what was chosen stops nothing.
+pub fn in_force(config: Option<&Path>, board_name: &str, folder: Option<Arc<Folder>>) -> anyhow::Result<Loaded> {
+    let (text, name) = read(config)?;
+    // What is wrong is told of both files at once.
+    let (own, profile) = both(config, board_name)?;
+    let mut owned = Owned { text, name };
+    let fleet = own.fleet.map(|fleet| {
+        let usable = |agent: &Agent| usable(agent).map_err(|why| why.to_string());
+        Arc::new(Desk::open(fleet, owned.clone(), profile.clone(), folder.clone(), Box::new(usable)))
+    });
+    if let Some(desk) = &fleet {
+        owned = desk.text();
+    }
+    let (agent, settings) = Settings::read(owned, profile.clone(), folder).map_err(|problems| refuse(&problems))?;
+    Ok(Loaded { agent, profile, settings, fleet })
+}
+
+/// The device's own files as they are now, with what people chose at the page laid over them.
+///
+/// # Errors
+/// As [`both`].
+pub fn anew(
     config: Option<&Path>,
     board_name: &str,
     folder: Option<Arc<Folder>>,
 ) -> anyhow::Result<(Agent, Board, Settings)> {
     let (text, name) = read(config)?;
-    // What is wrong is told of both files at once.
     let (_, profile) = both(config, board_name)?;
     let owned = Owned { text, name };
     let (agent, settings) = Settings::read(owned, profile.clone(), folder).map_err(|problems| refuse(&problems))?;
     Ok((agent, profile, settings))
+}
+
+/// Whether there is what a start needs beside the files.
+///
+/// # Errors
+/// As [`key`] and [`extra_ca`].
+pub fn usable(agent: &Agent) -> anyhow::Result<()> {
+    key(agent)?;
+    extra_ca(agent).map(drop)
 }
 
 /// A built-in board profile by name, or one from a file.

@@ -9,6 +9,7 @@ pub mod dump;
 pub mod emulator;
 pub mod events;
 pub mod exit;
+pub mod fleet;
 pub mod hand;
 pub mod house;
 pub mod load;

@@ -45,6 +45,8 @@ pub enum Command {
     Wake(super::wake::Args),
     /// Mints a short-lived token with the API key, for a device that is not to hold the key itself
     Token(super::token::Args),
+    /// Many devices (`[fleet]`): makes the owner's key, signs configurations
+    Fleet(super::fleet::Args),
 }
 
 const AFTER_HELP: &str = "\

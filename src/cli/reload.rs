@@ -10,6 +10,7 @@ use crate::config::agent::Agent;
 use crate::config::board::Board;
 use crate::daemon::Controls;
 use crate::flow::Control;
+use crate::hw::fleet::Desk;
 use crate::hw::folder::Folder;
 use crate::hw::settings::Settings;
 
@@ -27,27 +28,38 @@ pub struct Files {
     /// The agent file with which it started.
     started: String,
     profile: Board,
+    /// Whether the fleet's configuration is in force and not the agent file.
+    is_fleets: bool,
 }
 
 impl Files {
-    /// What the daemon was started with; `state` is where what was chosen at the page is kept.
+    /// What the daemon was started with; `state` is where what was chosen at the page is kept, `fleet` where the fleet's
+    /// configurations are.
     pub fn new(
         setting: &load::Setting,
         state: Option<Arc<Folder>>,
         agent: &Agent,
         profile: &Board,
         settings: &Settings,
+        fleet: Option<&Desk>,
     ) -> Files {
+        let is_fleets = fleet.is_some_and(|desk| !desk.is_own());
         let started = settings.owned().text.clone();
-        Files { setting: setting.clone(), state, agent: agent.clone(), started, profile: profile.clone() }
+        Files { setting: setting.clone(), state, agent: agent.clone(), started, profile: profile.clone(), is_fleets }
     }
 
     /// Reads them anew, puts in force what can be, and says what cannot. Wrong files change nothing.
     ///
     /// Answers what only a restart puts in force, empty where nothing is; none where nothing of the files was taken.
     pub fn reload(&mut self, controls: &Controls) -> Option<String> {
+        if self.is_fleets {
+            tracing::warn!(
+                "the files are not read anew: the fleet's configuration is in force, not this device's agent file"
+            );
+            return None;
+        }
         let Files { setting, state, .. } = &self;
-        let (is, profile, settings) = match load::with_settings(setting.config_path(), &setting.board, state.clone()) {
+        let (is, profile, settings) = match load::anew(setting.config_path(), &setting.board, state.clone()) {
             Ok(read) => read,
             Err(why) => {
                 tracing::error!("the files were read anew, and nothing of them is taken: {why:#}");

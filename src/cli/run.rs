@@ -18,6 +18,8 @@ use crate::config::agent::endpoint;
 use crate::config::board::{Board as Profile, LineDriver};
 use crate::daemon::{self, Daemon, Ending, Options};
 use crate::flow::Event;
+use crate::hw::fleet::Desk;
+use crate::hw::folder::Folder;
 use crate::hw::signals::Signal;
 use crate::hw::sim::{SimBoard, SimClock, SimHandle, SimSetup};
 use crate::hw::{self, Board, Clock};
@@ -52,9 +54,28 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     load::guard_memory();
     let signals = hw::signals::hold().context("signals cannot be held back")?;
-    let state = args.state.folder();
-    let setting = &args.setting;
-    let (mut agent, profile, settings) = load::with_settings(setting.config_path(), &setting.board, state.clone())?;
+    let (state, setting) = (args.state.folder(), &args.setting);
+    let loaded = load::in_force(setting.config_path(), &setting.board, state.clone())?;
+    let fleet = loaded.fleet.clone();
+    let after = match live(args, loaded, signals, state) {
+        // The fleet's newest configuration does not even start: the one before it does.
+        Err(why) if is_given_up(fleet.as_deref(), &why) => After::Restart,
+        after => after?,
+    };
+    match after {
+        After::End => Ok(()),
+        After::Restart => Err(anyhow::Error::new(restart::again()).context("the program cannot start itself again")),
+    }
+}
+
+/// From the devices' opening to the daemon's end.
+fn live(
+    args: &Args,
+    loaded: load::Loaded,
+    signals: hw::signals::Held,
+    state: Option<Arc<Folder>>,
+) -> anyhow::Result<After> {
+    let load::Loaded { mut agent, profile, settings, fleet } = loaded;
     if let Some(url) = &args.setting.endpoint {
         endpoint::check(url).map_err(|why| exit::config(format!("--endpoint {why}")))?;
         agent.endpoint.clone_from(url);
@@ -74,29 +95,42 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let recorder = Recorder::new(daemon::names(&agent, &profile));
     let dump = Dump { recorder: recorder.clone(), clock: clock.clone(), folder: state.clone() };
     dump.on_panic();
-    let files = Files::new(setting, state.clone(), &agent, &profile, &settings);
-    let setting = setting.clone();
+    let setting = args.setting.clone();
+    let files = Files::new(&setting, state.clone(), &agent, &profile, &settings, fleet.as_deref());
     let settings = Some(Arc::new(settings.restarted_by(move || may_start(&setting))));
-    let daemon =
-        Daemon::start(Options { agent, profile, board, clock, key, extra_ca_pem, watcher, recorder, state, settings })?;
+    let desk = fleet.clone();
+    let daemon = Daemon::start(Options {
+        agent,
+        profile,
+        board,
+        clock,
+        key,
+        extra_ca_pem,
+        watcher,
+        recorder,
+        state,
+        settings,
+        fleet,
+    })?;
     let person = person.map(|person| person.start(daemon.controls())).transpose()?;
-    let result = serve(daemon, signals, &dump, files, status);
+    let result = serve(daemon, signals, &dump, files, status, desk.as_deref());
     drop(person);
     if let Some(events) = events {
         events.finish();
     }
-    match result? {
-        After::End => Ok(()),
-        After::Restart => Err(anyhow::Error::new(restart::again()).context("the program cannot start itself again")),
-    }
+    result
 }
 
 /// Whether a start would get as far as this one, with the files as they are now: asked before a restart, which a wrong
 /// file would make the end.
 fn may_start(setting: &load::Setting) -> anyhow::Result<()> {
     let (agent, _) = load::both(setting.config_path(), &setting.board)?;
-    load::key(&agent)?;
-    load::extra_ca(&agent).map(drop)
+    load::usable(&agent)
+}
+
+/// Gives up a configuration of the fleet that has yet to prove itself; answers whether there was one.
+fn is_given_up(fleet: Option<&Desk>, why: &anyhow::Error) -> bool {
+    fleet.is_some_and(|desk| desk.give_up(&format!("the program could not go on with it: {why:#}")))
 }
 
 /// What follows the daemon's end.
@@ -146,6 +180,7 @@ fn serve(
     dump: &Dump,
     mut files: Files,
     status: Teller,
+    fleet: Option<&Desk>,
 ) -> anyhow::Result<After> {
     let (asker, asked, controls) = (daemon.asker(), dump.clone(), daemon.controls());
     // There it means that the terminal is gone, and who started the program with it.
@@ -181,6 +216,11 @@ fn serve(
         }
         was_alive = is_alive;
     });
+    let ending = match ending {
+        // What the service refuses is the newest configuration: the one before it needs no person.
+        Ending::Refused(refusal) if fleet.is_some_and(|desk| desk.give_up(&refusal.to_string())) => Ending::Restart,
+        ending => ending,
+    };
     match ending {
         Ending::Restart => restart::tell(),
         _ => drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping])),

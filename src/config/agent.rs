@@ -8,6 +8,7 @@ pub mod body;
 pub mod device;
 mod ears;
 pub mod endpoint;
+pub mod fleet;
 pub mod home;
 pub mod job_log;
 pub mod kiosk;
@@ -90,6 +91,8 @@ pub struct Agent {
     pub prices: Prices,
     /// The MQTT broker, where there is one.
     pub mqtt: Option<mqtt::Mqtt>,
+    /// What is told to the owner of many devices, and whose configurations are taken; none where there is one device.
+    pub fleet: Option<fleet::Fleet>,
     /// What of tool calls is written down.
     pub audit: audit::Audit,
     /// The page that the device serves, where there is one.

@@ -56,6 +56,7 @@ impl Daemon {
                 is_taken
             }),
             extra_ca_pem: options.extra_ca_pem.clone(),
+            fleet: self.fleet.clone(),
         };
         let handle = tools::run::spawn(&options.agent, outside, orders, answer)?;
         if let Some(ear) = handle.ear() {

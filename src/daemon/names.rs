@@ -3,7 +3,7 @@
 use super::wake;
 use crate::config::agent::Agent;
 use crate::config::board;
-use crate::{job, tools};
+use crate::{hw, job, tools};
 
 /// The names of a configuration that a dump may show: they are the owner's own.
 pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
@@ -22,6 +22,7 @@ pub fn names(agent: &Agent, profile: &board::Board) -> Vec<String> {
         "camera",
         "shutter",
         wake::PART,
+        hw::fleet::PART,
         job::recorder::PART,
     ];
     let parts = parts.map(String::from);

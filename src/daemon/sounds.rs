@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::{Options, reporter};
 use crate::hw;
 use crate::speaker::cue::sounds::{NAMES, SOUND_MS_MAX, Sounds};
 
@@ -13,6 +14,15 @@ use crate::speaker::cue::sounds::{NAMES, SOUND_MS_MAX, Sounds};
 const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Names in the folder that are looked at, so that a folder of something else is not read through at each start.
 const NAMES_MAX: usize = 100;
+
+/// The device's own sounds, the owner's where there are any; what is wrong with those is told.
+pub fn of(options: &Options) -> Sounds {
+    let Some(folder) = &options.agent.speak.sounds else { return Sounds::default() };
+    let (sounds, troubles) = load(folder);
+    let tell = reporter(options, "sounds");
+    troubles.into_iter().for_each(|trouble| tell(Err(trouble)));
+    sounds
+}
 
 /// The sounds of `folder`, and a sentence about each file that cannot be used.
 pub fn load(folder: &Path) -> (Sounds, Vec<String>) {

@@ -9,6 +9,7 @@ pub mod cards;
 pub mod clock;
 pub mod fault;
 pub mod files;
+pub mod fleet;
 pub mod folder;
 pub mod gpio;
 pub mod http;

@@ -6,7 +6,7 @@
 
 pub mod calls;
 pub mod captions;
-mod parts;
+pub mod parts;
 
 use serde_json::{Map, Value, json};
 

@@ -83,6 +83,23 @@ impl Look {
         Look::MutedByLine,
         Look::Trouble,
     ];
+
+    /// One word for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Look::Starting => "starting",
+            Look::Idle => "idle",
+            Look::Listening | Look::ListeningInTrouble => "listening",
+            Look::Thinking => "thinking",
+            Look::Speaking => "speaking",
+            Look::Ringing => "ringing",
+            Look::FollowUp => "follow_up",
+            Look::Offline => "offline",
+            Look::Spent => "spent",
+            Look::Muted | Look::MutedByLine => "muted",
+            Look::Trouble => "trouble",
+        }
+    }
 }
 
 /// The talk button, as long as no window has come of it.

@@ -46,6 +46,7 @@ use crate::config::agent::policy::Caller;
 use crate::config::agent::watch::Watch;
 use crate::config::agent::{Agent, Tool};
 use crate::config::board::sensor::SENSORS_MAX;
+use crate::fleet::Post;
 use crate::flow::{Call, Control, JobOrder, TOOL_ORDERS_MAX, ToolOrder, ToolReply, What};
 use crate::hw::folder::Folder;
 use crate::hw::{Board, Clock};
@@ -119,6 +120,8 @@ pub struct Outside {
     pub declare: Arc<dyn Fn(Vec<Tool>) -> bool + Send + Sync>,
     /// More certificates to trust, PEM.
     pub extra_ca_pem: Option<Vec<u8>>,
+    /// What the fleet shows and hears at the broker, where the device is one of many.
+    pub fleet: Option<Arc<Post>>,
 }
 
 impl Outside {
@@ -137,6 +140,7 @@ impl Outside {
             look: None,
             declare: Arc::new(|_| true),
             extra_ca_pem: None,
+            fleet: None,
         }
     }
 }

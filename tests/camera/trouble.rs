@@ -114,6 +114,7 @@ impl Rig {
             recorder: Recorder::new([]),
             state: None,
             settings: None,
+            fleet: None,
         })
         .unwrap();
         let rig = Rig { folder, told, hand, daemon, service };

@@ -84,6 +84,7 @@ impl Rig {
             has_talk_line: false,
             look: None,
             extra_ca_pem: None,
+            fleet: None,
         };
         let (orders, orders_there) = tokio::sync::mpsc::channel(TOOL_ORDERS_MAX);
         let handle = spawn(&agent, outside, orders_there, move |reply| drop(replies_in.send(reply))).unwrap();

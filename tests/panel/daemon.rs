@@ -69,6 +69,7 @@ fn device(script: &str, more: &str) -> Device {
         recorder: Recorder::new([]),
         state: None,
         settings: None,
+        fleet: None,
     })
     .unwrap();
     wait_for("a device at rest", || state(port)["look"]["state"] == "idle");

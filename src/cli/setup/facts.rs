@@ -21,7 +21,7 @@ pub const BOARD: &str = "/etc/mynah/board.toml";
 /// What the board profile was before.
 pub const BOARD_BEFORE: &str = "/etc/mynah/board.toml.before";
 /// What tells systemd where the key is.
-pub const KEY_CONF: &str = "/etc/systemd/system/mynah.service.d/key.conf";
+pub const KEY_CONF: &str = "/etc/systemd/system/mynah.service.d/00-key.conf";
 /// The variable of [`DEFAULTS`].
 pub const VARIABLE: &str = "MYNAH_BOARD";
 /// Places of the service's unit.

@@ -7,8 +7,8 @@ use super::super::problem::Problem;
 use super::super::read::{Reader, Section, Sheet};
 use super::{
     Agent, ButtonStyle, Keep, Limits, Listen, ListenMode, ThinkingLevel, VadKind, VoiceBargeIn, action, audit, device,
-    ears, endpoint, home, job_log, kiosk, mcp, model, mqtt, overlay, panel, policy, secrets, see, session, speak, tool,
-    watch,
+    ears, endpoint, fleet, home, job_log, kiosk, mcp, model, mqtt, overlay, panel, policy, secrets, see, session,
+    speak, tool, watch,
 };
 
 /// Models are named as of 2026-11-20; 3.8-live is the one without a shutdown date (live-protocol.md 0).
@@ -266,6 +266,7 @@ pub const TOP: Sheet = Sheet {
         "kiosk",
         "job_log",
         "mqtt",
+        "fleet",
         "secrets",
         "http",
         "home_assistant",
@@ -325,6 +326,7 @@ pub const SHEETS: &[&Sheet] = &[
     &LIMITS,
     &session::PRICES,
     &mqtt::MQTT,
+    &fleet::FLEET,
     &audit::AUDIT,
     &panel::PANEL,
     &kiosk::KIOSK,
@@ -366,12 +368,13 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
     let hosts = action::http::hosts(reader, &top);
     let home = home::home(reader, &top, &secrets);
     let mqtt = top.value("mqtt").and_then(|section| section.get_ref().as_table());
+    let has_mqtt = mqtt.is_some_and(|section| section.contains_key("host"));
     let near = action::Around {
         parameters: &Ok(None),
         timeout_ms: limits.tool_timeout_ms,
         secrets: &secrets,
         hosts: hosts.as_deref(),
-        has_mqtt: mqtt.is_some_and(|section| section.contains_key("host")),
+        has_mqtt,
         home: &home,
     };
     let mut tools = tool::tools(reader, &top, &near);
@@ -406,6 +409,7 @@ fn agent(reader: &mut Reader<'_>, document: &DeTable<'_>) -> Agent {
         session,
         prices: session::prices(reader, &top),
         mqtt: mqtt::mqtt(reader, &top, &secrets),
+        fleet: fleet::fleet(reader, &top, has_mqtt),
         audit: audit::audit(reader, &top),
         kiosk,
         panel,

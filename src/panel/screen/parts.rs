@@ -24,6 +24,12 @@ pub struct Part {
     text: String,
 }
 
+impl Part {
+    fn sentence(&self) -> String {
+        format!("{}: {}", self.part, self.text)
+    }
+}
+
 /// All that were heard of.
 #[derive(Debug)]
 pub struct Parts(BTreeMap<String, Part>);
@@ -58,7 +64,17 @@ impl Parts {
     /// Sentences of what is out of order.
     pub fn out_of_order(&self) -> Vec<String> {
         let is_bad = |part: &&Part| !part.is_ok && VITAL.contains(&part.part.as_str());
-        self.0.values().filter(is_bad).map(|part| format!("{}: {}", part.part, part.text)).collect()
+        self.0.values().filter(is_bad).map(Part::sentence).collect()
+    }
+
+    /// Sentences of all that is in trouble, vital or not.
+    pub fn troubles(&self) -> Vec<String> {
+        self.0.values().filter(|part| !part.is_ok).map(Part::sentence).collect()
+    }
+
+    /// Whether this one works, as far as is known.
+    pub fn is_well(&self, name: &str) -> bool {
+        self.0.get(name).is_none_or(|part| part.is_ok)
     }
 
     /// Without a text it works.

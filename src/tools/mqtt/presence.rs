@@ -31,6 +31,8 @@ pub struct Presence {
     name: String,
     base: String,
     prefix: String,
+    /// The whole topic.
+    availability: String,
     has_transcript: bool,
     has_button: bool,
 }
@@ -42,7 +44,14 @@ impl Presence {
         let id = format!("mynah_{identity}");
         let base = mqtt.base_topic.clone().unwrap_or_else(|| format!("mynah/{identity}"));
         let (name, prefix) = (mqtt.name.clone(), mqtt.discovery_prefix.clone());
-        Presence { id, name, base, prefix, has_transcript: mqtt.announces_transcript, has_button }
+        let availability = format!("{base}/availability");
+        Presence { id, name, base, prefix, availability, has_transcript: mqtt.announces_transcript, has_button }
+    }
+
+    /// The same with its availability at this topic: a connection has one last will, and others may want it elsewhere.
+    #[must_use]
+    pub fn available_at(self, topic: String) -> Presence {
+        Presence { availability: topic, ..self }
     }
 
     /// A topic of the device.
@@ -87,7 +96,7 @@ impl Presence {
 
     /// Whether the device can be reached: kept, and what the broker says where it vanishes.
     pub fn availability(&self, is_online: bool) -> Message {
-        kept(self.topic("availability"), if is_online { "online" } else { "offline" })
+        availability(&self.availability, is_online)
     }
 
     /// A message that the broker keeps.
@@ -112,7 +121,7 @@ impl Presence {
                 "sw_version": version,
             },
             "origin": { "name": "mynah", "sw_version": version },
-            "availability_topic": self.topic("availability"),
+            "availability_topic": self.availability,
             "components": self.components(),
         });
         kept(format!("{}/device/{}/config", self.prefix, self.id), &payload.to_string())
@@ -187,9 +196,18 @@ impl Presence {
     }
 }
 
-fn kept(topic: String, says: &str) -> Message {
-    let payload = says.as_bytes().to_vec();
+/// Whether a device can be reached: kept at this topic.
+pub fn availability(topic: &str, is_online: bool) -> Message {
+    kept(topic.to_string(), if is_online { "online" } else { "offline" })
+}
+
+/// A message that the broker keeps at this topic.
+pub fn kept_bytes(topic: String, payload: Vec<u8>) -> Message {
     Message { topic, payload, is_confirmed: false, is_retained: true, expire_s: None }
+}
+
+fn kept(topic: String, says: &str) -> Message {
+    kept_bytes(topic, says.as_bytes().to_vec())
 }
 
 /// Tells devices apart without giving the machine's identity away: FNV-1a, 64 bits of 128.
@@ -223,6 +241,9 @@ mod tests {
     fn topics_are_below_the_base_and_commands_are_known_again() {
         let presence = presence("base_topic = \"hall/voice\"");
         assert_eq!(presence.availability(false).topic, "hall/voice/availability");
+        let elsewhere = presence.clone().available_at("fleet/hall/online".into());
+        assert_eq!(elsewhere.availability(true).topic, "fleet/hall/online");
+        assert!(String::from_utf8_lossy(&elsewhere.discovery().payload).contains("fleet/hall/online"), "it is told so");
         assert!(presence.availability(true).is_retained && !presence.button("press").is_retained);
         let names: Vec<_> =
             presence.commands().iter().filter_map(|topic| presence.command(topic).map(String::from)).collect();

@@ -19,6 +19,7 @@ use super::secrets::SecretBook;
 use crate::config::agent::mqtt::Mqtt;
 use crate::config::agent::policy::Caller;
 use crate::config::agent::{Action, Agent};
+use crate::fleet::Post;
 use crate::flow::{Control, TOOL_ORDERS_MAX, What};
 use crate::hw::Clock;
 use crate::live::backoff::Backoff;
@@ -43,6 +44,9 @@ const GOOD_AFTER: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a state that is already as wanted is given to become another, after the broker has the message.
 const SETTLE: Duration = Duration::from_millis(500);
+
+/// The fleet's topic of whether a device can be reached.
+const ONLINE: &str = "online";
 
 /// What the task is told.
 enum Order {
@@ -75,6 +79,8 @@ struct Client {
     hello: Hello,
     presence: Option<Presence>,
     ear: Option<Ear>,
+    /// What the fleet shows and hears.
+    fleet: Option<Arc<Post>>,
     /// Where calls by others go; none where no tool may be called so.
     calls: Option<mpsc::Sender<ToolCall>>,
     /// Topics that tools read.
@@ -88,7 +94,7 @@ struct Client {
     wanted: Notify,
     /// A call ended before its message was confirmed.
     abandoned: Notify,
-    shows_again: Notify,
+    shows_again: Arc<Notify>,
     clock: Arc<dyn Clock>,
     give: Arc<dyn Fn(Control) -> bool + Send + Sync>,
     tell: Arc<super::Tell>,
@@ -109,12 +115,24 @@ impl Broker {
         let mqtt = agent.mqtt.clone()?;
         let machine_id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
         let identity = presence::identity(&machine_id);
-        let presence = mqtt.presence.then(|| Presence::new(&mqtt, &identity, outside.has_talk_line));
+        let fleet = outside.fleet.clone();
+        let presence = mqtt.presence.then(|| {
+            let presence = Presence::new(&mqtt, &identity, outside.has_talk_line);
+            match &fleet {
+                Some(post) => presence.available_at(post.topic(ONLINE)),
+                None => presence,
+            }
+        });
+        let shows_again = Arc::new(Notify::new());
+        if let Some(post) = &fleet {
+            let again = shows_again.clone();
+            post.on_show(move || again.notify_one());
+        }
         let hello = Hello {
             client_id: mqtt.client_id.clone().unwrap_or_else(|| format!("mynah-{identity}")),
             user: None, // read anew for each connection
             keep_alive_s: mqtt.keep_alive_s,
-            will: presence.as_ref().map(|presence| presence.availability(false)),
+            will: availability(presence.as_ref(), fleet.as_deref(), false),
         };
         let ear = presence.as_ref().map(|presence| Ear::new(agent, presence.has_transcript()));
         let may_be_called = agent.policies().any(|policy| policy.callers.contains(&Caller::Mqtt));
@@ -125,13 +143,14 @@ impl Broker {
             hello,
             presence,
             ear,
+            fleet,
             read: read_topics(agent),
             states: Mutex::default(),
             heard: watch::Sender::new(0),
             away: watch::Sender::new(Some(Away::lost("it was not reached yet"))),
             wanted: Notify::new(),
             abandoned: Notify::new(),
-            shows_again: Notify::new(),
+            shows_again,
             clock: outside.clock.clone(),
             give: outside.give.clone(),
             tell: outside.tell.clone(),
@@ -255,6 +274,12 @@ fn unreached(away: &Away) -> Failure {
     Failure::Unreachable(format!("the MQTT broker could not be reached; nothing was sent: {}", away.why))
 }
 
+/// Whether the device can be reached, for whoever looks on; a connection has one last will, and it is this.
+fn availability(presence: Option<&Presence>, fleet: Option<&Post>, is_online: bool) -> Option<Message> {
+    let of_fleet = || fleet.map(|post| presence::availability(&post.topic(ONLINE), is_online));
+    presence.map(|presence| presence.availability(is_online)).or_else(of_fleet)
+}
+
 /// Topics that tools read, each once.
 fn read_topics(agent: &Agent) -> Vec<String> {
     let mut topics: Vec<String> = Vec::new();
@@ -286,8 +311,10 @@ impl Client {
                             (self.tell)(What::Recovered { part: "mqtt".to_string() });
                         }
                         self.away.send_replace(None);
+                        self.tell_fleet(true);
                         let connected = Instant::now();
                         let end = Connection::serve(self, reached, &mut orders).await;
+                        self.tell_fleet(false);
                         let End::Broken(away) = end else { return };
                         if connected.elapsed() >= GOOD_AFTER {
                             backoff.reset();
@@ -322,7 +349,18 @@ impl Client {
     fn filters(&self) -> Vec<String> {
         let commands = self.presence.iter().flat_map(Presence::commands);
         let calls = self.presence.iter().filter(|_| self.calls.is_some()).map(Presence::tool_calls);
-        self.read.iter().cloned().chain(commands).chain(calls).collect()
+        let of_fleet = self.fleet.iter().flat_map(|post| post.filters());
+        self.read.iter().cloned().chain(commands).chain(calls).chain(of_fleet).collect()
+    }
+
+    fn tell_fleet(&self, is_there: bool) {
+        if let Some(post) = &self.fleet {
+            post.set_there(is_there);
+        }
+    }
+
+    fn availability(&self, is_online: bool) -> Option<Message> {
+        availability(self.presence.as_ref(), self.fleet.as_deref(), is_online)
     }
 
     fn hear(&self, topic: &str, payload: &[u8], is_old: bool) {
@@ -337,7 +375,7 @@ impl Client {
                 () = ear.changed() => {}
                 () = self.shows_again.notified() => {}
             },
-            None => std::future::pending().await,
+            None => self.shows_again.notified().await,
         }
     }
 

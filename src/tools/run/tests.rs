@@ -165,6 +165,7 @@ fn rig_with(tools: &str, folder: Option<Arc<Folder>>) -> Rig {
         look: None,
         declare: Arc::new(|_| true),
         extra_ca_pem: None,
+        fleet: None,
     };
     let reply = move |reply: ToolReply| drop(replies.send(Seen::Reply(reply.id.to_string(), reply.result)));
     let handle = spawn(&agent::parse(tools, "test").unwrap(), outside, orders_there, reply);

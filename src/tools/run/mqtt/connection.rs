@@ -19,6 +19,7 @@ use crate::hw::reach::Stream;
 use crate::tools::Failure;
 use crate::tools::mqtt::Message;
 use crate::tools::mqtt::command::{self, Command, Rates};
+use crate::tools::mqtt::presence;
 use crate::tools::mqtt::wire::{self, In, Out, Reader};
 
 /// Bytes that wait to be sent; a broker that takes less is as good as gone.
@@ -103,7 +104,9 @@ impl<'c> Connection<'c> {
         }
         if let Some(presence) = &self.client.presence {
             self.send(&Out::Publish(&presence.discovery(), None))?;
-            self.send(&Out::Publish(&presence.availability(true), None))?;
+        }
+        if let Some(online) = self.client.availability(true) {
+            self.send(&Out::Publish(&online, None))?;
         }
         Ok(())
     }
@@ -237,6 +240,9 @@ impl<'c> Connection<'c> {
     }
 
     fn take_message(&mut self, topic: &str, payload: &[u8], is_old: bool) -> Result<(), Away> {
+        if self.client.fleet.as_ref().is_some_and(|post| post.hear(topic, payload)) {
+            return Ok(());
+        }
         let presence = self.client.presence.as_ref();
         let command = presence.and_then(|presence| presence.command(topic));
         let tool = presence.and_then(|presence| presence.tool_called(topic)).filter(|_| self.client.calls.is_some());
@@ -301,6 +307,7 @@ impl<'c> Connection<'c> {
 
     /// Publishes what is new of the device; answers when to look again by itself.
     fn show(&mut self) -> Result<Option<Duration>, Away> {
+        self.show_fleet()?;
         let (Some(presence), Some(ear)) = (&self.client.presence, &self.client.ear) else { return Ok(None) };
         let shown = ear.look(self.client.clock.now());
         for (name, says) in shown.states {
@@ -316,9 +323,22 @@ impl<'c> Connection<'c> {
         Ok(shown.again_in)
     }
 
+    /// Publishes what is new of the fleet's.
+    fn show_fleet(&mut self) -> Result<(), Away> {
+        let Some(post) = &self.client.fleet else { return Ok(()) };
+        for (topic, says) in post.shown() {
+            if self.shown.get(&topic).is_none_or(|before| *before != says) {
+                let message = presence::kept_bytes(topic.clone(), says.clone());
+                self.shown.insert(topic, says);
+                self.send(&Out::Publish(&message, None))?;
+            }
+        }
+        Ok(())
+    }
+
     async fn leave(&mut self, incoming: &mut ReadHalf<Stream>) -> Result<(), Away> {
-        if let Some(presence) = &self.client.presence {
-            self.send(&Out::Publish(&presence.availability(false), None))?;
+        if let Some(offline) = self.client.availability(false) {
+            self.send(&Out::Publish(&offline, None))?;
         }
         self.send(&Out::Bye)?;
         let mut rest = [0; 1024];

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::config::agent::Agent;
 use crate::flow::{Event, What};
-use crate::panel::{Look, State};
+use crate::panel::State;
 use crate::tools::mqtt::presence::BUTTON_EVENTS;
 use crate::units::{Epoch, Time};
 
@@ -128,7 +128,7 @@ impl Fold {
     fn states(&self, now: Time) -> Vec<(&'static str, String)> {
         let is_muted = self.is_muted || self.is_muted_by_line;
         let mut states = vec![
-            ("state", word(self.state.look(now)).to_string()),
+            ("state", self.state.look(now).word().to_string()),
             ("mute", if is_muted { "ON" } else { "OFF" }.to_string()),
             ("volume", self.volume_percent.to_string()),
         ];
@@ -144,27 +144,11 @@ fn append(text: &mut String, more: &str) {
     text.push_str(&more[..more.floor_char_boundary(room)]);
 }
 
-/// The word for a look, one of [`crate::tools::mqtt::presence::STATES`].
-fn word(look: Look) -> &'static str {
-    match look {
-        Look::Starting => "starting",
-        Look::Idle => "idle",
-        Look::Listening | Look::ListeningInTrouble => "listening",
-        Look::Thinking => "thinking",
-        Look::Speaking => "speaking",
-        Look::Ringing => "ringing",
-        Look::FollowUp => "follow_up",
-        Look::Offline => "offline",
-        Look::Spent => "spent",
-        Look::Muted | Look::MutedByLine => "muted",
-        Look::Trouble => "trouble",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::flow::{CloseCause, OpenCause};
+    use crate::panel::Look;
     use crate::tools::mqtt::presence::STATES;
 
     fn hear(ear: &Ear, what: What) {
@@ -179,7 +163,7 @@ mod tests {
     #[test]
     fn every_look_has_a_word_that_home_assistant_knows() {
         for look in Look::ALL {
-            assert!(STATES.contains(&word(look)), "{look:?}");
+            assert!(STATES.contains(&look.word()), "{look:?}");
         }
     }
 
