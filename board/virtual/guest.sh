@@ -108,6 +108,11 @@ serve() { # serve SCRIPT: the service, in a network of its own
 
 # --- the afternoon
 
+# The doctor at its end notes that no time server has set this board's clock: 3 is "works, but look at".
+set_up() {
+    mynah setup --yes --board $here/board.toml --key-file /root/key --no-sound-test
+    [ $? = 0 ] || grep -qx "works, but look at: clock" /tmp/why
+}
 part_install() {
     fact "the package installs" dpkg -i $here/mynah.deb || return 1
     fact "its user is there, its groups, its manual and its profiles" test -e /usr/share/man/man1/mynah.1.gz -a -d /usr/share/mynah/boards
@@ -115,7 +120,7 @@ part_install() {
     install -m 644 $here/mynah.toml /etc/mynah/mynah.toml
     world
     echo a-key-that-the-emulator-takes >/root/key
-    fact "mynah setup, by flags, to the end" mynah setup --yes --board $here/board.toml --key-file /root/key --no-sound-test
+    fact "mynah setup, by flags, to the end" set_up
     cp /tmp/why $out/setup.txt
     fact "a second time it changes nothing" bash -c "mynah setup --yes --board $here/board.toml --key-file /root/key --no-sound-test --dry-run | tee /tmp/again | grep -qi 'as you want it\|nothing to change'"
     cp /tmp/again $out/setup-again.txt
@@ -130,7 +135,7 @@ part_camera() {
     local before
     serve look
     mark
-    within 60 told "ready: the service took"
+    within 60 is_ready
     before=$(turns)
     ask ask_see
     fact "a question to the camera comes" within 30 came $before

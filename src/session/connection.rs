@@ -111,6 +111,7 @@ impl Session {
             None => {}
             Some(Change::Open(attempt)) => {
                 self.garbage = 0;
+                self.was_ready = false;
                 // Before the token is chosen: with other tools it is for another conversation.
                 self.declare_next();
                 self.event(What::LinkOpening);
@@ -129,7 +130,10 @@ impl Session {
                 let setup = setup::setup(&self.agent, &self.variant, begin);
                 self.send(Message::Setup(Box::new(setup)));
             }
-            Some(Change::Ready(setup_ms)) => self.ready(setup_ms, now),
+            Some(Change::Ready(setup_ms)) => {
+                self.was_ready = true;
+                self.ready(setup_ms, now);
+            }
             Some(Change::Lost { why, must_close, without, was_setup_refused }) => {
                 if must_close {
                     self.out.push_back(Output::Link(LinkOrder::Close));
@@ -141,6 +145,10 @@ impl Session {
                 if !self.needs_link() {
                     self.timers.clear(Reason::Reconnect);
                     self.link.rest();
+                    // Nobody misses one that was in order: that it is lost is no trouble that lasts.
+                    if self.was_ready {
+                        self.event(What::LinkClosed { cause: Closed::Idle });
+                    }
                 }
             }
             Some(Change::Refused(refusal)) => self.refused(refusal, now),

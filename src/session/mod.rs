@@ -185,6 +185,8 @@ pub struct Session {
     pinged_at: Option<Time>,
     /// Frames of this connection that were no messages.
     garbage: u32,
+    /// Whether this connection took its set-up.
+    was_ready: bool,
     /// The conversation was taken up and no turn has been answered since: the first may only end an old exchange.
     is_resume_unproved: bool,
     is_mic_in_trouble: bool,
@@ -235,6 +237,7 @@ impl Session {
             heard_at: Time::ZERO,
             pinged_at: None,
             garbage: 0,
+            was_ready: false,
             is_resume_unproved: false,
             is_mic_in_trouble: false,
             is_reply_audible: false,
