@@ -40,6 +40,7 @@ level() { # level GPIO 0|1
 }
 journal() { journalctl -u mynah --since "@$since" -o cat; }
 told() { journal | grep -qE "$1"; }
+restarted_since() { [ "$(systemctl show -P NRestarts mynah)" -gt $1 ]; }
 mark() { since=$(date +%s); }
 loud() { # loud FILE.wav: its loudest sample is above -24 dBFS
     local peak
@@ -189,7 +190,7 @@ part_kill() {
     fact "the lamp is on" level 22 1
     systemctl kill -s KILL mynah
     fact "killed in mid-life: the lamp goes to rest" within 30 level 22 0
-    fact "it is started again" within 60 test "$(systemctl show -P NRestarts mynah)" != $restarts
+    fact "it is started again" within 60 restarted_since $restarts
     fact "and ready" within 60 is_ready
     fact "a conversation" converse kill
 }
