@@ -3,15 +3,16 @@
 //!
 //! Speech, captions and tool arguments are logged at DEBUG and below only; keys never.
 
-use std::os::unix::fs::MetadataExt;
+mod journal;
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use journal::Journal;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-
-/// Before the name of each field in the journal: `journalctl -u mynah MYNAH_PART=mic`.
-const FIELD_PREFIX: &str = "MYNAH";
 
 /// Starts logging; `verbose` as given on the command line.
 pub fn start(verbose: u8) {
@@ -36,13 +37,12 @@ pub fn start(verbose: u8) {
 }
 
 /// The journal, where it reads this process's standard error: systemd tells which file that is.
-fn journal() -> Option<tracing_journald::Layer> {
+fn journal() -> Option<Journal> {
     let told = std::env::var("JOURNAL_STREAM").ok()?;
     let stderr = std::fs::metadata("/proc/self/fd/2").ok()?;
     if told != format!("{}:{}", stderr.dev(), stderr.ino()) {
         return None;
     }
-    // The journal may be out of order; then the lines go the plain way, which systemd keeps.
-    let layer = tracing_journald::layer().ok()?;
-    Some(layer.with_field_prefix(Some(FIELD_PREFIX.into())).with_syslog_identifier("mynah".into()))
+    // Where it is out of order the lines go the plain way, which systemd keeps.
+    Journal::open(Path::new(journal::SOCKET)).ok()
 }

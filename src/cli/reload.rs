@@ -67,13 +67,15 @@ impl Files {
             }
         };
         let change = change(&self.agent, &is, &self.started, &settings.owned().text, profile != self.profile);
-        let done = give(&change, controls);
-        let due = words(&change.due);
+        let is_given = change.controls.iter().all(|control| controls.give(control.clone()));
+        if is_given {
+            self.agent = is;
+        }
+        let (done, due) = (done(&change, is_given), words(&change.due));
         match due.as_str() {
             "" => tracing::info!("the files were read anew: {done}"),
             due => tracing::warn!("the files were read anew: {done}; in force after `systemctl restart mynah`: {due}"),
         }
-        self.agent = is;
         Some(due)
     }
 }
@@ -106,14 +108,13 @@ pub fn change(was: &Agent, is: &Agent, started: &str, text: &str, is_board_chang
     Change { controls, due }
 }
 
-/// Gives the core what changes at once. Answers what of it was put in force, in words.
-pub fn give(change: &Change, controls: &Controls) -> &'static str {
-    // The core keeps room for far more than two.
-    let is_given = change.controls.iter().all(|control| controls.give(control.clone()));
+/// What was put in force, in words; `is_given` whether the core took it.
+fn done(change: &Change, is_given: bool) -> &'static str {
     match (change.controls.is_empty(), is_given) {
+        (true, _) if change.due.is_empty() => "nothing in them has changed",
         (true, _) => "nothing of it changes at once",
         (false, true) => "volume is in force, voice and language are from the next conversation on",
-        (false, false) => "too much is asked of the device just now; ask again",
+        (false, false) => "too much is asked of the device just now; reload it once more",
     }
 }
 

@@ -217,8 +217,10 @@ fn serve(
         was_alive = is_alive;
     });
     let ending = match ending {
-        // What the service refuses is the newest configuration: the one before it needs no person.
-        Ending::Refused(refusal) if fleet.is_some_and(|desk| desk.give_up(&refusal.to_string())) => Ending::Restart,
+        // What the service refuses is the newest configuration, and the one before it needs no person; or the newest waits.
+        Ending::Refused(why) if fleet.is_some_and(|it| it.give_up(&why.to_string()) || it.is_restart_due()) => {
+            Ending::Restart
+        }
         ending => ending,
     };
     match ending {

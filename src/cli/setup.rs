@@ -203,14 +203,17 @@ fn carry_out(
     let all: Vec<&Step> = plan.steps.iter().chain(&plan.starts).collect();
     do_steps(&all, 0..plan.steps.len(), place, programs, person)?;
     let has_devices = place.is_live() || plan.shaped.profile.driver == LineDriver::Sim;
-    let mut verdict = ExitCode::SUCCESS;
+    let mut looked = Ok(ExitCode::SUCCESS);
     if plan.is_busy && !args.no_doctor {
         person.say("mynah runs. `sudo systemctl stop mynah` and `mynah doctor` look at everything.\n")?;
     } else if has_devices && !args.no_doctor {
-        person.say("\nNow the doctor looks at it.\n")?;
-        verdict = examine(args, place, plan, facts, wishes, person)?;
+        // Whatever comes of it: a service that was stopped for it is started again.
+        looked = person
+            .say("\nNow the doctor looks at it.\n")
+            .and_then(|()| examine(args, place, plan, facts, wishes, person));
     }
     do_steps(&all, plan.steps.len()..all.len(), place, programs, person)?;
+    let verdict = looked?;
     let is_bad = verdict == ExitCode::from(exit::DOES_NOT_WORK);
     let ending = if is_bad { PUT_RIGHT.to_string() } else { next(plan, facts, wishes) };
     person.say(&format!("{ending}\n"))?;

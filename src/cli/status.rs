@@ -55,6 +55,8 @@ impl Status {
         if !self.due.is_empty() {
             words.push_str(&format!(" In force after `systemctl restart mynah`: {}", self.due));
         }
+        // Some of it is the service's own words: a line's end would begin an order to systemd.
+        let mut words: String = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
         words.truncate(words.floor_char_boundary(BYTES_MAX));
         words
     }
@@ -138,6 +140,8 @@ mod tests {
         }
         status.reloaded("`listen.mode`".into());
         assert_eq!(status.words(), "Muted. In force after `systemctl restart mynah`: `listen.mode`");
+        status.handle(&trouble("mic", "closed: x\nWATCHDOG=trigger"));
+        assert!(status.words().starts_with("Trouble with mic: closed: x WATCHDOG=trigger"), "{}", status.words());
         status.handle(&trouble("mic", &"ä".repeat(400)));
         assert!(status.words().len() <= BYTES_MAX);
     }

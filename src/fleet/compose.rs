@@ -3,7 +3,7 @@
 //! The broker, the fleet and the secrets stay the device's own: whatever is sent, the device can be reached again, and no
 //! configuration names a file with a secret that the owner of the device did not name.
 
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::config::agent::{self, Agent};
 use crate::config::board::Board;
@@ -11,6 +11,8 @@ use crate::config::{self, Problem};
 
 /// What is always taken from the device's own file.
 pub const KEPT: [&str; 4] = ["fleet", "mqtt", "secrets", "key_file"];
+/// … and of `[panel]`: files with its password and the key of its certificate.
+const KEPT_OF_PANEL: [&str; 3] = ["secret_file", "certificate", "key"];
 /// Problems that are told of one configuration.
 const PROBLEMS_MAX: usize = 3;
 
@@ -31,7 +33,20 @@ pub fn compose(own: &str, sent: &str) -> Result<String, String> {
             whole.insert(key.to_string(), value.clone());
         }
     }
+    keep_files_of_panel(&mut whole, &own);
     toml::to_string(&whole).map_err(|_| "its text cannot be written as TOML".to_string())
+}
+
+/// Files of the panel are the device's own, where what is sent has a panel.
+fn keep_files_of_panel(whole: &mut Table, own: &Table) {
+    let Some(panel) = whole.get_mut("panel").and_then(Value::as_table_mut) else { return };
+    let own = own.get("panel").and_then(Value::as_table);
+    for key in KEPT_OF_PANEL {
+        panel.remove(key);
+        if let Some(value) = own.and_then(|own| own.get(key)) {
+            panel.insert(key.to_string(), value.clone());
+        }
+    }
 }
 
 /// The agent that a composed text makes on this board.
@@ -91,6 +106,19 @@ mod tests {
         assert_eq!((mqtt.host.as_str(), mqtt.port), ("ours", 1883));
         assert_eq!(agent.fleet.unwrap().name.as_deref(), Some("hall"));
         assert_eq!(agent.secrets.keys().collect::<Vec<_>>(), ["lamp"]);
+    }
+
+    #[test]
+    fn files_of_the_panel_are_the_devices_own() {
+        let own = "[panel]\nlisten = \"127.0.0.1:1\"\nsecret_file = \"/etc/mynah/password\"\n";
+        let sent = "[panel]\nlisten = \"0.0.0.0:2\"\nsecret_file = \"/etc/hostname\"\nkey = \"/etc/mynah/key\"\n";
+        let whole: Table = compose(own, sent).unwrap().parse().unwrap();
+        let panel = whole["panel"].as_table().unwrap();
+        let file = Value::String("/etc/mynah/password".into());
+        assert_eq!(
+            (panel["listen"].as_str(), panel.get("secret_file"), panel.get("key")),
+            (Some("0.0.0.0:2"), Some(&file), None)
+        );
     }
 
     #[test]

@@ -113,6 +113,8 @@ impl Fold {
             What::LinkReady { .. } => self.is_link_ready = true,
             What::LinkDown { .. } => self.is_link_ready = false,
             What::DaySpent { .. } => self.is_link_wanted = false,
+            // Lost, and nobody misses it: that it is not made again says nothing of the configuration.
+            What::LinkClosed { .. } if !self.is_link_ready => self.is_link_wanted = false,
             What::Recording { job } => self.is_recording = job.is_some(),
             What::Trouble { .. } | What::Recovered { .. } => {}
             _ => return false,
@@ -199,6 +201,11 @@ impl Keeper {
                 (self.proof, self.refused) = (None, None);
             }
             Err(refused) if self.refused.as_ref() == Some(&refused) => {}
+            // Nobody has signed it: whoever may write to the broker must not fill the log.
+            Err(refused) if refused.serial == 0 => {
+                tracing::debug!("a configuration of the fleet is not taken: {}", refused.why);
+                self.refused = Some(refused);
+            }
             Err(refused) => {
                 tracing::warn!(serial = refused.serial, "a configuration of the fleet is not taken: {}", refused.why);
                 self.refused = Some(refused);

@@ -3,12 +3,11 @@
 //! Nothing here stops a start: what cannot be read, is not signed any more or does not fit any more leaves the device's own
 //! file in force, and is told.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::folder::{FileTrouble, Folder};
+use super::folder::{self, FileTrouble, Folder};
 use super::settings::Owned;
 use crate::config::agent::Agent;
 use crate::config::agent::fleet::{Fleet, name_of_host};
@@ -108,9 +107,9 @@ impl Desk {
         self.text.clone()
     }
 
-    /// Whether the owner's own file is in force.
+    /// Whether the owner's own file is in force; also where an empty configuration says so.
     pub fn is_own(&self) -> bool {
-        self.in_force == InForce::Own
+        self.in_force == InForce::Own || self.text.text == self.owned.text
     }
 
     /// The device's name in topics.
@@ -253,9 +252,8 @@ fn read(folder: &Folder) -> Result<Option<Ledger>, String> {
 pub fn look(folder: &Path) -> Option<Result<Ledger, String>> {
     let path = folder.join(FILE);
     let said = |why: String| format!("{} {why}", path.display());
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return None,
+    let file = match folder::look(&path) {
+        Ok(file) => file?,
         Err(error) => return Some(Err(said(format!("cannot be read: {error}")))),
     };
     let mut bytes = Vec::new();

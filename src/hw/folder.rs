@@ -170,6 +170,21 @@ fn holder_of(file: &File) -> Option<i32> {
     (failed == 0 && found.l_type != libc::F_UNLCK as libc::c_short && found.l_pid > 0).then_some(found.l_pid)
 }
 
+/// Opens a file of another user's folder, for whoever only looks. Never waits and follows no link: root looks too, and who owns
+/// the folder may put anything there. None where there is no such file, or only its owner may look.
+///
+/// # Errors
+/// What the system says, or that it is no plain file.
+pub fn look(path: &Path) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    match options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path) {
+        Ok(file) if !file.metadata()?.is_file() => Err(io::Error::other("it is not a plain file")),
+        Ok(file) => Ok(Some(file)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// Replaces the file at `path`: after a crash or a power cut there is the old one or the new one, never half of one. `rights`
 /// are those of a file that the user's umask leaves to it.
 ///
@@ -263,6 +278,10 @@ mod tests {
         // SAFETY: the name is a live C string.
         assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
         assert_eq!(place.0.read("fifo", 10), unfit("is not a plain file"));
+        for name in ["fifo", "folder", "link"] {
+            assert!(look(&place.file(name)).is_err(), "{name}");
+        }
+        assert!(look(&place.file("x")).unwrap().is_some() && look(&place.file("y")).unwrap().is_none());
         assert!(place.0.put_aside("x") && !place.0.put_aside("x"));
         assert!(place.file("x.bad").exists() && !place.file("x").exists());
     }

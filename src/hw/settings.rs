@@ -2,14 +2,13 @@
 //!
 //! Nothing here stops a start: what cannot be read or does not fit (any more) is left out, and told.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::folder::{FileTrouble, Folder};
+use super::folder::{self, FileTrouble, Folder};
 use crate::config::agent::overlay::{self, Chosen, Laid, OVERLAY_BYTES_MAX, Overlay};
 use crate::config::agent::{Agent, panel};
 use crate::config::board::Board;
@@ -195,10 +194,8 @@ fn found(folder: &Folder) -> (Overlay, Vec<String>) {
 pub fn look(folder: &Path) -> Option<Result<Overlay, String>> {
     let path = folder.join(FILE);
     let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        // Only the service's own user and root may look; that is nothing to put right.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return None,
+    let file = match folder::look(&path) {
+        Ok(file) => file?,
         Err(error) => return Some(Err(unreadable(error))),
     };
     let mut text = String::new();

@@ -1,6 +1,6 @@
 //! Does what the plan says, step by step; what fails stops it.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
@@ -24,7 +24,8 @@ pub fn step(step: &Step, place: &Place, programs: &Programs) -> anyhow::Result<O
     match &step.deed {
         Deed::Write { path, text, mode } => {
             if *path == BOARD && place.at(BOARD).exists() {
-                let before = fs::read(place.at(BOARD)).with_context(|| format!("{BOARD} cannot be read"))?;
+                let before =
+                    place.inside(BOARD).and_then(fs::read).with_context(|| format!("{BOARD} cannot be read"))?;
                 write(place, BOARD_BEFORE, &before, Some(*mode))?;
             }
             // Rights that the owner gave an existing file stay.
@@ -58,8 +59,8 @@ fn systemctl(programs: &Programs, arguments: &[String]) -> anyhow::Result<()> {
 /// # Errors
 /// A sentence; the old file is still there.
 pub fn write(place: &Place, path: &str, bytes: &[u8], mode: Option<u32>) -> anyhow::Result<()> {
-    let mut target = place.at(path);
     let cannot = || format!("{path} cannot be written");
+    let mut target = place.inside(path).with_context(cannot)?;
     if let Some(folder) = target.parent() {
         make_folder(folder).with_context(cannot)?;
     }
@@ -97,10 +98,16 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// A sentence.
 pub fn remove(place: &Place, path: &str) -> anyhow::Result<()> {
-    match fs::remove_file(place.at(path)) {
+    let target = place.inside(path).with_context(|| format!("{path} cannot be removed"))?;
+    match fs::remove_file(&target) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(error).with_context(|| format!("{path} cannot be removed"))
         }
-        _ => Ok(()),
+        Err(_) => Ok(()),
+        // The folder too: otherwise it may be there again after a power cut, and a key with it.
+        Ok(()) => {
+            let folder = target.parent().unwrap_or(Path::new("/"));
+            File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| format!("{path} may come back"))
+        }
     }
 }

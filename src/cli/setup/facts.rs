@@ -1,7 +1,7 @@
 //! What there is: the machine, its files, and the programs that setup needs.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -56,16 +56,39 @@ impl Place {
         self.root.join(path.trim_start_matches('/'))
     }
 
+    /// As [`at`](Place::at), to be read or written: in an image no folder above it may be a link that leads out of it, into the
+    /// machine that makes the image.
+    ///
+    /// # Errors
+    /// There is such a link.
+    pub fn inside(&self, path: &str) -> io::Result<PathBuf> {
+        let target = self.at(path);
+        if self.is_live() {
+            return Ok(target);
+        }
+        // In an image that is not there yet there is no link.
+        let Ok(root) = fs::canonicalize(&self.root) else { return Ok(target) };
+        let there = target.ancestors().skip(1).find_map(|folder| fs::canonicalize(folder).ok());
+        if there.is_some_and(|folder| folder.starts_with(&root)) {
+            return Ok(target);
+        }
+        let root = root.display();
+        Err(io::Error::other(format!(
+            "a link leads out of {root}; make it one with a relative path, or run setup within the image"
+        )))
+    }
+
     /// A text file; none where there is none.
     ///
     /// # Errors
     /// A sentence: it is there and cannot be read.
     pub fn text(&self, path: &str) -> Result<Option<String>, String> {
         let mut text = String::new();
-        match fs::File::open(self.at(path)).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)) {
+        let file = self.inside(path).and_then(fs::File::open);
+        match file.and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)) {
             Ok(_) if text.len() as u64 > FILE_BYTES_MAX => Err(format!("{path} is far too large")),
             Ok(_) => Ok(Some(text)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(format!("{path} cannot be read: {error}")),
         }
     }

@@ -252,8 +252,9 @@ fn needs_key(facts: &Facts, agent: &Agent) -> bool {
 
 fn key_step(facts: &Facts, wishes: &Wishes, agent: &Agent) -> Option<Step> {
     let conf = facts.key_conf.as_deref();
-    // One that was put there after it had been said that none is needed.
-    let unsaid = || facts.stored_key.key().filter(|_| conf == Some(CONF_NONE));
+    // One that was put there after it had been said that none is needed, or whose storing was cut short.
+    let is_cut_short = conf.is_none() && matches!(facts.stored_key, StoredKey::Encrypted(_));
+    let unsaid = || facts.stored_key.key().filter(|_| conf == Some(CONF_NONE) || is_cut_short);
     let Some(key) = wishes.key.as_ref().or_else(unsaid) else {
         let is_ours = conf.is_none_or(|conf| conf == CONF_ENCRYPTED);
         if needs_key(facts, agent) || facts.stored_key != StoredKey::Absent || !is_ours {

@@ -186,6 +186,28 @@ fn a_file_keeps_the_rights_that_its_owner_gave_it_and_the_profile_before_is_kept
 }
 
 #[test]
+fn a_link_of_an_image_does_not_lead_into_the_machine_that_makes_it() {
+    let folder = Folder::new("links");
+    let place = Place::below(folder.0.join("root"));
+    let outside = folder.0.join("outside");
+    fs::create_dir_all(place.at("/etc")).unwrap();
+    fs::create_dir_all(place.at("/data/mynah")).unwrap();
+    fs::create_dir_all(&outside).unwrap();
+    let write = Step { deed: Deed::Write { path: BOARD, text: "one\n".into(), mode: 0o644 }, says: Vec::new() };
+    std::os::unix::fs::symlink(&outside, place.at("/etc/mynah")).unwrap();
+    let why = format!("{:#}", apply::step(&write, &place, &Programs::default()).unwrap_err());
+    assert!(why.contains("a link leads out of") && why.contains("relative path"), "{why}");
+    fs::write(outside.join("board.toml"), "the machine's own\n").unwrap();
+    assert!(place.text(BOARD).is_err());
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    // Within the image it may lead anywhere.
+    fs::remove_file(place.at("/etc/mynah")).unwrap();
+    std::os::unix::fs::symlink("../data/mynah", place.at("/etc/mynah")).unwrap();
+    apply::step(&write, &place, &Programs::default()).unwrap();
+    assert_eq!(place.text("/data/mynah/board.toml").unwrap().as_deref(), Some("one\n"));
+}
+
+#[test]
 fn systemctl_is_called_and_what_it_says_is_told() {
     let folder = Folder::new("systemctl");
     let place = Place::below(folder.0.join("root"));
