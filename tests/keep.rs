@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs::{self, Permissions};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -222,3 +223,58 @@ fn a_panic_leaves_a_dump_without_what_it_says() {
     assert!(dump.contains("the program panicked at tests/keep.rs:") && dump.contains("the last thing"), "{dump}");
     assert!(!dump.contains("what somebody said"), "{dump}");
 }
+
+/// What a newer version's files may look like: another shape all over, but for the version.
+const NEWER: &str = r#"{"version": 2, "memory": [], "sign_ins": {}, "kept": 7, "alarms": "many", "outputs": null}"#;
+
+#[test]
+fn after_a_downgrade_it_runs_and_says_of_each_newer_file_that_it_cannot_read_it() {
+    let folder = folder("downgrade");
+    let state = folder.join("state");
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, Permissions::from_mode(0o700)).unwrap();
+    let private = |path: PathBuf, text: &str| {
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    };
+    let told = ["session-here.json", "alarms.json", "tools.json", "sign_ins.json"];
+    for file in told {
+        private(state.join(file), NEWER);
+    }
+    private(state.join("settings.toml"), "language = \"German\"\n[panel]\ncolour_of_next_year = \"red\"\n");
+    private(folder.join("secret"), "a-password-of-the-panel\n");
+    // Held for a moment, so that it is free.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    private(
+        folder.join("agent.toml"),
+        &AGENT.replace("PORT", &port.to_string()).replace("SECRET", folder.join("secret").to_str().unwrap()),
+    );
+    let config = folder.join("agent.toml");
+    let arguments = ["run", "--board", "sim", "--endpoint", NOBODY, "--config", config.to_str().unwrap()];
+    let arguments = [&arguments[..], &["--state", state.to_str().unwrap()]].concat();
+    let mut run = mynah(&folder, "run", &arguments);
+    says(&mut run, "no connection");
+    for file in told {
+        says(&mut run, &format!("{file} was written by a newer version of mynah"));
+    }
+    says(&mut run, "some of what was chosen at the page does not fit");
+    run.signal(libc::SIGTERM);
+    assert_eq!(run.end_within(LIMIT).code(), Some(0));
+}
+
+/// An agent that has all of these files.
+const AGENT: &str = r#"
+device_tools = ["timers"]
+
+[panel]
+listen = "127.0.0.1:PORT"
+secret_file = "SECRET"
+allow = ["settings"]
+
+[[tools]]
+name = "switch_lamp"
+description = "Switches the lamp in the hall on or off."
+parameters = { type = "OBJECT", properties = { on = { type = "BOOLEAN" } }, required = ["on"] }
+action = { gpio = "set", line = "lamp", argument = "on" }
+policy = { max_on_s = 60 }
+"#;

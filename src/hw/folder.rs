@@ -170,6 +170,25 @@ fn holder_of(file: &File) -> Option<i32> {
     (failed == 0 && found.l_type != libc::F_UNLCK as libc::c_short && found.l_pid > 0).then_some(found.l_pid)
 }
 
+/// A JSON object whose `version` is this one, read as a `T`. The version is looked at by itself first: what is around that of
+/// another program's may be anything.
+///
+/// # Errors
+/// The end of a sentence that begins with the file. Never the parser's own words: they may quote what is in it.
+pub fn parse_versioned<T: serde::de::DeserializeOwned>(bytes: &[u8], version: u32) -> Result<T, String> {
+    #[derive(serde::Deserialize)]
+    struct Marked {
+        version: u32,
+    }
+    let broken = |_| "is broken".to_string();
+    let found = serde_json::from_slice::<Marked>(bytes).map_err(broken)?.version;
+    match found.cmp(&version) {
+        std::cmp::Ordering::Greater => Err("was written by a newer version of mynah".to_string()),
+        std::cmp::Ordering::Less => Err("was written by an older version of mynah".to_string()),
+        std::cmp::Ordering::Equal => serde_json::from_slice(bytes).map_err(broken),
+    }
+}
+
 /// Opens a file of another user's folder, for whoever only looks. Never waits and follows no link: root looks too, and who owns
 /// the folder may put anything there. None where there is no such file, or only its owner may look.
 ///

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::clock::CLOCK_SET_S;
-use super::folder::{FileTrouble, Folder, FolderTrouble};
+use super::folder::{FileTrouble, Folder, FolderTrouble, parse_versioned};
 use crate::config::agent::Keep;
 use crate::config::agent::endpoint::Endpoint;
 use crate::session::memory::Memory;
@@ -28,12 +28,6 @@ pub struct Sheet {
     /// Host and port: another service is another conversation.
     service: String,
     memory: Memory,
-}
-
-/// The version alone: what is around it may be anything.
-#[derive(Deserialize)]
-struct Marked {
-    version: u32,
 }
 
 /// What was found at the start.
@@ -75,7 +69,9 @@ impl Store {
             return Past { trouble: Some(taken.to_string()), ..Past::default() };
         }
         let found = self.folder.read(self.file, FILE_BYTES_MAX as u64);
-        match found.and_then(|bytes| bytes.map(|bytes| parse(&bytes)).transpose()) {
+        match found.and_then(|bytes| {
+            bytes.map(|bytes| parse_versioned(&bytes, VERSION).map_err(FileTrouble::Unfit)).transpose()
+        }) {
             Ok(None) => Past::default(),
             Ok(Some(sheet)) => self.past(sheet, now_s),
             Err(trouble) => Past { trouble: Some(self.refuse(trouble)), ..Past::default() },
@@ -145,17 +141,6 @@ impl Store {
 fn text_of(sheet: &Sheet) -> String {
     // Numbers, texts and lists of them: there is nothing in it that JSON cannot say.
     serde_json::to_string_pretty(sheet).unwrap_or_default() + "\n"
-}
-
-fn parse(bytes: &[u8]) -> Result<Sheet, FileTrouble> {
-    // Not the parser's own words: they may quote what is in the file.
-    let unfit = |_| FileTrouble::Unfit("is broken".to_string());
-    let Marked { version } = serde_json::from_slice(bytes).map_err(unfit)?;
-    if version != VERSION {
-        let age = if version > VERSION { "a newer" } else { "an older" };
-        return Err(FileTrouble::Unfit(format!("was written by {age} version of mynah")));
-    }
-    serde_json::from_slice(bytes).map_err(unfit)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::gate::Site;
-use crate::hw::folder::{FileTrouble, Folder};
+use crate::hw::folder::{FileTrouble, Folder, parse_versioned};
 use crate::panel::sign_ins::{Kept, WRITTEN_EVERY};
 
 /// Its name in the state folder.
@@ -64,12 +64,11 @@ pub(super) async fn keep(site: &Site, folder: Option<&Arc<Folder>>) {
 
 /// What is in the file; nothing where it is none of ours.
 fn read(folder: &Folder) -> Vec<Kept> {
-    let found =
-        folder.read(FILE, FILE_BYTES_MAX).map(|bytes| bytes.map(|bytes| serde_json::from_slice::<Sheet>(&bytes)));
-    let why = match found {
+    let found = folder.read(FILE, FILE_BYTES_MAX);
+    let why = match found.map(|bytes| bytes.map(|bytes| parse_versioned::<Sheet>(&bytes, VERSION))) {
         Ok(None) => return Vec::new(),
-        Ok(Some(Ok(sheet))) if sheet.version == VERSION => return sheet.sign_ins,
-        Ok(Some(_)) => "is not what this version writes".to_string(),
+        Ok(Some(Ok(sheet))) => return sheet.sign_ins,
+        Ok(Some(Err(why))) => why,
         Err(FileTrouble::Unfit(why) | FileTrouble::Unreadable(why)) => why,
     };
     tracing::warn!("{} {why}; who was signed in at the panel must sign in again", folder.path().join(FILE).display());

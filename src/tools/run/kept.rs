@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::hw::folder::{FileTrouble, Folder, FolderTrouble};
+use crate::hw::folder::{FileTrouble, Folder, FolderTrouble, parse_versioned};
 use crate::tools::alarms::KeptAlarm;
 use crate::tools::on_time::KeptOn;
 
@@ -67,10 +67,9 @@ pub(super) fn read<T: Keepsake>(folder: &Folder) -> (T, Option<String>) {
             return (T::default(), Some(format!("{} cannot be read ({why})", file.display())));
         }
     };
-    match serde_json::from_slice::<Versioned<T>>(&bytes) {
-        Ok(kept) if kept.version == VERSION => (kept.kept, None),
-        Ok(_) => refuse("was written by another version of mynah".into()),
-        Err(_) => refuse("is broken".into()),
+    match parse_versioned::<Versioned<T>>(&bytes, VERSION) {
+        Ok(kept) => (kept.kept, None),
+        Err(why) => refuse(why),
     }
 }
 
