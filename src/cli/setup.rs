@@ -29,6 +29,7 @@ use super::exit::{self, Exit};
 use super::{doctor, load};
 use crate::config::agent::ListenMode;
 use crate::config::board::{self, LineDriver};
+use crate::hw::signals;
 
 /// Arguments of `mynah setup`.
 #[derive(Debug, clap::Args)]
@@ -210,7 +211,7 @@ fn carry_out(
         // Whatever comes of it: a service that was stopped for it is started again.
         looked = person
             .say("\nNow the doctor looks at it.\n")
-            .and_then(|()| examine(args, place, plan, facts, wishes, person));
+            .and_then(|()| signals::without_interrupts(|| examine(args, place, plan, facts, wishes, person)));
     }
     do_steps(&all, plan.steps.len()..all.len(), place, programs, person)?;
     let verdict = looked?;

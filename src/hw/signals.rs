@@ -54,6 +54,19 @@ impl Held {
     }
 }
 
+/// Does something that an interrupt at the terminal must not cut short, and nothing long: until it is done SIGINT is ignored,
+/// by programs that it starts as well.
+pub fn without_interrupts<T>(something: impl FnOnce() -> T) -> T {
+    // SAFETY: takes two numbers, and SIG_IGN is valid for SIGINT: no code of ours runs in a handler.
+    let before = unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+    let done = something();
+    if before != libc::SIG_ERR {
+        // SAFETY: what was there before is valid.
+        unsafe { libc::signal(libc::SIGINT, before) };
+    }
+    done
+}
+
 /// Sends another process the signal that it takes for [`Signal::Dump`]. One that does not hold it back ends by it:
 /// ask only a process that is known to.
 ///
@@ -63,4 +76,19 @@ pub fn ask_for_dump(process: i32) -> io::Result<()> {
     // SAFETY: takes two numbers; nothing of this process is touched.
     let failed = unsafe { libc::kill(process, libc::SIGUSR1) };
     if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupt_does_not_cut_short_what_must_be_done() {
+        // SAFETY: takes a number; what happens is what is tried.
+        let done = without_interrupts(|| unsafe { libc::raise(libc::SIGINT) });
+        assert_eq!(done, 0, "without it this process were gone");
+        // SAFETY: as above; asks for what is set, by setting it.
+        let after = unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+        assert_eq!(after, libc::SIG_DFL, "afterwards an interrupt is one again");
+    }
 }
