@@ -4,6 +4,7 @@
 //! there already is not written again, so that it may be run as often as one likes.
 
 mod apply;
+mod devices;
 mod diff;
 mod edit;
 mod facts;
@@ -90,8 +91,8 @@ pub struct Args {
 
 const AFTER_HELP: &str = "\
 It writes /etc/default/mynah (which board), /etc/mynah/board.toml (only where no shipped profile fits as it is), \
-/etc/mynah/mynah.toml (only keys that are asked for), and the API key: encrypted by systemd-creds where that works, else in a \
-file that only root can read. It may be run again at any time.
+/etc/mynah/mynah.toml (only keys that are asked for), the API key: encrypted by systemd-creds where that works, else in a \
+file that only root can read, and which devices the service may use: those of the board. It may be run again at any time.
 
 Exit codes: 0 it is set up, and ready; 3 and 4 it is set up, and `mynah doctor` says that something should be looked at or does \
 not work; 1 it failed on the way (running it again goes on from there); 2 flags are missing; 77 the key is none; 78 a file or a \

@@ -204,7 +204,10 @@ fn no_right(chip: &Path) -> LineTrouble {
     let group = fs::metadata(chip).ok().filter(|file| file.gid() != 0 && file.mode() & 0o060 == 0o060);
     let name = group.and_then(|file| group_name(&fs::read_to_string("/etc/group").ok()?, file.gid()));
     let remedy = match name {
-        Some(name) => format!("add the user to the group `{name}` (`sudo usermod -aG {name} $USER`) and log in again"),
+        Some(name) => format!(
+            "add the user to the group `{name}` (`sudo usermod -aG {name} $USER`) and log in again; the service may use what \
+             its board names (`sudo mynah setup` after a change of it)"
+        ),
         // Plain Debian has no rule for GPIO; Raspberry Pi OS has one.
         None => "only root may: install board/60-mynah-gpio.rules in /etc/udev/rules.d (board/README.md says how), \
                  which gives it to the group `gpio`"

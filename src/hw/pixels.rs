@@ -66,7 +66,8 @@ fn trouble(device: &Path, error: &io::Error) -> LineTrouble {
     let why = match (error.kind(), error.raw_os_error()) {
         (ErrorKind::PermissionDenied, _) => {
             let remedy = "add the user to the group `spi` (`sudo usermod -aG spi $USER`) and log in again; where there is \
-                          no such group, install board/60-mynah-light.rules (board/README.md says how)";
+                          no such group, install board/60-mynah-light.rules (board/README.md says how); the service may use \
+                          what its board names (`sudo mynah setup` after a change of it)";
             return LineTrouble::Denied { what, remedy: remedy.to_string() };
         }
         (ErrorKind::NotFound, _) => {

@@ -22,6 +22,8 @@ pub const BOARD: &str = "/etc/mynah/board.toml";
 pub const BOARD_BEFORE: &str = "/etc/mynah/board.toml.before";
 /// What tells systemd where the key is.
 pub const KEY_CONF: &str = "/etc/systemd/system/mynah.service.d/00-key.conf";
+/// What tells systemd which devices the service may use.
+pub const DEVICES_CONF: &str = "/etc/systemd/system/mynah.service.d/00-devices.conf";
 /// The variable of [`DEFAULTS`].
 pub const VARIABLE: &str = "MYNAH_BOARD";
 /// Places of the service's unit.
@@ -171,6 +173,8 @@ pub struct Facts {
     pub board: Option<String>,
     /// [`KEY_CONF`]
     pub key_conf: Option<String>,
+    /// [`DEVICES_CONF`]
+    pub devices_conf: Option<String>,
     /// The profile that [`DEFAULTS`] names, where that is another file.
     pub named_board: Option<String>,
     /// The key that is stored.
@@ -197,6 +201,7 @@ impl Facts {
             agent: place.text(AGENT)?,
             board: place.text(BOARD)?,
             key_conf: place.text(KEY_CONF)?,
+            devices_conf: place.text(DEVICES_CONF)?,
             stored_key: key::stored(place, creds),
             has_creds: creds.is_some(),
             service: service(place, programs),

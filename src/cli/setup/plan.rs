@@ -1,8 +1,9 @@
 //! What setup will change, from what there is and what is wished. Pure; a second time there is nothing to do.
 
+use super::devices;
 use super::diff;
 use super::edit::{self, assign, comment_out, quoted};
-use super::facts::{AGENT, BOARD, BOARD_BEFORE, DEFAULTS, Facts, KEY_CONF, VARIABLE};
+use super::facts::{AGENT, BOARD, BOARD_BEFORE, DEFAULTS, DEVICES_CONF, Facts, KEY_CONF, VARIABLE};
 use super::key::{CONF_ENCRYPTED, CONF_NONE, CREDENTIAL, PLAIN, StoredKey};
 use super::profile::{self, LAMP, Named, Shaped};
 use crate::cli::{exit, load};
@@ -132,6 +133,7 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> anyhow::Result<Plan> {
     steps.extend(board(facts, &base, &shaped));
     steps.extend(agent_step(facts, agent_text, changes));
     steps.extend(key_step(facts, wishes, &agent));
+    steps.extend(devices_step(facts, wishes, &shaped.profile));
     let mut plan = Plan { steps, starts: Vec::new(), notes: shaped.notes.clone(), shaped, agent, is_busy: false };
     service(facts, wishes, &mut plan);
     Ok(plan)
@@ -282,6 +284,16 @@ fn key_step(facts: &Facts, wishes: &Wishes, agent: &Agent) -> Option<Step> {
         vec![format!("{PLAIN}: the API key, for root only, mode 0600")]
     };
     Some(Step { deed: Deed::StoreKey { key: key.clone(), encrypts }, says })
+}
+
+/// Only where there is a service: everything else runs with its user's own rights.
+fn devices_step(facts: &Facts, wishes: &Wishes, profile: &Board) -> Option<Step> {
+    let text = devices::conf(profile).filter(|_| facts.service.is_there && !wishes.leaves_service)?;
+    let says = vec![format!(
+        "{DEVICES_CONF}: the devices that the service may use: {} (readable by all)",
+        devices::words(profile)
+    )];
+    write(DEVICES_CONF, facts.devices_conf.as_ref(), text, says)
 }
 
 fn systemctl(arguments: &[&str]) -> Step {

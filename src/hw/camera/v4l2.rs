@@ -201,8 +201,8 @@ fn refused(device: &Path, error: &io::Error) -> CameraTrouble {
     match (error.kind(), error.raw_os_error()) {
         (ErrorKind::NotFound, _) => missing("is not there: plug it in; `mynah devices` lists the cameras there are".into()),
         (ErrorKind::PermissionDenied, _) => missing(
-            "may not be used by this user: add it to the group `video` (`sudo usermod -aG video $USER`) and log in again; a \
-             service needs DeviceAllow=char-video4linux, as in systemd/mynah.service"
+            "may not be used by this user: add it to the group `video` (`sudo usermod -aG video $USER`) and log in again; the \
+             service may use what its board names (`sudo mynah setup` after a change of it)"
                 .into(),
         ),
         (_, Some(libc::EBUSY)) => missing(match holder::of(device) {
