@@ -4,6 +4,7 @@
 #   sh board/cross.sh armhf               32-bit (Pi 2 and newer; ARMv7, so neither Pi 1 nor the first Zero)
 #   sh board/cross.sh arm64 check         only whether it compiles
 #   sh board/cross.sh arm64 run ARGS…     runs what was built, under user-mode emulation: run demo --out /tmp/demo
+#   sh board/cross.sh armhf test ARGS…    builds the tests and runs them under emulation: test --lib, test --test session
 # Target triples are understood, too. Installs what it needs; leaves target/TRIPLE/release/mynah. The foreign libraries are
 # unpacked into target/sysroot/ARCH: nothing of the machine's own package lists is touched.
 set -eu
@@ -13,7 +14,7 @@ cd "$(dirname "$0")/.."
 case "${1:-}" in
     arm64 | aarch64-unknown-linux-gnu) arch=arm64 triple=aarch64-unknown-linux-gnu gnu=aarch64-linux-gnu qemu=qemu-aarch64-static ;;
     armhf | armv7-unknown-linux-gnueabihf) arch=armhf triple=armv7-unknown-linux-gnueabihf gnu=arm-linux-gnueabihf qemu=qemu-arm-static ;;
-    *) die "name the board's architecture: sh board/cross.sh arm64|armhf [check|run ARGS…]" ;;
+    *) die "name the board's architecture: sh board/cross.sh arm64|armhf [check|run ARGS…|test ARGS…]" ;;
 esac
 what=${2:-build}
 sysroot=$PWD/target/sysroot/$arch
@@ -42,7 +43,7 @@ if [ "$what" = run ]; then
     make_sysroot
     exec env QEMU_LD_PREFIX="$sysroot" $qemu "target/$triple/release/mynah" "$@"
 fi
-case $what in build | check) ;; *) die "\`$what\` is neither check nor run" ;; esac
+case $what in build | check | test) ;; *) die "\`$what\` is neither check nor run nor test" ;; esac
 
 need_packages "gcc-$gnu" "libc6-dev-$arch-cross" gcc libc6-dev pkg-config dpkg-dev
 need_rust
@@ -56,6 +57,20 @@ export "CARGO_TARGET_${name}_LINKER=$gnu-gcc" PKG_CONFIG_ALLOW_CROSS=1 PKG_CONFI
     PKG_CONFIG_LIBDIR="$sysroot/usr/lib/$gnu/pkgconfig:$sysroot/usr/share/pkgconfig"
 if [ "$what" = check ]; then
     exec cargo check --locked --target $triple --all-targets
+fi
+if [ "$what" = test ]; then
+    shift 2
+    need_packages qemu-user-static python3
+    # Emulation costs more than the compiler's time does.
+    export "CARGO_TARGET_${name}_RUNNER=$qemu" QEMU_LD_PREFIX="$sysroot" CARGO_PROFILE_DEV_OPT_LEVEL=1
+    cargo test --locked --target $triple --no-run "$@"
+    # With a name space that knows how, tests can start the program itself, too.
+    foreign='python3 board/virtual/image/foreign.py'
+    if [ "$(id -u)" = 0 ] && $foreign true 2>/dev/null; then
+        exec $foreign cargo test --locked --target $triple "$@"
+    fi
+    say "this machine runs no foreign programs by itself (root and Linux 6.7 would): tests that start the program fail"
+    exec cargo test --locked --target $triple "$@"
 fi
 say "building for $triple"
 cargo build --locked --release --target $triple

@@ -29,7 +29,9 @@ else
         die "the program needs $newest: say so in Cargo.toml, package.metadata.deb.variants.cross"
 fi
 say "man pages and completions"
+rm -rf target/manual # what is not made any more does not belong in
 cargo run --locked --quiet --example manual -- target/manual
+[ -e target/manual/mynah-setup.1 ] || die "there is no man page of \`mynah setup\` in target/manual"
 say "the package"
 rm -f target/debian/mynah_*_"$arch".deb
 cargo deb --locked --no-build --no-strip --quiet --output target/debian/ ${triple:+--target "$triple" --variant cross}

@@ -3,7 +3,7 @@
 # (snd-aloop), a GPIO chip as on a Pi 4 (gpio-sim) and a camera (vivid).
 #   bash board/virtual/boot.sh [-a amd64|arm64] [-s FOLDER] [-t SECONDS] COMMAND…
 # Boots it and runs COMMAND there as root with FOLDER (default: this one) at /mnt/host, read and written through. Prints what
-# it prints and ends with its status; 124: it took too long, 125: the board did not come up, 2: this machine cannot.
+# it prints and ends with its status; 124: it took too long, 125: the board did not come up, 77: this machine cannot.
 # A boot that COMMAND cuts short (echo b > /proc/sysrq-trigger) is followed by another with the same disk, where COMMAND runs
 # again: MYNAH_BOOT counts them from 1. Every call begins with a disk as it was made.
 # Needs root; installs QEMU and mmdebstrap; the image is made once and kept in VIRTUAL_BOARD_CACHE (~/.cache/mynah-board).
@@ -15,7 +15,7 @@ done
 shift $((OPTIND - 1))
 here=$(dirname "$(readlink -f "$0")")
 . "$here/../host-setup.sh"
-cannot() { echo "CANNOT: $*" >&2; exit 2; }
+cannot() { echo "CANNOT: $*" >&2; exit 77; }
 [ $# -gt 0 ] || cannot "name a command for the board"
 [ "$(id -u)" = 0 ] || cannot "the virtual board needs root: it makes a root file system"
 
@@ -25,8 +25,9 @@ case $arch in
     *) cannot "there is no virtual board for \`$arch\`: amd64 or arm64" ;;
 esac
 need_packages $package mmdebstrap cpio zstd xz-utils e2fsprogs kmod util-linux debian-archive-keyring python3 >&2
+[ $arch = amd64 ] || need_packages qemu-user-static >&2
 
-image=$(bash "$here/image.sh" "$arch") || cannot "the board's image could not be made (above stands why)"
+image=$(bash "$here/image.sh" "$arch") || { echo "the board's image could not be made (above stands why)" >&2; exit 125; }
 
 # /dev/kvm alone is not enough: on a paravirtual host a stock kernel under it is slower than QEMU's own emulation.
 accel="tcg,thread=multi,tb-size=256" cpu=max
@@ -63,4 +64,5 @@ wait $guest || true
 guest=
 [ -e "$run/ctl/status" ] || { tail -n 20 "$run/serial" >&2; exit 125; }
 echo "the board: $(cat "$run/ctl/boots") boots, $((SECONDS - began)) s" >&2
-exit "$(cat "$run/ctl/status")"
+status=$(cat "$run/ctl/status")
+exit "${status:-125}"

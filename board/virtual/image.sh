@@ -9,12 +9,13 @@ say() { echo "== $*" >&2; }
 
 # gpio-sim is in the kernels of backports only; the userland is the stable release that boards run.
 suite=trixie
-userland=systemd,systemd-sysv,udev,dbus,kmod,alsa-utils,gpiod,v4l-utils,iproute2,procps,openssl,ca-certificates,busybox-static
-modules="snd-aloop gpio-sim vivid 9p 9pnet_virtio virtio_net virtio_blk ext4 configfs virtio_rng af_packet veth"
+userland=systemd,systemd-sysv,udev,dbus,kmod,alsa-utils,gpiod,v4l-utils,iproute2,procps,openssl,ca-certificates,busybox-static,python3,mosquitto,mosquitto-clients
+modules="snd-aloop gpio-sim vivid 9p 9pnet_virtio virtio_net virtio_blk ext4 configfs virtio_rng af_packet veth uvcvideo vhci-hcd"
 devices="snd-aloop gpio-sim vivid"
 
 # The mirror that this machine uses already.
-mirror=$(apt-get indextargets --format '$(SITE)' "Created-By: Packages" | grep -m1 '/debian/*$' || echo http://deb.debian.org/debian)
+mirror=$(apt-get indextargets --format '$(ORIGIN) $(SITE)' "Created-By: Packages" |
+    awk '$1 == "Debian" && $2 ~ /\/debian\/*$/ && !found { found = $2 } END { print found ? found : "http://deb.debian.org/debian" }')
 key=$(cat "$0" "$here"/image/* | sha256sum | cut -c1-12)
 image=$cache/$arch-$key
 
@@ -58,7 +59,7 @@ make_root() { # make_root ROOT KERNEL VERSION
         ln -s "../$file.service" "$root/etc/systemd/system/multi-user.target.wants/"
     done
     # Seconds of emulated boot that nothing here needs.
-    for file in ldconfig systemd-{journal-catalog-update,update-done,hwdb-update,update-utmp,timesyncd,firstboot,battery-check} \
+    for file in ldconfig mosquitto systemd-{journal-catalog-update,update-done,hwdb-update,update-utmp,timesyncd,firstboot,battery-check} \
         systemd-tpm2-setup{,-early} systemd-pcr{machine,phase} e2scrub_reap alsa-{restore,state} modprobe@{drm,efi_pstore,fuse,dm_mod,loop}; do
         ln -sf /dev/null "$root/etc/systemd/system/$file.service"
     done
@@ -96,6 +97,8 @@ build() {
     truncate -s 2G "$work/new/disk"
     # With a journal, as boards have: power cuts are part of the tests.
     mke2fs -q -F -t ext4 -d "$root" -L board "$work/new/disk"
+    # Others may be of another checkout; old ones are nobody's.
+    find "$cache" -maxdepth 1 -name "$arch-*" -mtime +7 -exec rm -rf {} +
     mv "$work/new" "$image"
     say "made in $((SECONDS - began)) s, $(du -sm "$image" | cut -f1) MB"
 }

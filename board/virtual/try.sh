@@ -3,9 +3,11 @@
 #   bash board/virtual/try.sh [-a arm64] [-d PACKAGE.deb] [PARTS…]
 # Makes the Debian package (or takes one), makes and boots the board, installs the package there, runs `mynah setup`, has a
 # conversation by the board's own button, microphone, loudspeaker, lamp and camera, and then breaks things: pulls the sound
-# card, chatters the button, takes the network, kills the process, moves the clock, fills the disk, cuts the power.
-# Prints a line a fact. Ends 0 where all hold, 1 where one does not, 2 where this machine cannot (and says why).
-# Without KVM all is emulated: about six minutes after the first time. For arm64 only what is named: -a arm64 install
+# card, chatters the button, takes the network, kills the process, moves the clock, fills the disk, takes the right to write, sends
+# configurations from afar, cuts the power.
+# Prints a line a fact. Ends 0 where all hold, 1 where one does not, 124 where it took more than a quarter of an hour, 77 where this
+# machine cannot (and says why).
+# Without KVM all is emulated: about ten minutes. For arm64 only what is named: -a arm64 install
 set -euo pipefail
 arch=amd64 package=
 while getopts a:d: option; do
@@ -14,7 +16,7 @@ done
 shift $((OPTIND - 1))
 cd "$(dirname "$0")/../.."
 . board/host-setup.sh
-cannot() { echo "CANNOT: $*" >&2; exit 2; }
+cannot() { echo "CANNOT: $*" >&2; exit 77; }
 [ "$(id -u)" = 0 ] || cannot "the virtual board needs root: it makes a root file system"
 [ "$(uname -m)" = x86_64 ] || cannot "this is written for an x86-64 machine"
 
@@ -29,5 +31,5 @@ cp board/virtual/*.{toml,txt} board/virtual/guest.sh src/cli/sounds/ask_*.wav "$
 cp "$package" "$share/mynah.deb"
 echo "== the virtual board ($arch); what it leaves is in ${share#"$PWD/"}/out"
 status=0
-bash board/virtual/boot.sh -a "$arch" -s "$share" -t "${VIRTUAL_BOARD_LIMIT_S:-1500}" bash guest.sh "$@" || status=$?
+bash board/virtual/boot.sh -a "$arch" -s "$share" -t "${VIRTUAL_BOARD_LIMIT_S:-900}" bash guest.sh "$@" || status=$?
 exit $status

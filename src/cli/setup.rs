@@ -203,19 +203,22 @@ fn carry_out(
     person: &mut dyn Person,
 ) -> anyhow::Result<ExitCode> {
     let all: Vec<&Step> = plan.steps.iter().chain(&plan.starts).collect();
-    do_steps(&all, 0..plan.steps.len(), place, programs, person)?;
     let has_devices = place.is_live() || plan.shaped.profile.driver == LineDriver::Sim;
-    let mut looked = Ok(ExitCode::SUCCESS);
-    if plan.is_busy && !args.no_doctor {
-        person.say("mynah runs. `sudo systemctl stop mynah` and `mynah doctor` look at everything.\n")?;
-    } else if has_devices && !args.no_doctor {
-        // Whatever comes of it: a service that was stopped for it is started again.
-        looked = person
-            .say("\nNow the doctor looks at it.\n")
-            .and_then(|()| signals::without_interrupts(|| examine(args, place, plan, facts, wishes, person)));
-    }
-    do_steps(&all, plan.steps.len()..all.len(), place, programs, person)?;
-    let verdict = looked?;
+    let verdict = signals::without_interrupts(|| {
+        let mut looked = do_steps(&all, 0..plan.steps.len(), place, programs, person).map(|()| ExitCode::SUCCESS);
+        if looked.is_ok() && plan.is_busy && !args.no_doctor {
+            let how = "mynah runs. `sudo systemctl stop mynah` and `mynah doctor` look at everything.\n";
+            looked = person.say(how).map(|()| ExitCode::SUCCESS);
+        } else if looked.is_ok() && has_devices && !args.no_doctor {
+            let told = person.say("\nNow the doctor looks at it.\n");
+            looked = told.and_then(|()| examine(args, place, plan, facts, wishes, person));
+        }
+        // Whatever came of it: a service that was stopped for it is started again.
+        let starts = plan.steps.len()..all.len();
+        let started =
+            if looked.is_ok() || plan.is_stopped { do_steps(&all, starts, place, programs, person) } else { Ok(()) };
+        looked.and_then(|verdict| started.map(|()| verdict))
+    })?;
     let is_bad = verdict == ExitCode::from(exit::DOES_NOT_WORK);
     let ending = if is_bad { PUT_RIGHT.to_string() } else { next(plan, facts, wishes) };
     person.say(&format!("{ending}\n"))?;

@@ -72,7 +72,8 @@ impl Ledger {
         let broken = |_| "is broken".to_string();
         let Marked { version } = serde_json::from_slice(bytes).map_err(broken)?;
         if version != VERSION {
-            return Err("was written by another version of mynah".to_string());
+            let age = if version > VERSION { "a newer" } else { "an older" };
+            return Err(format!("was written by {age} version of mynah"));
         }
         serde_json::from_slice(bytes).map_err(broken)
     }

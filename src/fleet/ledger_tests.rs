@@ -60,7 +60,7 @@ fn older_ones_are_refused_and_those_that_the_broker_kept_are_known() {
 #[test]
 fn a_file_that_is_none_is_refused() {
     for (text, part) in
-        [("", "broken"), ("{}", "broken"), ("{\"version\":2}", "another version"), ("{\"version\":1}", "broken")]
+        [("", "broken"), ("{}", "broken"), ("{\"version\":2}", "a newer version"), ("{\"version\":1}", "broken")]
     {
         assert!(Ledger::read(text.as_bytes()).unwrap_err().contains(part), "{text}");
     }

@@ -54,15 +54,16 @@ impl Held {
     }
 }
 
-/// Does something that an interrupt at the terminal must not cut short, and nothing long: until it is done SIGINT is ignored,
-/// by programs that it starts as well.
+/// Does something that must come to its end once it is begun: until then an interrupt at the terminal (SIGINT) and its closing
+/// (SIGHUP) are ignored, by programs that it starts as well. For what takes less than a minute.
 pub fn without_interrupts<T>(something: impl FnOnce() -> T) -> T {
-    // SAFETY: takes two numbers, and SIG_IGN is valid for SIGINT: no code of ours runs in a handler.
-    let before = unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+    const IGNORED: [libc::c_int; 2] = [libc::SIGINT, libc::SIGHUP];
+    // SAFETY: takes two numbers, and SIG_IGN is valid for both: no code of ours runs in a handler.
+    let before = IGNORED.map(|signal| unsafe { libc::signal(signal, libc::SIG_IGN) });
     let done = something();
-    if before != libc::SIG_ERR {
+    for (signal, before) in IGNORED.into_iter().zip(before).filter(|(_, before)| *before != libc::SIG_ERR) {
         // SAFETY: what was there before is valid.
-        unsafe { libc::signal(libc::SIGINT, before) };
+        unsafe { libc::signal(signal, before) };
     }
     done
 }
@@ -84,11 +85,14 @@ mod tests {
 
     #[test]
     fn an_interrupt_does_not_cut_short_what_must_be_done() {
+        // Whoever runs the tests in the background has it ignored already.
+        // SAFETY: takes numbers, and SIG_DFL is valid.
+        let outside = unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
         // SAFETY: takes a number; what happens is what is tried.
         let done = without_interrupts(|| unsafe { libc::raise(libc::SIGINT) });
+        // SAFETY: what was there before is valid.
+        let after = unsafe { libc::signal(libc::SIGINT, outside) };
         assert_eq!(done, 0, "without it this process were gone");
-        // SAFETY: as above; asks for what is set, by setting it.
-        let after = unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
         assert_eq!(after, libc::SIG_DFL, "afterwards an interrupt is one again");
     }
 }

@@ -36,10 +36,14 @@ fn kinds(profile: &Board) -> Vec<(&'static str, &'static str)> {
     kinds
 }
 
-/// The drop-in of the service's unit; none for a board that is simulated, where anything may be tried.
-pub fn conf(profile: &Board) -> Option<String> {
+/// The drop-in of the service's unit. None for a board that is simulated, where anything may be tried, unless there `is_one` of
+/// another board.
+pub fn conf(profile: &Board, is_one: bool) -> Option<String> {
+    if profile.driver == LineDriver::Sim && !is_one {
+        return None;
+    }
     let lines = kinds(profile).into_iter().map(|(kind, _)| format!("DeviceAllow={kind} rw\n"));
-    (profile.driver != LineDriver::Sim).then(|| HEAD.to_string() + &lines.collect::<String>())
+    Some(HEAD.to_string() + &lines.collect::<String>())
 }
 
 /// The same for a person.
@@ -58,7 +62,7 @@ mod tests {
     fn kinds_of(name: &str, more: &str) -> String {
         let text = board::builtin(name).unwrap().to_string() + more;
         let profile = board::parse(&text, "test", name).unwrap();
-        let conf = conf(&profile).unwrap_or_default();
+        let conf = conf(&profile, false).unwrap_or_default();
         let allowed = conf.lines().filter_map(|line| line.strip_prefix("DeviceAllow=char-")?.strip_suffix(" rw"));
         allowed.collect::<Vec<_>>().join(" ")
     }
@@ -83,9 +87,11 @@ mod tests {
     #[test]
     fn what_the_unit_allows_is_taken_back_first() {
         let profile = board::parse(board::builtin("generic").unwrap(), "test", "generic").unwrap();
-        let conf = conf(&profile).unwrap();
+        let conf = conf(&profile, false).unwrap();
         assert!(conf.contains("[Service]\nDeviceAllow=\nDeviceAllow=char-alsa rw\n"), "{conf}");
         assert_eq!(words(&profile), "sound, GPIO");
+        let sim = board::parse(board::builtin("sim").unwrap(), "test", "sim").unwrap();
+        assert_eq!(super::conf(&sim, true).as_deref(), Some(HEAD), "that of another board does not stay");
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub struct Plan {
     pub shaped: Shaped,
     /// The agent as it will be.
     pub agent: Agent,
+    /// Whether a service that runs is stopped for the doctor, and started again.
+    pub is_stopped: bool,
     /// Whether the service holds the devices while the doctor would look at them.
     pub is_busy: bool,
 }
@@ -133,8 +135,16 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> anyhow::Result<Plan> {
     steps.extend(board(facts, &base, &shaped));
     steps.extend(agent_step(facts, agent_text, changes));
     steps.extend(key_step(facts, wishes, &agent));
-    steps.extend(devices_step(facts, wishes, &shaped.profile));
-    let mut plan = Plan { steps, starts: Vec::new(), notes: shaped.notes.clone(), shaped, agent, is_busy: false };
+    steps.extend(devices_step(facts, &shaped.profile));
+    let mut plan = Plan {
+        steps,
+        starts: Vec::new(),
+        notes: shaped.notes.clone(),
+        shaped,
+        agent,
+        is_stopped: false,
+        is_busy: false,
+    };
     service(facts, wishes, &mut plan);
     Ok(plan)
 }
@@ -287,8 +297,11 @@ fn key_step(facts: &Facts, wishes: &Wishes, agent: &Agent) -> Option<Step> {
 }
 
 /// Only where there is a service: everything else runs with its user's own rights.
-fn devices_step(facts: &Facts, wishes: &Wishes, profile: &Board) -> Option<Step> {
-    let text = devices::conf(profile).filter(|_| facts.service.is_there && !wishes.leaves_service)?;
+fn devices_step(facts: &Facts, profile: &Board) -> Option<Step> {
+    if !facts.service.is_there {
+        return None;
+    }
+    let text = devices::conf(profile, facts.devices_conf.is_some())?;
     let says = vec![format!(
         "{DEVICES_CONF}: the devices that the service may use: {} (readable by all)",
         devices::words(profile)
@@ -330,6 +343,7 @@ fn service(facts: &Facts, wishes: &Wishes, plan: &mut Plan) {
     }
     // It holds the devices that the doctor looks at.
     let is_stopped = service.is_active && is_changed && !wishes.leaves_doctor;
+    plan.is_stopped = is_stopped;
     if is_stopped {
         plan.steps.push(systemctl(&["stop", "mynah"]));
     }
