@@ -31,7 +31,7 @@ fi
 say "man pages and completions"
 rm -rf target/manual # what is not made any more does not belong in
 cargo run --locked --quiet --example manual -- target/manual
-[ -e target/manual/mynah-setup.1 ] || die "there is no man page of \`mynah setup\` in target/manual"
+[ -e target/manual/man/mynah-setup.1 ] || die "there is no man page of \`mynah setup\` in target/manual"
 say "the package"
 rm -f target/debian/mynah_*_"$arch".deb
 cargo deb --locked --no-build --no-strip --quiet --output target/debian/ ${triple:+--target "$triple" --variant cross}
