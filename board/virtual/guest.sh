@@ -195,8 +195,9 @@ part_network() {
 
 # Nothing of sound is in the kernel when the service starts; then the first card is plugged in.
 part_late_card() {
+    local module
     systemctl stop mynah
-    modprobe -r snd-aloop
+    for module in snd_aloop snd_pcm snd_timer snd; do rmmod $module; done
     fact "the kernel knows nothing of sound" never grep -w alsa /proc/devices
     mark
     fact "without any sound card the service starts" systemctl start mynah
