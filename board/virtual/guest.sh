@@ -193,17 +193,23 @@ part_network() {
     fact "a conversation" converse network
 }
 
-# Nothing of sound is in the kernel when the service starts; then the first card is plugged in.
-part_late_card() {
-    local module
+# A start with next to nothing: no sound in the kernel, no network, no clock. Then all of it comes.
+part_bare_start() {
+    local now module
     systemctl stop mynah
+    now=$(date +%s)
     for module in snd_aloop snd_pcm snd_timer snd; do rmmod $module; done
+    ip -n world link set service down
+    date -s @86400 >/dev/null
     fact "the kernel knows nothing of sound" never grep -w alsa /proc/devices
     mark
-    fact "without any sound card the service starts" systemctl start mynah
-    fact "and tells that it has none" within 30 says "Trouble with (mic|speaker)"
+    fact "without a sound card, a network and a clock the service starts" systemctl start mynah
+    fact "and tells that it has no sound card" within 60 told "There is no sound card at all"
+    fact "and that the clock is not set" within 60 told "the clock is not set"
+    ip -n world link set service up
+    date -s "@$((now + 60))" >/dev/null
     modprobe snd-aloop
-    fact "the first card is plugged in: ready" within 60 is_ready
+    fact "the clock is set, the first card is plugged in: ready" within 120 is_ready
     fact "a conversation" converse late
 }
 
@@ -348,7 +354,7 @@ part_end() {
 release
 case $MYNAH_BOOT in
     1)
-        parts=${*:-install camera sound_card late_card button network kill clock disk read_only fleet cut}
+        parts=${*:-install camera sound_card bare_start button network kill clock disk read_only fleet cut}
         ;;
     2) world && parts="after_cut cut" ;;
     *) world && parts="after_cut end" ;;
