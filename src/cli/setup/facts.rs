@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -152,6 +153,8 @@ pub struct Service {
     pub is_active: bool,
     /// Whether it ended in a way that keeps systemd from starting it.
     pub is_failed: bool,
+    /// Whether it runs with older files than there are: an earlier setup was cut short, or the owner changed one.
+    pub is_outdated: bool,
 }
 
 /// All of it.
@@ -258,10 +261,52 @@ fn service(place: &Place, programs: &Programs) -> Service {
         Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
     };
     let state = asked("is-active").unwrap_or_default();
+    let is_active = ["active", "activating", "reloading"].contains(&state.as_str());
+    let files = [DEFAULTS, AGENT, BOARD, KEY_CONF, DEVICES_CONF].map(|path| place.at(path));
     Service {
         is_there: Path::new("/run/systemd/system").exists(),
         is_enabled: asked("is-enabled").is_some_and(|word| word == "enabled"),
-        is_active: ["active", "activating", "reloading"].contains(&state.as_str()),
+        is_active,
         is_failed: state == "failed",
+        is_outdated: is_active && since(systemctl).is_some_and(|since| is_outdated(&since, &files)),
+    }
+}
+
+/// What systemd says of the service's unit and start.
+fn since(systemctl: &Path) -> Option<String> {
+    let mut asked = command(systemctl);
+    asked.args(["show", "mynah", "--timestamp=unix", "-p", "NeedDaemonReload", "-p", "ActiveEnterTimestamp"]);
+    Some(String::from_utf8_lossy(&asked.output().ok()?.stdout).into_owned())
+}
+
+/// Whether one of the files is newer than the start that `since` tells of, or systemd has not read them all.
+fn is_outdated(since: &str, files: &[PathBuf]) -> bool {
+    let value = |key: &str| since.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    if value("NeedDaemonReload") == Some("yes") {
+        return true;
+    }
+    // Whole seconds: what was written in that of the start was written before it.
+    let Some(started_s) = value("ActiveEnterTimestamp").and_then(|at| at.strip_prefix('@')?.parse::<i64>().ok()) else {
+        return false;
+    };
+    files.iter().any(|file| fs::metadata(file).is_ok_and(|file| file.mtime() > started_s))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_runs_with_older_files_is_known() {
+        let here = [PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"), PathBuf::from("/nowhere")];
+        for (since, is) in [
+            ("NeedDaemonReload=no\nActiveEnterTimestamp=@1\n", true),
+            ("NeedDaemonReload=no\nActiveEnterTimestamp=@99999999999\n", false),
+            ("NeedDaemonReload=yes\nActiveEnterTimestamp=@99999999999\n", true),
+            ("NeedDaemonReload=no\nActiveEnterTimestamp=\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_outdated(since, &here), is, "{since}");
+        }
     }
 }

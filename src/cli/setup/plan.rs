@@ -316,8 +316,11 @@ fn systemctl(arguments: &[&str]) -> Step {
 
 /// What systemd is told, and what is to be known about it.
 fn service(facts: &Facts, wishes: &Wishes, plan: &mut Plan) {
-    let is_changed = !plan.steps.is_empty();
     let service = facts.service;
+    if service.is_outdated && plan.steps.is_empty() && !wishes.leaves_service {
+        plan.notes.push("mynah runs with older files than there are now: it is started anew".to_string());
+    }
+    let is_changed = !plan.steps.is_empty() || service.is_outdated;
     let has_key = wishes.key.is_some() || facts.stored_key != StoredKey::Absent || !needs_key(facts, &plan.agent);
     if !has_key {
         let sentence = "there is no API key yet (they are made at aistudio.google.com), and nothing starts before there is \

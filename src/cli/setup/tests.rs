@@ -37,7 +37,13 @@ fn called(steps: &[Step]) -> String {
 
 #[test]
 fn the_service_is_told_as_much_as_it_needs_and_stands_still_while_the_doctor_looks() {
-    let service = |is_enabled, is_active, is_failed| Service { is_there: true, is_enabled, is_active, is_failed };
+    let service = |is_enabled, is_active, is_failed| Service {
+        is_there: true,
+        is_enabled,
+        is_active,
+        is_failed,
+        is_outdated: false,
+    };
     let same = Wishes::default();
     let other = Wishes { language: Some("German".to_string()), ..Wishes::default() };
     let no_doctor = Wishes { leaves_doctor: true, ..other.clone() };
@@ -45,6 +51,13 @@ fn the_service_is_told_as_much_as_it_needs_and_stands_still_while_the_doctor_loo
     for (service, wishes, before, after, is_busy) in [
         (service(true, true, false), &same, "", "", true),
         (service(true, true, false), &other, "daemon-reload, stop mynah", "start mynah", false),
+        (
+            Service { is_outdated: true, ..service(true, true, false) },
+            &same,
+            "daemon-reload, stop mynah",
+            "start mynah",
+            false,
+        ),
         (service(true, true, false), &no_doctor, "daemon-reload", "restart mynah", true),
         (service(true, true, false), &alone, "", "", true),
         (service(false, false, false), &same, "", "enable --now mynah", false),
