@@ -203,26 +203,43 @@ fn carry_out(
     person: &mut dyn Person,
 ) -> anyhow::Result<ExitCode> {
     let all: Vec<&Step> = plan.steps.iter().chain(&plan.starts).collect();
-    let has_devices = place.is_live() || plan.shaped.profile.driver == LineDriver::Sim;
+    let (steps, starts) = (0..plan.steps.len(), plan.steps.len()..all.len());
     let verdict = signals::without_interrupts(|| {
-        let mut looked = do_steps(&all, 0..plan.steps.len(), place, programs, person).map(|()| ExitCode::SUCCESS);
-        if looked.is_ok() && plan.is_busy && !args.no_doctor {
-            let how = "mynah runs. `sudo systemctl stop mynah` and `mynah doctor` look at everything.\n";
-            looked = person.say(how).map(|()| ExitCode::SUCCESS);
-        } else if looked.is_ok() && has_devices && !args.no_doctor {
-            let told = person.say("\nNow the doctor looks at it.\n");
-            looked = told.and_then(|()| examine(args, place, plan, facts, wishes, person));
-        }
+        let looked = do_steps(&all, steps, place, programs, person)
+            .and_then(|()| look(args, place, plan, facts, wishes, person));
         // Whatever came of it: a service that was stopped for it is started again.
-        let starts = plan.steps.len()..all.len();
-        let started =
-            if looked.is_ok() || plan.is_stopped { do_steps(&all, starts, place, programs, person) } else { Ok(()) };
+        let is_due = looked.is_ok() || plan.is_stopped;
+        let started = if is_due { do_steps(&all, starts, place, programs, person) } else { Ok(()) };
         looked.and_then(|verdict| started.map(|()| verdict))
     })?;
     let is_bad = verdict == ExitCode::from(exit::DOES_NOT_WORK);
     let ending = if is_bad { PUT_RIGHT.to_string() } else { next(plan, facts, wishes) };
     person.say(&format!("{ending}\n"))?;
     Ok(verdict)
+}
+
+/// Has the doctor look, where it may and can.
+fn look(
+    args: &Args,
+    place: &Place,
+    plan: &Plan,
+    facts: &Facts,
+    wishes: &Wishes,
+    person: &mut dyn Person,
+) -> anyhow::Result<ExitCode> {
+    let has_devices = place.is_live() || plan.shaped.profile.driver == LineDriver::Sim;
+    if args.no_doctor {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if plan.is_busy {
+        person.say("mynah runs. `sudo systemctl stop mynah` and `mynah doctor` look at everything.\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !has_devices {
+        return Ok(ExitCode::SUCCESS);
+    }
+    person.say("\nNow the doctor looks at it.\n")?;
+    examine(args, place, plan, facts, wishes, person)
 }
 
 /// Does some of the steps; where one fails, says what was done and what was not.

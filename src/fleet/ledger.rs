@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Envelope;
 
 /// The way the file is written; another number is another way.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 /// Two envelopes and a little more; JSON within JSON doubles at worst what is in it.
 pub const LEDGER_BYTES_MAX: usize = 512 * 1024;
 /// A candidate is started so often before the one before it comes back.
@@ -60,24 +60,6 @@ pub enum News {
 }
 
 impl Ledger {
-    /// Reads the file.
-    ///
-    /// # Errors
-    /// The end of a sentence that begins with the file.
-    pub fn read(bytes: &[u8]) -> Result<Ledger, String> {
-        #[derive(Deserialize)]
-        struct Marked {
-            version: u32,
-        }
-        let broken = |_| "is broken".to_string();
-        let Marked { version } = serde_json::from_slice(bytes).map_err(broken)?;
-        if version != VERSION {
-            let age = if version > VERSION { "a newer" } else { "an older" };
-            return Err(format!("was written by {age} version of mynah"));
-        }
-        serde_json::from_slice(bytes).map_err(broken)
-    }
-
     /// The file.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"

@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::hw::folder::parse_versioned;
 
 fn envelope(serial: u64) -> Envelope {
     Envelope { serial, name: "hall".into(), agent: format!("# {serial}"), signature: format!("s{serial}") }
@@ -15,7 +16,7 @@ fn serial(envelope: Option<&Envelope>) -> Option<u64> {
 }
 
 fn again(ledger: &Ledger) -> Ledger {
-    Ledger::read(ledger.to_json().as_bytes()).unwrap()
+    parse_versioned(ledger.to_json().as_bytes(), VERSION).unwrap()
 }
 
 #[test]
@@ -62,7 +63,7 @@ fn a_file_that_is_none_is_refused() {
     for (text, part) in
         [("", "broken"), ("{}", "broken"), ("{\"version\":2}", "a newer version"), ("{\"version\":1}", "broken")]
     {
-        assert!(Ledger::read(text.as_bytes()).unwrap_err().contains(part), "{text}");
+        assert!(parse_versioned::<Ledger>(text.as_bytes(), VERSION).unwrap_err().contains(part), "{text}");
     }
 }
 

@@ -15,7 +15,7 @@ use crate::config::board::Board;
 use crate::fleet::Envelope;
 use crate::fleet::compose::{check, compose};
 use crate::fleet::health::Standing;
-use crate::fleet::ledger::{LEDGER_BYTES_MAX, Ledger, News, Refused};
+use crate::fleet::ledger::{LEDGER_BYTES_MAX, Ledger, News, Refused, VERSION};
 
 /// Its name in the state folder.
 pub const FILE: &str = "fleet.json";
@@ -239,9 +239,8 @@ fn read(folder: &Folder) -> Result<Option<Ledger>, String> {
         let is_aside = folder.put_aside(FILE);
         format!("{} {why}{}", place.display(), if is_aside { ", and was put aside" } else { "" })
     };
-    match folder.read(FILE, LEDGER_BYTES_MAX as u64) {
-        Ok(None) => Ok(None),
-        Ok(Some(bytes)) => Ledger::read(&bytes).map(Some).map_err(unfit),
+    match folder.read_versioned(FILE, LEDGER_BYTES_MAX as u64, VERSION) {
+        Ok(found) => Ok(found),
         Err(FileTrouble::Unfit(why)) => Err(unfit(why)),
         Err(FileTrouble::Unreadable(why)) => Err(format!("{} cannot be read ({why})", place.display())),
     }
@@ -258,9 +257,8 @@ pub fn look(folder: &Path) -> Option<Result<Ledger, String>> {
     };
     let mut bytes = Vec::new();
     let read = file.take(LEDGER_BYTES_MAX as u64).read_to_end(&mut bytes);
-    Some(
-        read.map_err(|error| said(format!("cannot be read: {error}"))).and_then(|_| Ledger::read(&bytes).map_err(said)),
-    )
+    let read = read.map_err(|error| format!("cannot be read: {error}"));
+    Some(read.and_then(|_| folder::parse_versioned(&bytes, VERSION)).map_err(said))
 }
 
 #[cfg(test)]

@@ -111,6 +111,20 @@ impl Folder {
         replace(&self.path.join(name), bytes, 0o600).map_err(unwritable)
     }
 
+    /// Reads a file of at most `bytes_max` as [`parse_versioned`] does; none where there is none.
+    ///
+    /// # Errors
+    /// [`FileTrouble`]; unfit is also what is broken or of another version.
+    pub fn read_versioned<T: serde::de::DeserializeOwned>(
+        &self,
+        name: &str,
+        bytes_max: u64,
+        version: u32,
+    ) -> Result<Option<T>, FileTrouble> {
+        let bytes = self.read(name, bytes_max)?;
+        bytes.map(|bytes| parse_versioned(&bytes, version).map_err(FileTrouble::Unfit)).transpose()
+    }
+
     /// Reads a file of at most `bytes_max`; none where there is none. Never waits: a FIFO of this name is unfit.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use gpiocdev::request::{Builder, Request};
 use gpiocdev::{Chip, Error, chip};
 
 use super::poll::wait_readable;
-use super::{Button, Clock, Edge, Input, LineTrouble, Output};
+use super::{Button, Clock, Edge, Input, LineTrouble, OR_THE_SERVICE, Output};
 use crate::config::board::{Bias, Line, Polarity, Safe, chip_and_offset};
 use crate::flow::EDGES_MAX;
 
@@ -205,8 +205,7 @@ fn no_right(chip: &Path) -> LineTrouble {
     let name = group.and_then(|file| group_name(&fs::read_to_string("/etc/group").ok()?, file.gid()));
     let remedy = match name {
         Some(name) => format!(
-            "add the user to the group `{name}` (`sudo usermod -aG {name} $USER`) and log in again; the service may use what \
-             its board names (`sudo mynah setup` after a change of it)"
+            "add the user to the group `{name}` (`sudo usermod -aG {name} $USER`) and log in again; {OR_THE_SERVICE}"
         ),
         // Plain Debian has no rule for GPIO; Raspberry Pi OS has one.
         None => "only root may: install board/60-mynah-gpio.rules in /etc/udev/rules.d (board/README.md says how), \

@@ -105,6 +105,9 @@ pub struct Edge {
     pub active: bool,
 }
 
+/// The other cause of a refusal: the sandbox of the service has the devices of the board's profile and no others.
+const OR_THE_SERVICE: &str = "the service may use what its board names (`sudo mynah setup` after a change of it)";
+
 /// What a line driver reports; each says what the owner must do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineTrouble {

@@ -17,7 +17,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use super::{Glow, Light, LineTrouble};
+use super::{Glow, Light, LineTrouble, OR_THE_SERVICE};
 use crate::config::board::{ColourOrder, PixelChip, PixelLight};
 
 /// Clock of the bus for APA102: they take more, but 64 of them need only 2 ms.
@@ -65,10 +65,11 @@ fn trouble(device: &Path, error: &io::Error) -> LineTrouble {
     let what = device.display().to_string();
     let why = match (error.kind(), error.raw_os_error()) {
         (ErrorKind::PermissionDenied, _) => {
-            let remedy = "add the user to the group `spi` (`sudo usermod -aG spi $USER`) and log in again; where there is \
-                          no such group, install board/60-mynah-light.rules (board/README.md says how); the service may use \
-                          what its board names (`sudo mynah setup` after a change of it)";
-            return LineTrouble::Denied { what, remedy: remedy.to_string() };
+            let remedy = format!(
+                "add the user to the group `spi` (`sudo usermod -aG spi $USER`) and log in again; where there is no such \
+                 group, install board/60-mynah-light.rules (board/README.md says how); {OR_THE_SERVICE}"
+            );
+            return LineTrouble::Denied { what, remedy };
         }
         (ErrorKind::NotFound, _) => {
             "there is no such device: switch SPI on (`dtparam=spi=on` in config.txt)".to_string()

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::clock::CLOCK_SET_S;
-use super::folder::{FileTrouble, Folder, FolderTrouble, parse_versioned};
+use super::folder::{FileTrouble, Folder, FolderTrouble};
 use crate::config::agent::Keep;
 use crate::config::agent::endpoint::Endpoint;
 use crate::session::memory::Memory;
@@ -68,10 +68,7 @@ impl Store {
         if let Err(taken @ FolderTrouble::Taken { .. }) = self.folder.claim() {
             return Past { trouble: Some(taken.to_string()), ..Past::default() };
         }
-        let found = self.folder.read(self.file, FILE_BYTES_MAX as u64);
-        match found.and_then(|bytes| {
-            bytes.map(|bytes| parse_versioned(&bytes, VERSION).map_err(FileTrouble::Unfit)).transpose()
-        }) {
+        match self.folder.read_versioned(self.file, FILE_BYTES_MAX as u64, VERSION) {
             Ok(None) => Past::default(),
             Ok(Some(sheet)) => self.past(sheet, now_s),
             Err(trouble) => Past { trouble: Some(self.refuse(trouble)), ..Past::default() },

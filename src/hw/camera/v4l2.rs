@@ -23,7 +23,7 @@ use crate::config::board;
 use crate::eyes::raw::Raw;
 use crate::eyes::splitter::Splitter;
 use crate::hw::poll::wait_readable;
-use crate::hw::{Camera, CameraTrouble, Clock};
+use crate::hw::{Camera, CameraTrouble, Clock, OR_THE_SERVICE};
 use crate::still::{Jpeg, Still};
 use crate::units::Time;
 
@@ -200,11 +200,10 @@ fn refused(device: &Path, error: &io::Error) -> CameraTrouble {
     let missing = |why: String| CameraTrouble::Missing { why: format!("{name} {why}") };
     match (error.kind(), error.raw_os_error()) {
         (ErrorKind::NotFound, _) => missing("is not there: plug it in; `mynah devices` lists the cameras there are".into()),
-        (ErrorKind::PermissionDenied, _) => missing(
-            "may not be used by this user: add it to the group `video` (`sudo usermod -aG video $USER`) and log in again; the \
-             service may use what its board names (`sudo mynah setup` after a change of it)"
-                .into(),
-        ),
+        (ErrorKind::PermissionDenied, _) => missing(format!(
+            "may not be used by this user: add it to the group `video` (`sudo usermod -aG video $USER`) and log in again; \
+             {OR_THE_SERVICE}"
+        )),
         (_, Some(libc::EBUSY)) => missing(match holder::of(device) {
             Some(holder) => format!("is in use: {holder} holds it; stop that program"),
             None => format!("is in use: stop the program that holds it (`sudo fuser -v {name}` tells which)"),

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::gate::Site;
-use crate::hw::folder::{FileTrouble, Folder, parse_versioned};
+use crate::hw::folder::{FileTrouble, Folder};
 use crate::panel::sign_ins::{Kept, WRITTEN_EVERY};
 
 /// Its name in the state folder.
@@ -64,11 +64,8 @@ pub(super) async fn keep(site: &Site, folder: Option<&Arc<Folder>>) {
 
 /// What is in the file; nothing where it is none of ours.
 fn read(folder: &Folder) -> Vec<Kept> {
-    let found = folder.read(FILE, FILE_BYTES_MAX);
-    let why = match found.map(|bytes| bytes.map(|bytes| parse_versioned::<Sheet>(&bytes, VERSION))) {
-        Ok(None) => return Vec::new(),
-        Ok(Some(Ok(sheet))) => return sheet.sign_ins,
-        Ok(Some(Err(why))) => why,
+    let why = match folder.read_versioned::<Sheet>(FILE, FILE_BYTES_MAX, VERSION) {
+        Ok(found) => return found.map(|sheet| sheet.sign_ins).unwrap_or_default(),
         Err(FileTrouble::Unfit(why) | FileTrouble::Unreadable(why)) => why,
     };
     tracing::warn!("{} {why}; who was signed in at the panel must sign in again", folder.path().join(FILE).display());

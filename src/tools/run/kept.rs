@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::hw::folder::{FileTrouble, Folder, FolderTrouble, parse_versioned};
+use crate::hw::folder::{FileTrouble, Folder, FolderTrouble};
 use crate::tools::alarms::KeptAlarm;
 use crate::tools::on_time::KeptOn;
 
@@ -59,17 +59,10 @@ pub(super) fn read<T: Keepsake>(folder: &Folder) -> (T, Option<String>) {
             if folder.put_aside(T::FILE) { format!("; it was put aside as {}.bad", T::FILE) } else { String::new() };
         (T::default(), Some(format!("{} {why}{aside}, and {}", file.display(), T::LOSS)))
     };
-    let bytes = match folder.read(T::FILE, FILE_BYTES_MAX) {
-        Ok(None) => return (T::default(), None),
-        Ok(Some(bytes)) => bytes,
-        Err(FileTrouble::Unfit(why)) => return refuse(why),
-        Err(FileTrouble::Unreadable(why)) => {
-            return (T::default(), Some(format!("{} cannot be read ({why})", file.display())));
-        }
-    };
-    match parse_versioned::<Versioned<T>>(&bytes, VERSION) {
-        Ok(kept) => (kept.kept, None),
-        Err(why) => refuse(why),
+    match folder.read_versioned::<Versioned<T>>(T::FILE, FILE_BYTES_MAX, VERSION) {
+        Ok(found) => (found.map(|versioned| versioned.kept).unwrap_or_default(), None),
+        Err(FileTrouble::Unfit(why)) => refuse(why),
+        Err(FileTrouble::Unreadable(why)) => (T::default(), Some(format!("{} cannot be read ({why})", file.display()))),
     }
 }
 
