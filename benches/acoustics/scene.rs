@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use mynah::audio::{HOP_FRAMES, HOP_MS, Hop};
-use mynah::config::agent::{Agent, Echo, Listen, ListenMode, NoiseSuppression, VadKind, VoiceBargeIn};
+use mynah::config::agent::{Agent, Canceller, Echo, Listen, ListenMode, NoiseSuppression, VadKind, VoiceBargeIn};
 use mynah::flow::{Duplex, GateEvent, GateNote};
 use mynah::gate::ears::Ears;
 use mynah::gate::{Gate, vad};
@@ -219,7 +219,8 @@ impl<'a> Play<'a> {
         let mut random = Random::new(scene.seed);
         let listen =
             Listen { mode: ListenMode::HandsFree, voice_barge_in: VoiceBargeIn::Auto, vad, ..Agent::default().listen };
-        let echo = Echo { noise_suppression: scene.noise_suppression, ..Agent::default().echo };
+        let echo =
+            Echo { canceller: Canceller::On, noise_suppression: scene.noise_suppression, ..Agent::default().echo };
         let (kind, level) = scene.noise.map_or((Noise::Pink, -75.0), |(kind, snr)| (kind, SPEECH_DB - snr));
         // Half a minute of noise that repeats itself: nothing here remembers for so long.
         let noise = kind.make(30 * RATE, level, voices.crowd, &mut random);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::room::{Dice, Path, World, talk};
 use super::*;
-use crate::config::agent::{Agent, Listen, ListenMode};
+use crate::config::agent::{Agent, Canceller, Listen, ListenMode};
 use crate::flow::{GateEvent, GateNote};
 use crate::gate::Gate;
 use crate::gate::vad::WebRtc;
@@ -53,7 +53,7 @@ impl Scene {
         gate.handle_note(GateNote::SpeakerAudible(true));
         Scene {
             world: World::new(path, 7),
-            ears: Ears::new(&agent.echo),
+            ears: Ears::new(&Echo { canceller: Canceller::On, ..agent.echo }),
             gate,
             text: text.iter().map(|sample| sample * level).collect(),
             read: 0,
@@ -264,7 +264,7 @@ fn a_canceller_that_fails_closes_the_microphone_and_opens_it_when_it_is_good_aga
 #[test]
 fn without_a_canceller_a_hop_stays_as_it_is() {
     let echo = Echo {
-        canceller: crate::config::agent::Canceller::Off,
+        canceller: Canceller::Off,
         noise_suppression: crate::config::agent::NoiseSuppression::Off,
         ..Agent::default().echo
     };
@@ -279,7 +279,7 @@ fn without_a_canceller_a_hop_stays_as_it_is() {
 #[ignore = "a figure, not a check"]
 #[allow(clippy::print_stdout)]
 fn cost_of_a_hop() {
-    let mut ears = Ears::new(&Agent::default().echo);
+    let mut ears = Ears::new(&Echo { canceller: Canceller::On, ..Agent::default().echo });
     let sound = text();
     let hops: Vec<[i16; HOP_FRAMES]> =
         sound.as_chunks::<HOP_FRAMES>().0.iter().map(|hop| hop.map(|sample| (9000.0 * sample) as i16)).collect();
