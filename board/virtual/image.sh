@@ -84,7 +84,7 @@ build() {
     mkdir "$kernel"
     printf "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror %s main\n" $suite $suite-backports >"$work/sources"
     say "the virtual board's image for $arch: packages of Debian $suite"
-    "${foreign[@]}" mmdebstrap --quiet --variant=minbase --architectures="$arch" --skip=check/qemu --include="$userland" \
+    "${foreign[@]}" mmdebstrap --quiet --variant=minbase --architectures="$arch" --skip=check/qemu,chroot/mount/sys --include="$userland" \
         --aptopt='APT::Install-Recommends "false"' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         --customize-hook="sh $here/image/kernel-hook \"\$1\" $kernel $arch" $suite "$root" "$work/sources" >&2
     version=$(cat "$kernel/version")
