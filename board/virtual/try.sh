@@ -5,8 +5,8 @@
 # conversation by the board's own button, microphone, loudspeaker, lamp and camera, and then breaks things: pulls the sound
 # card, chatters the button, takes the network, kills the process, moves the clock, fills the disk, takes the right to write, sends
 # configurations from afar, cuts the power.
-# Prints a line a fact. Ends 0 where all hold, 1 where one does not, 124 where it took more than a quarter of an hour, 77 where this
-# machine cannot (and says why).
+# Prints a line a fact. Ends 0 where all hold, 1 where one does not, 124 where it took more than a quarter of an hour, 125 where the
+# board could not be made or did not boot, 77 where this machine cannot (each says why).
 # Without KVM all is emulated: about ten minutes. For arm64 only what is named: -a arm64 install
 set -euo pipefail
 arch=amd64 package=
