@@ -28,8 +28,8 @@ struct CheckArgs {
     /// The agent file [default: /etc/mynah/mynah.toml, or built-in settings where there is none]
     #[arg(value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A board profile: a built-in name (see board/README.md) or a file
-    #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
+    /// A board profile: a built-in name (see board/README.md) or a file [default: the one in /etc/default/mynah, else generic]
+    #[arg(long, value_name = "NAME|FILE", default_value_t = load::this_board(), hide_default_value = true)]
     board: String,
 }
 

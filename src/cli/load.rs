@@ -7,6 +7,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use super::exit::{self, Exit};
+use super::setup::installed::{self, StoredKey};
 use crate::config::agent::{self, Agent, endpoint};
 use crate::config::board::{self, Board};
 use crate::config::problem::Problem;
@@ -19,14 +20,18 @@ use crate::hw::settings::{Owned, Settings};
 /// Where the agent file is looked for when none is named.
 const CONFIG_PATH: &str = "/etc/mynah/mynah.toml";
 
+/// Why a stored key cannot be had.
+const FOR_ROOT: &str = "the API key that `mynah setup` stored cannot be read: only root may, on the machine that it was stored on \
+                        (`sudo`); `sudo mynah setup` stores another";
+
 /// `--config`, `--board` and `--endpoint`, for what is to be looked at or run as it stands on the device.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Setting {
     /// The agent file [default: /etc/mynah/mynah.toml, or built-in settings where there is none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A board profile: a built-in name (see board/README.md) or a file
-    #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
+    /// A board profile: a built-in name (see board/README.md) or a file [default: the one in /etc/default/mynah, else generic]
+    #[arg(long, value_name = "NAME|FILE", default_value_t = this_board(), hide_default_value = true)]
     pub board: String,
     /// The service's address instead of the configured one (ws:// for this machine only)
     #[arg(long, value_name = "URL")]
@@ -49,6 +54,11 @@ impl Setting {
 pub fn config_path(named: Option<&Path>) -> Option<&Path> {
     let usual = Path::new(CONFIG_PATH);
     named.or_else(|| usual.exists().then_some(usual))
+}
+
+/// The board that is meant where none is named: the one of this machine's service, else the least that can be said of any.
+pub fn this_board() -> String {
+    installed::board().unwrap_or_else(|| "generic".to_string())
 }
 
 /// Keeps keys and speech out of core files. Before a key is read; where it cannot be, the owner is told and it goes on.
@@ -176,15 +186,20 @@ pub fn key(agent: &Agent) -> anyhow::Result<Option<String>> {
     own_key(agent).map(Some)
 }
 
-/// The API key, for who shows no token.
+/// The API key, for who shows no token: one that was given, else the one that is stored for the service.
 ///
 /// # Errors
 /// As [`key`].
 pub fn own_key(agent: &Agent) -> anyhow::Result<String> {
+    let no_permission = |message: String| Exit { code: exit::NO_PERMISSION, message }.into();
     match load_key(agent, |name| std::env::var(name).ok()) {
         Ok(key) => Ok(key.reveal().to_string()),
         Err(KeyTrouble::Absent) if endpoint::parse(&agent.endpoint).is_ok_and(|e| e.is_here) => Ok("none".to_string()),
-        Err(trouble) => Err(Exit { code: exit::NO_PERMISSION, message: trouble.to_string() }.into()),
+        Err(trouble @ KeyTrouble::Absent) => match installed::stored_key() {
+            StoredKey::Absent => Err(no_permission(trouble.to_string())),
+            stored => stored.key().map(|key| key.reveal().to_string()).ok_or_else(|| no_permission(FOR_ROOT.into())),
+        },
+        Err(trouble) => Err(no_permission(trouble.to_string())),
     }
 }
 

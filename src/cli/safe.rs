@@ -14,8 +14,8 @@ use crate::tools::pwm;
 /// Arguments of `mynah safe`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A board profile: a built-in name (see board/README.md) or a file
-    #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
+    /// A board profile: a built-in name (see board/README.md) or a file [default: the one in /etc/default/mynah, else generic]
+    #[arg(long, value_name = "NAME|FILE", default_value_t = load::this_board(), hide_default_value = true)]
     board: String,
 }
 

@@ -8,6 +8,7 @@ mod devices;
 mod diff;
 mod edit;
 mod facts;
+pub mod installed;
 mod key;
 mod person;
 mod plan;

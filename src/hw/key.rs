@@ -46,7 +46,8 @@ impl fmt::Debug for Key {
 pub enum KeyTrouble {
     /// Nobody gave one.
     #[error(
-        "there is no API key: set GEMINI_API_KEY, or name a file with `key_file` in the configuration (keys are made at aistudio.google.com)"
+        "there is no API key: set GEMINI_API_KEY, name a file with `key_file` in the configuration, or have `sudo mynah setup` store one \
+         for the service (keys are made at aistudio.google.com)"
     )]
     Absent,
     /// A file that was named cannot be read.

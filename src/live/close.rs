@@ -65,7 +65,8 @@ pub enum Part {
 pub enum Refusal {
     /// The key is wrong, missing or has no right.
     #[error(
-        "the service refused the API key ({0}): put a valid key into GEMINI_API_KEY or the file that `key_file` names"
+        "the service refused the API key ({0}): put a valid key into GEMINI_API_KEY or the file that `key_file` names, or give it to \
+         `sudo mynah setup`"
     )]
     Key(String),
     /// No such model, or it was retired.

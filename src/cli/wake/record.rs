@@ -35,8 +35,8 @@ pub struct Args {
     /// How often to say it
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(SAYINGS_MIN as i64..=SAYINGS_MAX as i64))]
     times: u8,
-    /// The board profile whose microphone to use: a built-in name or a file
-    #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
+    /// The board profile whose microphone to use: a built-in name or a file [default: the one in /etc/default/mynah, else generic]
+    #[arg(long, value_name = "NAME|FILE", default_value_t = load::this_board(), hide_default_value = true)]
     board: String,
     /// The agent file, whose section `echo` the sound is cleaned by [default: /etc/mynah/mynah.toml where there is one]
     #[arg(long, value_name = "FILE")]

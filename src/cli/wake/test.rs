@@ -31,8 +31,8 @@ pub struct Args {
     /// As in the agent file
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100))]
     sensitivity_percent: u32,
-    /// The board profile whose microphone to use: a built-in name or a file
-    #[arg(long, value_name = "NAME|FILE", default_value = "generic")]
+    /// The board profile whose microphone to use: a built-in name or a file [default: the one in /etc/default/mynah, else generic]
+    #[arg(long, value_name = "NAME|FILE", default_value_t = cli::load::this_board(), hide_default_value = true)]
     board: String,
     /// The agent file, whose section `echo` the sound is cleaned by [default: /etc/mynah/mynah.toml where there is one]
     #[arg(long, value_name = "FILE")]
