@@ -78,7 +78,7 @@ impl Store {
     fn past(&self, sheet: Sheet, now_s: i64) -> Past {
         let mut memory = self.allowed(sheet.memory.clone());
         if sheet.service != self.service {
-            memory = Memory { resumable: None, said: Vec::new(), ..memory };
+            memory = Memory { resumable: None, said: Vec::new(), proven: None, ..memory };
         }
         let is_told = sheet.written_s >= CLOCK_SET_S && now_s >= sheet.written_s;
         let age = is_told.then(|| Duration::from_secs(now_s.abs_diff(sheet.written_s)));

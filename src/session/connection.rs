@@ -173,6 +173,13 @@ impl Session {
             self.link.forgive(now, &mut self.timers);
             return self.event(What::SessionLost { why });
         }
+        // It worked before, so it may again: a kiosk must not fall silent for good because of a bill, nor a device of a
+        // fleet be out of reach because a model was retired.
+        if self.proven == Some(setup::mark(&self.agent, &self.variant)) {
+            self.link.pause_refused(now, &mut self.timers);
+            let text = format!("{why}; it worked before, and is tried again every five minutes");
+            return self.event(What::Trouble { part: "link".into(), text });
+        }
         self.out.push_back(Output::Refused(refusal));
     }
 
@@ -207,6 +214,7 @@ impl Session {
             Start::Fresh
         };
         self.event(What::LinkReady { setup_ms, start });
+        self.proven = Some(setup::mark(&self.agent, &self.variant));
         self.resume.taken();
         if start != Start::Resumed {
             self.calls.forget_told();

@@ -235,7 +235,7 @@ impl Link {
                 self.wants_new_token = true;
                 (self.backoff.next_wait(), None)
             }
-            // It worked before, so it may again: a kiosk must not fall silent for good because of a bill.
+            // With another setup, too: it is not the setup's fault.
             Verdict::Refused(Refusal::Key(_) | Refusal::Region(_)) if self.has_been_ready => (self.pause(now), None),
             Verdict::Refused(refusal) => {
                 timers.clear(Reason::Setup);
@@ -252,6 +252,14 @@ impl Link {
     pub fn forgive(&mut self, now: Time, timers: &mut Timers) {
         if matches!(self.state, State::Refused(_)) {
             let wait = self.backoff.next_wait();
+            self.fall(wait, now, timers);
+        }
+    }
+
+    /// What was refused is tried again, but not before a long pause.
+    pub fn pause_refused(&mut self, now: Time, timers: &mut Timers) {
+        if matches!(self.state, State::Refused(_)) {
+            let wait = self.pause(now);
             self.fall(wait, now, timers);
         }
     }

@@ -25,6 +25,8 @@ pub struct Memory {
     pub volume_percent: Option<u8>,
     /// Whether a person has closed the microphone.
     pub is_muted: bool,
+    /// Mark of the setup that the service took last: where it refuses that one later, nobody here has made a mistake.
+    pub proven: Option<u64>,
 }
 
 /// A conversation that the service can go on with.

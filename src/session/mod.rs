@@ -179,6 +179,8 @@ pub struct Session {
     /// Tools that the next connection declares.
     tools_next: Option<Vec<Tool>>,
     kept: Memory,
+    /// Mark of the setup that the service took last, in this run or an earlier one.
+    proven: Option<u64>,
     user_text: String,
     /// When the newest sign of life of the service came, and since when one is asked for.
     heard_at: Time,
@@ -233,6 +235,7 @@ impl Session {
             out: VecDeque::new(),
             tools_next: None,
             kept: Memory::default(),
+            proven: None,
             user_text: String::new(),
             heard_at: Time::ZERO,
             pinged_at: None,
@@ -253,6 +256,7 @@ impl Session {
     pub fn remember(&mut self, memory: Memory, age: Option<Duration>) {
         self.kept = memory.clone();
         self.account.remember(memory.spent);
+        self.proven = memory.proven;
         self.mute.remember(memory.is_muted);
         self.volume_percent = memory.volume_percent;
         if self.agent.session.keep == Keep::HandleAndWords && age.is_none_or(|age| age < memory::HANDLE_LIFE * 12) {
@@ -374,7 +378,9 @@ impl Session {
         }
         let said = words.map(History::said).unwrap_or_default();
         let (volume_percent, is_muted) = by_person;
-        self.kept = Memory { resumable: resumable.cloned(), spent: self.account.day(), said, volume_percent, is_muted };
+        // That alone is no news: where anything came of the setup, something else soon is.
+        let (resumable, spent, proven) = (resumable.cloned(), self.account.day(), self.proven);
+        self.kept = Memory { resumable, spent, said, volume_percent, is_muted, proven };
         self.out.push_back(Output::Keep(Box::new(self.kept.clone())));
     }
 

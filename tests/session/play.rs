@@ -100,6 +100,10 @@ impl World {
             "given" if words == "silence" => self.answers_pings = false,
             "given" if words == "wakes" => self.shows_wakes = true,
             "given" if words.starts_with("left ") => self.find_set(&words["left ".len()..])?,
+            "given" if words == "worked" => {
+                let proven = Some(mark(&self.agent, &Variant::default()));
+                self.session().remember(Memory { proven, ..Memory::default() }, None);
+            }
             "given" if words.starts_with("kept ") => self.remember(&words["kept ".len()..])?,
             "given" => return notation::given(&mut self.agent, words),
             "start" => self.step(Input::Start),

@@ -43,6 +43,7 @@ fn memory() -> Memory {
         said: vec![Said { by_user: true, text: "the-words".into() }],
         volume_percent: Some(35),
         is_muted: true,
+        proven: Some(7),
     }
 }
 
@@ -120,7 +121,7 @@ fn another_service_is_another_conversation() {
     store.write(&store.sheet(memory(), NOW_S, None)).unwrap();
     for other in ["wss://other.example/live", "wss://service.example:444/live"] {
         let found = place.store(other, Keep::HandleAndWords).read(NOW_S);
-        assert_eq!(found.memory, Memory { resumable: None, said: Vec::new(), ..memory() }, "{other}");
+        assert_eq!(found.memory, Memory { resumable: None, said: Vec::new(), proven: None, ..memory() }, "{other}");
     }
     let here = place.store("ws://127.0.0.1:9/live", Keep::HandleAndWords);
     assert_eq!(here.read(NOW_S), Past::default(), "what is tried on this machine costs nothing");
