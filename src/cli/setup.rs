@@ -114,7 +114,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let mut person = Terminal { out };
     if is_asked {
         let trials = Trials { sound: !args.no_sound_test, is_live: place.is_live() };
-        questions::all(&mut person, &facts, &mut wishes, trials)?;
+        // What was tried was heeded, and who wanted no trial wants none of the doctor's either.
+        wishes.leaves_sound |= questions::all(&mut person, &facts, &mut wishes, trials)?;
         person.say("\n")?;
     }
     let plan = plan::plan(&facts, &wishes)?;
@@ -179,6 +180,7 @@ fn wishes(args: &Args) -> anyhow::Result<Wishes> {
         endpoint: args.endpoint.clone(),
         leaves_service: args.no_service,
         leaves_doctor: args.no_doctor,
+        leaves_sound: args.no_sound_test,
         image: (!place.is_live())
             .then(|| std::fs::canonicalize(&args.root).unwrap_or(args.root.clone()).display().to_string()),
     })
@@ -240,7 +242,7 @@ fn look(
         return Ok(ExitCode::SUCCESS);
     }
     person.say("\nNow the doctor looks at it.\n")?;
-    examine(args, place, plan, facts, wishes, person)
+    examine(place, plan, facts, wishes, person)
 }
 
 /// Does some of the steps; where one fails, says what was done and what was not.
@@ -273,7 +275,6 @@ fn do_steps(
 }
 
 fn examine(
-    args: &Args,
     place: &Place,
     plan: &Plan,
     facts: &Facts,
@@ -284,11 +285,9 @@ fn examine(
     let file = || place.at(reference).display().to_string();
     let board = if reference.contains('/') { file() } else { reference.clone() };
     let setting = load::Setting::of(place.at(AGENT), board);
-    // The questions' own test has played the sound already, and its answer was heeded.
-    let no_sound = args.no_sound_test || !args.yes;
     let key = wishes.key.as_ref().or(facts.stored_key.key()).map(|key| key.reveal().to_string());
     let mut said = Vec::new();
-    let verdict = doctor::examine(&doctor::Args::of(setting, no_sound), key.as_deref(), &mut said);
+    let verdict = doctor::examine(&doctor::Args::of(setting, wishes.leaves_sound), key.as_deref(), &mut said);
     person.say(&String::from_utf8_lossy(&said))?;
     verdict
 }

@@ -172,7 +172,7 @@ impl Drop for Hidden {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::collections::VecDeque;
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     /// Answers in order; what is shown is kept.
-    struct Script(VecDeque<&'static str>, String);
+    pub(in super::super) struct Script(VecDeque<&'static str>, pub String);
 
     impl Person for Script {
         fn say(&mut self, text: &str) -> anyhow::Result<()> {
@@ -196,7 +196,7 @@ mod tests {
         }
     }
 
-    fn script(answers: &[&'static str]) -> Script {
+    pub(in super::super) fn script(answers: &[&'static str]) -> Script {
         Script(answers.iter().copied().collect(), String::new())
     }
 

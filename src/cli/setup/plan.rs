@@ -44,6 +44,8 @@ pub struct Wishes {
     pub leaves_service: bool,
     /// Ends without the doctor.
     pub leaves_doctor: bool,
+    /// Has the doctor play and record nothing.
+    pub leaves_sound: bool,
     /// The image's folder, where it is one.
     pub image: Option<String>,
 }

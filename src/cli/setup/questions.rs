@@ -25,11 +25,11 @@ pub struct Trials {
     pub is_live: bool,
 }
 
-/// Asks for everything that is not wished yet.
+/// Asks for everything that is not wished yet. Answers whether the sound was tried, or somebody wanted no trial of it.
 ///
 /// # Errors
 /// The input ended; nothing was changed.
-pub fn all(person: &mut dyn Person, facts: &Facts, wishes: &mut Wishes, trials: Trials) -> anyhow::Result<()> {
+pub fn all(person: &mut dyn Person, facts: &Facts, wishes: &mut Wishes, trials: Trials) -> anyhow::Result<bool> {
     person
         .say("Enter takes what stands in brackets, ? explains, Ctrl-C ends: nothing is changed before you say so.\n")?;
     person.say(&format!(
@@ -41,7 +41,7 @@ pub fn all(person: &mut dyn Person, facts: &Facts, wishes: &mut Wishes, trials: 
     }
     let base = profile::base(facts, wishes.board.as_ref()).map_err(anyhow::Error::msg)?;
     let agent = facts.agent.as_deref().and_then(|text| agent::parse(text, "").ok()).unwrap_or_default();
-    sound(person, facts, &base, wishes, &agent, trials)?;
+    let is_sound_settled = sound(person, facts, &base, wishes, &agent, trials)?;
     lines(person, facts, &base, wishes, trials)?;
     mode(person, facts, &base, wishes, &agent)?;
     camera(person, facts, &base, wishes)?;
@@ -50,7 +50,8 @@ pub fn all(person: &mut dyn Person, facts: &Facts, wishes: &mut Wishes, trials: 
         let help = "The English name of a language (German, Spanish); without one it answers in the user's own.";
         wishes.language = Some(ask(person, "\nLanguage to answer in", now, help)?).filter(|answer| answer != now);
     }
-    key(person, facts, wishes, &agent)
+    key(person, facts, wishes, &agent)?;
+    Ok(is_sound_settled)
 }
 
 fn which_board(person: &mut dyn Person, facts: &Facts) -> anyhow::Result<Option<Named>> {
@@ -73,6 +74,7 @@ fn which_board(person: &mut dyn Person, facts: &Facts) -> anyhow::Result<Option<
     named(&chosen).map(Some)
 }
 
+/// Answers whether it was tried, or somebody wanted no trial.
 fn sound(
     person: &mut dyn Person,
     facts: &Facts,
@@ -80,7 +82,7 @@ fn sound(
     wishes: &mut Wishes,
     agent: &Agent,
     trials: Trials,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let given = (wishes.mic.clone(), wishes.speaker.clone());
     let can_try = trials.sound && (trials.is_live || base.profile.driver == LineDriver::Sim);
     for _ in 0..CHOICES_MAX {
@@ -94,18 +96,18 @@ fn sound(
         let only_sound = Wishes { mic: wishes.mic.clone(), speaker: wishes.speaker.clone(), ..Wishes::default() };
         let profile = profile::shape(facts, base, &only_sound).map_err(anyhow::Error::msg)?.profile;
         let help = "A test sound of eight seconds, and three seconds in which you speak.";
-        if !can_try || !trial::is_free(person, &profile)? || !agrees(person, "\nTry the sound now?", true, help)? {
-            return Ok(());
+        if !can_try || !trial::is_free(person, &profile)? {
+            return Ok(false);
         }
-        if trial::sound(person, &profile, agent)? {
-            return Ok(());
+        if !agrees(person, "\nTry the sound now?", true, help)? || trial::sound(person, &profile, agent)? {
+            return Ok(true);
         }
         let help = "Otherwise it goes on with these; `mynah doctor` tries them again.";
         if !agrees(person, "Choose other devices?", given.0.is_none() || given.1.is_none(), help)? {
-            return Ok(());
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The microphone or the loudspeaker; none where there is nothing to choose from.
@@ -298,5 +300,27 @@ fn key(person: &mut dyn Person, facts: &Facts, wishes: &mut Wishes, agent: &Agen
                 Err(trouble) => person.say(&format!("  {trouble}\n"))?,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::person::tests::script;
+    use super::*;
+
+    #[test]
+    fn a_sound_that_was_neither_tried_nor_declined_is_left_to_the_doctor() {
+        let heard = |board: &str, answers: &[&'static str], trials| {
+            let base = profile::base(&Facts::default(), Some(&Named::Builtin(board.to_string()))).unwrap();
+            let (mut person, agent) = (script(answers), Agent::default());
+            let heard = sound(&mut person, &Facts::default(), &base, &mut Wishes::default(), &agent, trials).unwrap();
+            (heard, person.1.contains("Try the sound now?"))
+        };
+        let trials = |sound, is_live| Trials { sound, is_live };
+        assert_eq!(heard("sim", &["n"], trials(true, true)), (true, true), "a no is a no");
+        assert_eq!(heard("sim", &[], trials(false, true)), (false, false));
+        assert_eq!(heard("generic", &[], trials(true, false)), (false, false), "an image has no devices");
     }
 }
