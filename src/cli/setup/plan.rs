@@ -5,7 +5,7 @@ use super::diff;
 use super::edit::{self, assign, comment_out, quoted};
 use super::facts::{AGENT, BOARD, BOARD_BEFORE, DEFAULTS, DEVICES_CONF, Facts, KEY_CONF, VARIABLE};
 use super::key::{CONF_ENCRYPTED, CONF_NONE, CREDENTIAL, PLAIN, StoredKey};
-use super::profile::{self, LAMP, Named, Shaped};
+use super::profile::{self, GENERIC, LAMP, Named, Shaped};
 use crate::cli::{exit, load};
 use crate::config::agent::{self, Action, Agent, ListenMode, endpoint};
 use crate::config::board::{Board, TALK};
@@ -131,7 +131,8 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> anyhow::Result<Plan> {
     let base = profile::base(facts, wishes.board.as_ref()).map_err(exit::config)?;
     let shaped = profile::shape(facts, &base, wishes).map_err(exit::config)?;
     let (agent_text, agent, changes) = agent_file(facts, wishes, &shaped.profile)?;
-    fits(&agent, &agent_text, &shaped.profile)?;
+    let is_generic = base.builtin.as_deref() == Some(GENERIC);
+    fits(&agent, &agent_text, &shaped.profile, is_generic)?;
     let mut steps = Vec::new();
     steps.extend(defaults(facts, &shaped.reference));
     steps.extend(board(facts, &base, &shaped));
@@ -228,7 +229,7 @@ fn short(value: &str) -> String {
     }
 }
 
-fn fits(agent: &Agent, text: &str, profile: &Board) -> anyhow::Result<()> {
+fn fits(agent: &Agent, text: &str, profile: &Board, is_generic: bool) -> anyhow::Result<()> {
     let mut problems = check(agent, profile);
     if problems.is_empty() {
         return Ok(());
@@ -236,8 +237,10 @@ fn fits(agent: &Agent, text: &str, profile: &Board) -> anyhow::Result<()> {
     locate(&mut problems, text, AGENT);
     let error = load::refuse(&problems);
     let needs_mode = agent.listen.mode == ListenMode::PushToTalk && !profile.lines.contains_key(TALK);
-    let hint = "\nSay --listen-mode hands_free where there is no button, or name its line with --button";
-    Err(if needs_mode { exit::config(format!("{error}{hint}")) } else { error })
+    let why =
+        if is_generic { "\nThe lines of `generic` are examples, and none is taken that you did not name." } else { "" };
+    let hint = "Say --listen-mode hands_free where there is no button, or name its line with --button";
+    Err(if needs_mode { exit::config(format!("{error}{why}\n{hint}")) } else { error })
 }
 
 fn agent_step(facts: &Facts, text: String, changes: Vec<String>) -> Option<Step> {
