@@ -10,6 +10,18 @@ const HEAD: &str = "\
 DeviceAllow=
 ";
 
+/// PWM has no device: the kernel's files in /sys are written.
+const SYS: &str = "\
+# What hangs on PWM is driven by files in /sys, which this makes writable as far as their rights go.
+ProtectKernelTunables=no
+";
+
+/// Whether something hangs on PWM, whatever drives the lines.
+fn has_pwm(profile: &Board) -> bool {
+    let is_real = profile.driver != LineDriver::Sim;
+    is_real && (!profile.pwm.is_empty() || matches!(profile.light, Some(Light::Pwm(_))))
+}
+
 /// The kinds of devices that the profile names, as systemd calls them, with a word for a person.
 fn kinds(profile: &Board) -> Vec<(&'static str, &'static str)> {
     let is_real = |pcm: &PcmName| !matches!(pcm, PcmName::Alsa(name) if name == "sim");
@@ -43,12 +55,13 @@ pub fn conf(profile: &Board, is_one: bool) -> Option<String> {
         return None;
     }
     let lines = kinds(profile).into_iter().map(|(kind, _)| format!("DeviceAllow={kind} rw\n"));
-    Some(HEAD.to_string() + &lines.collect::<String>())
+    Some(HEAD.to_string() + &lines.collect::<String>() + if has_pwm(profile) { SYS } else { "" })
 }
 
 /// The same for a person.
 pub fn words(profile: &Board) -> String {
-    let words: Vec<&str> = kinds(profile).into_iter().map(|(_, word)| word).collect();
+    let mut words: Vec<&str> = kinds(profile).into_iter().map(|(_, word)| word).collect();
+    words.extend(has_pwm(profile).then_some("PWM (its files in /sys)"));
     if words.is_empty() { "none".to_string() } else { words.join(", ") }
 }
 
@@ -92,6 +105,27 @@ mod tests {
         assert_eq!(words(&profile), "sound, GPIO");
         let sim = board::parse(board::builtin("sim").unwrap(), "test", "sim").unwrap();
         assert_eq!(super::conf(&sim, true).as_deref(), Some(HEAD), "that of another board does not stay");
+    }
+
+    #[test]
+    fn the_files_of_the_kernel_are_writable_only_where_something_hangs_on_pwm() {
+        let light = "[light]\nkind = \"pwm\"\npwm_chip = \"pwmchip0\"\n";
+        let lamp = "[pwm.shelf]\nkind = \"dimmer\"\npwm_chip = \"pwmchip0\"\npwm_channel = 2\n";
+        for (name, more, is_open) in [
+            ("generic", "", false),
+            ("generic", light, true),
+            ("generic", lamp, true),
+            ("pi4-two-mic-hat", "", false),
+            ("pi4-two-mic-hat", lamp, true),
+        ] {
+            let text = board::builtin(name).unwrap().to_string() + more;
+            let profile = board::parse(&text, "test", name).unwrap();
+            let conf = conf(&profile, false).unwrap();
+            assert_eq!(conf.ends_with("\nProtectKernelTunables=no\n"), is_open, "{name} {more}: {conf}");
+            assert_eq!(words(&profile).ends_with(", PWM (its files in /sys)"), is_open, "{name} {more}");
+        }
+        let unit = include_str!("../../../systemd/mynah.service");
+        assert!(unit.contains("\nProtectKernelTunables=yes\n"), "what it takes back is there");
     }
 
     #[test]
