@@ -48,9 +48,16 @@ fn systemctl(programs: &Programs, arguments: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(
         output.status.success(),
         "{} (`systemctl status mynah` and `journalctl -u mynah` say more)",
-        said.trim().lines().last().unwrap_or("systemctl failed")
+        reason(&said)
     );
     Ok(())
+}
+
+/// The line that says why: before it stands what went well, behind it where more is told.
+fn reason(said: &str) -> &str {
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_other = |line: &str| ["Created symlink", "Removed", "See "].iter().any(|begin| line.starts_with(begin));
+    lines().find(|line| !is_other(line)).or_else(|| lines().next()).unwrap_or("systemctl failed")
 }
 
 /// Replaces the file that the machine calls `path`, whole or not at all. With a mode it gets exactly that one and belongs to
@@ -108,6 +115,31 @@ pub fn remove(place: &Place, path: &str) -> anyhow::Result<()> {
         Ok(()) => {
             let folder = target.parent().unwrap_or(Path::new("/"));
             File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| format!("{path} may come back"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_systemctl_says_the_reason_is_told() {
+        let job = "Job for mynah.service failed because the control process exited with error code.";
+        let link =
+            "Created symlink '/etc/systemd/system/multi-user.target.wants/mynah.service' → '/usr/lib/mynah.service'.";
+        let see = "See \"systemctl status mynah.service\" and \"journalctl -xeu mynah.service\" for details.";
+        for (said, why) in [
+            (format!("{job}\n{see}\n"), job),
+            (format!("{link}\n{job}\n{see}\n"), job),
+            (
+                "Failed to start mynah.service: Unit mynah.service is masked.\n".to_string(),
+                "Failed to start mynah.service: Unit mynah.service is masked.",
+            ),
+            (format!("\n{see}\n"), see),
+            (String::new(), "systemctl failed"),
+        ] {
+            assert_eq!(reason(&said), why, "{said}");
         }
     }
 }
