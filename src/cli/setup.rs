@@ -14,6 +14,7 @@ mod person;
 mod plan;
 mod profile;
 mod questions;
+mod started;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -95,11 +96,11 @@ It writes /etc/default/mynah (which board), /etc/mynah/board.toml (only where no
 /etc/mynah/mynah.toml (only keys that are asked for), the API key: encrypted by systemd-creds where that works, else in a \
 file that only root can read, and which devices the service may use: those of the board. It may be run again at any time.
 
-Exit codes: 0 it is set up, and ready; 3 and 4 it is set up, and `mynah doctor` says that something should be looked at or does \
-not work; 1 it failed on the way (running it again goes on from there); 2 flags are missing; 77 the key is none; 78 a file or a \
+Exit codes: 0 it is set up, and ready; 3 and 4 it is set up, and `mynah doctor` or the started service says that something \
+should be looked at or does not work; 1 it failed on the way (running it again goes on from there); 2 flags are missing; 77 the key is none; 78 a file or a \
 name is wrong.";
 
-/// Sets up, and answers with the doctor's verdict.
+/// Sets up, and answers with the verdict of the doctor, or of the service that was started, where that is worse.
 ///
 /// # Errors
 /// With the exit codes of [`exit`].
@@ -215,10 +216,15 @@ fn carry_out(
         let started = if is_due { do_steps(&all, starts, place, programs, person) } else { Ok(()) };
         looked.and_then(|verdict| started.map(|()| verdict))
     })?;
-    let is_bad = verdict == ExitCode::from(exit::DOES_NOT_WORK);
-    let ending = if is_bad { PUT_RIGHT.to_string() } else { next(plan, facts, wishes) };
+    let is_bad = |verdict| verdict == ExitCode::from(exit::DOES_NOT_WORK);
+    let settled = started::settle(place, plan, programs, verdict, person)?;
+    let ending = match (is_bad(verdict), is_bad(settled)) {
+        (true, _) => PUT_RIGHT.to_string(),
+        (_, true) => PUT_RIGHT.replace("the doctor names", "the service says"),
+        _ => next(plan, facts, wishes),
+    };
     person.say(&format!("{ending}\n"))?;
-    Ok(verdict)
+    Ok(settled)
 }
 
 /// Has the doctor look, where it may and can.
@@ -301,9 +307,7 @@ fn next(plan: &Plan, facts: &Facts, wishes: &Wishes) -> String {
     if wishes.image.is_some() {
         return "The image is set up.".to_string();
     }
-    let is_started = facts.service.is_active || plan.starts.iter().any(|step| step.says[0].contains("start"));
-    let is_started = is_started || plan.starts.iter().any(|step| step.says[0].contains("--now"));
-    if !is_started {
+    if !facts.service.is_active && !plan.starts_service() {
         return "It is set up, and does not run yet (`sudo systemctl enable --now mynah`).".to_string();
     }
     let deed = match plan.agent.listen.mode {

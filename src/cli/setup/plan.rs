@@ -107,6 +107,13 @@ impl Plan {
         self.steps.is_empty() && self.starts.is_empty()
     }
 
+    /// Whether the service is started, or started anew.
+    pub fn starts_service(&self) -> bool {
+        let is_start = |word: &String| ["start", "restart", "--now"].contains(&word.as_str());
+        let starts = |step: &Step| matches!(&step.deed, Deed::Systemctl(words) if words.iter().any(is_start));
+        self.starts.iter().any(starts)
+    }
+
     /// The plan for a person.
     pub fn text(&self) -> String {
         let mut text = String::new();

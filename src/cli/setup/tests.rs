@@ -69,6 +69,7 @@ fn the_service_is_told_as_much_as_it_needs_and_stands_still_while_the_doctor_loo
         let plan = plan(&facts(service), wishes).unwrap();
         let told = (called(&plan.steps), called(&plan.starts), plan.is_busy);
         assert_eq!(told, (before.to_string(), after.to_string(), is_busy), "{service:?} {wishes:?}");
+        assert_eq!(plan.starts_service(), after.contains("start ") || after.contains("--now"), "{after}");
     }
     let no_key = Facts { stored_key: StoredKey::Absent, ..facts(service(false, false, false)) };
     let planned = plan(&no_key, &same).unwrap();
@@ -118,17 +119,17 @@ fn a_service_without_a_key_is_told_so_until_there_is_one() {
 }
 
 /// A folder of a test's own with programs; gone when dropped.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Folder {
+    pub fn new(name: &str) -> Folder {
         let folder = std::env::temp_dir().join(format!("mynah-setup-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("bin")).unwrap();
         Folder(folder)
     }
 
-    fn program(&self, name: &str, does: &str) {
+    pub fn program(&self, name: &str, does: &str) {
         let file = self.0.join("bin").join(name);
         let text = format!("#!/bin/sh\necho \"{name} $*\" >> {}/calls\n{does}\n", self.0.display());
         // By another process: a program that this one has open for writing, be it for a moment in a child of another
@@ -138,11 +139,11 @@ impl Folder {
         assert!(shell.status().unwrap().success());
     }
 
-    fn programs(&self) -> Programs {
+    pub fn programs(&self) -> Programs {
         Programs::of(self.0.join("bin").as_os_str())
     }
 
-    fn calls(&self) -> String {
+    pub fn calls(&self) -> String {
         fs::read_to_string(self.0.join("calls")).unwrap_or_default()
     }
 }
