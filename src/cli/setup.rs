@@ -3,6 +3,7 @@
 //! Everything is asked and worked out first (`plan.rs`, pure), then written: who ends it before has changed nothing. What is
 //! there already is not written again, so that it may be run as often as one likes.
 
+mod agent_file;
 mod apply;
 mod devices;
 mod diff;

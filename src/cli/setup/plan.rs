@@ -1,19 +1,18 @@
 //! What setup will change, from what there is and what is wished. Pure; a second time there is nothing to do.
 
+use super::agent_file::{self, Changed};
 use super::devices;
 use super::diff;
-use super::edit::{self, assign, comment_out, quoted};
+use super::edit;
 use super::facts::{AGENT, BOARD, BOARD_BEFORE, DEFAULTS, DEVICES_CONF, Facts, KEY_CONF, VARIABLE};
 use super::key::{CONF_ENCRYPTED, CONF_NONE, CREDENTIAL, PLAIN, StoredKey};
-use super::profile::{self, GENERIC, LAMP, Named, Shaped};
+use super::profile::{self, GENERIC, Named, Shaped};
 use crate::cli::{exit, load};
-use crate::config::agent::{self, Action, Agent, ListenMode, endpoint};
+use crate::config::agent::{Agent, ListenMode, endpoint};
 use crate::config::board::{Board, TALK};
 use crate::config::{check, locate};
 use crate::hw::key::Key;
 
-/// The agent file where there is none: each key with its default, explained.
-const AGENT_NEW: &str = include_str!("../../../systemd/mynah.toml");
 /// Rights of files that everybody may read.
 const READABLE: u32 = 0o644;
 
@@ -137,7 +136,7 @@ impl Plan {
 pub fn plan(facts: &Facts, wishes: &Wishes) -> anyhow::Result<Plan> {
     let base = profile::base(facts, wishes.board.as_ref()).map_err(exit::config)?;
     let shaped = profile::shape(facts, &base, wishes).map_err(exit::config)?;
-    let (agent_text, agent, changes) = agent_file(facts, wishes, &shaped.profile)?;
+    let Changed { text: agent_text, agent, changes, notes } = agent_file::changed(facts, wishes, &shaped.profile)?;
     let is_generic = base.builtin.as_deref() == Some(GENERIC);
     fits(&agent, &agent_text, &shaped.profile, is_generic)?;
     let mut steps = Vec::new();
@@ -149,7 +148,7 @@ pub fn plan(facts: &Facts, wishes: &Wishes) -> anyhow::Result<Plan> {
     let mut plan = Plan {
         steps,
         starts: Vec::new(),
-        notes: shaped.notes.clone(),
+        notes: [shaped.notes.clone(), notes].concat(),
         shaped,
         agent,
         is_stopped: false,
@@ -192,48 +191,6 @@ fn board(facts: &Facts, base: &profile::Base, shaped: &Shaped) -> Option<Step> {
         }
     };
     write(BOARD, facts.board.as_ref(), text, says)
-}
-
-/// The agent file's text, what it says, and what is changed of it.
-fn agent_file(facts: &Facts, wishes: &Wishes, profile: &Board) -> anyhow::Result<(String, Agent, Vec<String>)> {
-    let mut text = facts.agent.clone().unwrap_or_else(|| AGENT_NEW.to_string());
-    let read = |text: &str| agent::parse(text, AGENT).map_err(|problems| load::refuse(&problems));
-    let was = read(&text)?;
-    let mode = match was.listen.mode {
-        ListenMode::PushToTalk => "push_to_talk",
-        ListenMode::HandsFree => "hands_free",
-        ListenMode::WakeWord => "wake_word",
-    };
-    let mut changes = Vec::new();
-    for (section, key, wish, now) in [
-        ("", "language", &wishes.language, was.language.as_deref().unwrap_or("not set")),
-        ("", "endpoint", &wishes.endpoint, was.endpoint.as_str()),
-        ("listen", "mode", &wishes.listen_mode, mode),
-    ] {
-        if let Some(wish) = wish.as_deref().filter(|wish| *wish != now) {
-            let changed = assign(&text, section, key, &quoted(wish));
-            text = changed.map_err(|why| exit::config(format!("{AGENT}: {why}")))?;
-            let key = if section.is_empty() { key.to_string() } else { format!("{section}.{key}") };
-            changes.push(format!("{key} {} → {}", short(now), short(wish)));
-        }
-    }
-    // The shipped file has a tool for a lamp, and not every board has one.
-    let is_lamps = |tool: &agent::Tool| matches!(&tool.action, Action::GpioSet { line, .. } if line == LAMP);
-    let tool = was.tools.iter().position(is_lamps).filter(|_| !profile.lines.contains_key(LAMP));
-    if let Some(index) = tool {
-        text = comment_out(&text, "tools", index).map_err(|why| exit::config(format!("{AGENT}: {why}")))?;
-        changes.push(format!("no tool `{}`, since there is no lamp", was.tools[index].name));
-    }
-    let agent = read(&text)?;
-    Ok((text, agent, changes))
-}
-
-/// An address without its path.
-fn short(value: &str) -> String {
-    match value.split_once("://").and_then(|(kind, rest)| Some((kind, rest.split_once('/')?.0))) {
-        Some((kind, host)) => format!("{kind}://{host}/…"),
-        None => value.to_string(),
-    }
 }
 
 fn fits(agent: &Agent, text: &str, profile: &Board, is_generic: bool) -> anyhow::Result<()> {
