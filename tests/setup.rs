@@ -163,6 +163,16 @@ fn who_is_asked_gets_help_chooses_and_sees_what_will_be_done_before_it_is() {
 }
 
 #[test]
+fn who_has_a_wrong_file_is_told_so_before_the_first_question() {
+    let machine = two_cards("wrong-file");
+    machine.write("/etc/mynah/mynah.toml", "voic = \"Kore\"\n");
+    let mut terminal = Terminal::start(machine.command(&[]));
+    let code = terminal.end().code();
+    assert!(terminal.text.starts_with("mynah: /etc/mynah/mynah.toml:1: `voic` is not a key"), "{}", terminal.text);
+    assert_eq!(code, Some(78), "{}", terminal.text);
+}
+
+#[test]
 fn who_goes_away_before_the_end_leaves_everything_as_it_was() {
     let cases: [(&str, &str, &str, Option<i32>); 4] = [
         ("no", "Do this?", "n\n", Some(0)),

@@ -69,7 +69,7 @@ pub struct Args {
     /// Read the API key from standard input
     #[arg(long)]
     key_stdin: bool,
-    /// The language to answer in, by its English name
+    /// The language to answer in, by its English name, or none for the one that is spoken to it
     #[arg(long, value_name = "LANGUAGE")]
     language: Option<String>,
     /// What opens the microphone

@@ -1,9 +1,9 @@
 //! The agent file: the few keys that setup asks for, and the lamp's tool. Pure.
 
-use super::edit::{assign, comment_out, quoted};
+use super::edit::{assign, comment_out, quoted, take_out};
 use super::facts::{AGENT, Facts};
 use super::plan::Wishes;
-use super::profile::{self, LAMP};
+use super::profile::{self, LAMP, NONE};
 use crate::cli::{exit, load};
 use crate::config::agent::{self, Action, Agent, ListenMode};
 use crate::config::board::Board;
@@ -50,8 +50,14 @@ pub fn changed(facts: &Facts, wishes: &Wishes, profile: &Board) -> anyhow::Resul
         ("", "endpoint", &wishes.endpoint, was.endpoint.as_str()),
         ("listen", "mode", &wishes.listen_mode, mode),
     ] {
-        if let Some(wish) = wish.as_deref().filter(|wish| *wish != now) {
-            let changed = assign(&text, section, key, &quoted(wish));
+        // Without a language it answers in the one that is spoken to it.
+        let is_taken_out = key == "language" && wish.as_deref() == Some(NONE);
+        let wish = if is_taken_out { Some("not set") } else { wish.as_deref() };
+        if let Some(wish) = wish.filter(|wish| *wish != now) {
+            let changed = match is_taken_out {
+                true => take_out(&text, section, key),
+                false => assign(&text, section, key, &quoted(wish)),
+            };
             text = changed.map_err(|why| exit::config(format!("{AGENT}: {why}")))?;
             let key = if section.is_empty() { key.to_string() } else { format!("{section}.{key}") };
             changes.push(format!("{key} {} → {}", short(now), short(wish)));
@@ -140,6 +146,19 @@ mod tests {
             agent: Some(agent.to_string()),
             ..Facts::default()
         }
+    }
+
+    #[test]
+    fn a_language_may_be_taken_back() {
+        let said = |agent: &str, language: &str| {
+            let wishes = Wishes { language: Some(language.to_string()), ..Wishes::default() };
+            let changed = changed(&facts(LAMPLESS, agent), &wishes, &profile(LAMPLESS)).unwrap();
+            (changed.text, changed.changes.join(", "))
+        };
+        let (german, _) = said("voice = \"Kore\"\n", "German");
+        let none = ("voice = \"Kore\"\n".to_string(), "language German → not set".to_string());
+        assert_eq!(said(&german, NONE), none);
+        assert_eq!(said(&none.0, NONE), (none.0.clone(), String::new()));
     }
 
     #[test]

@@ -93,7 +93,8 @@ pub fn base(facts: &Facts, named: Option<&Named>) -> Result<Base, String> {
             let machine = facts.model.as_deref().unwrap_or("this machine");
             let unknown = || {
                 format!(
-                    "{machine} with this sound is no board that is known: name one with --board ({}), or a file of your own",
+                    "which board this is cannot be told from {machine} and its sound cards: name the nearest one with --board ({}), or a file \
+                     of your own",
                     known()
                 )
             };

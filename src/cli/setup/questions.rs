@@ -1,5 +1,6 @@
 //! What is asked, one thing at a time; what flags have said is not asked again.
 
+use super::agent_file;
 use super::facts::Facts;
 use super::person::{Choice, Person, agrees, ask, choose};
 use super::plan::Wishes;
@@ -30,6 +31,8 @@ pub struct Trials {
 /// # Errors
 /// The input ended; nothing was changed.
 pub fn all(person: &mut dyn Person, facts: &Facts, wishes: &mut Wishes, trials: Trials) -> anyhow::Result<bool> {
+    // A wrong file is told before anybody has answered anything in vain.
+    let agent = facts.agent.as_deref().map(agent_file::read).transpose()?.unwrap_or_default();
     person
         .say("Enter takes what stands in brackets, ? explains, Ctrl-C ends: nothing is changed before you say so.\n")?;
     person.say(&format!(
@@ -40,15 +43,17 @@ pub fn all(person: &mut dyn Person, facts: &Facts, wishes: &mut Wishes, trials: 
         wishes.board = which_board(person, facts)?;
     }
     let base = profile::base(facts, wishes.board.as_ref()).map_err(anyhow::Error::msg)?;
-    let agent = facts.agent.as_deref().and_then(|text| agent::parse(text, "").ok()).unwrap_or_default();
     let is_sound_settled = sound(person, facts, &base, wishes, &agent, trials)?;
     lines(person, facts, &base, wishes, trials)?;
     mode(person, facts, &base, wishes, &agent)?;
     camera(person, facts, &base, wishes)?;
     if wishes.language.is_none() {
-        let now = agent.language.as_deref().unwrap_or("the one that is spoken to it");
+        let own = "the one that is spoken to it";
+        let now = agent.language.as_deref().unwrap_or(own);
+        let back = if agent.language.is_some() { format!(", or none for {own}") } else { String::new() };
         let help = "The English name of a language (German, Spanish); without one it answers in the user's own.";
-        wishes.language = Some(ask(person, "\nLanguage to answer in", now, help)?).filter(|answer| answer != now);
+        wishes.language =
+            Some(ask(person, &format!("\nLanguage to answer in{back}"), now, help)?).filter(|answer| answer != now);
     }
     key(person, facts, wishes, &agent)?;
     Ok(is_sound_settled)
