@@ -222,7 +222,7 @@ fn carry_out(
     let ending = match (is_bad(verdict), is_bad(settled)) {
         (true, _) => PUT_RIGHT.to_string(),
         (_, true) => PUT_RIGHT.replace("the doctor names", "the service says"),
-        _ => next(plan, facts, wishes),
+        _ => next(place, plan, facts, wishes),
     };
     person.say(&format!("{ending}\n"))?;
     Ok(settled)
@@ -303,18 +303,28 @@ fn examine(
 const PUT_RIGHT: &str =
     "It is set up. Put right what the doctor names; `sudo mynah setup` may be run again at any time.";
 
-/// What to do now, a sentence.
-fn next(plan: &Plan, facts: &Facts, wishes: &Wishes) -> String {
+/// What to do now.
+fn next(place: &Place, plan: &Plan, facts: &Facts, wishes: &Wishes) -> String {
     if wishes.image.is_some() {
         return "The image is set up.".to_string();
     }
+    let untaught = plan.agent.wake.word_file.as_ref().filter(|file| !place.at(&file.display().to_string()).exists());
     if !facts.service.is_active && !plan.starts_service() {
         return "It is set up, and does not run yet (`sudo systemctl enable --now mynah`).".to_string();
     }
-    let deed = match plan.agent.listen.mode {
-        ListenMode::PushToTalk => "Hold the button and ask something.",
-        ListenMode::HandsFree => "Ask something.",
-        ListenMode::WakeWord => "Teach it your word (`mynah wake record`), then say it and ask something.",
-    };
-    deed.to_string()
+    match (plan.agent.listen.mode, untaught) {
+        (ListenMode::PushToTalk, _) => "Hold the button and ask something.".to_string(),
+        (ListenMode::HandsFree, _) => "Ask something.".to_string(),
+        (ListenMode::WakeWord, None) => "Say your word and ask something.".to_string(),
+        (ListenMode::WakeWord, Some(file)) => teach(&plan.shaped.reference, &file.display().to_string()),
+    }
+}
+
+/// How the wake word is taught: the service has the microphone meanwhile.
+fn teach(board: &str, file: &str) -> String {
+    format!(
+        "Until it is taught your word, only the button opens the microphone. Teach it, in this order:\n  \
+         sudo systemctl stop mynah\n  sudo mynah wake record --board {board} --out {file}\n  \
+         sudo systemctl start mynah\nThen say it and ask something."
+    )
 }

@@ -11,6 +11,9 @@ use crate::config::board::Board;
 /// The agent file where there is none: each key with its default, explained.
 const AGENT_NEW: &str = include_str!("../../../systemd/mynah.toml");
 
+/// Where the wake word is to be, where the owner names no other place: the service's own folder.
+const WORD_FILE: &str = "/var/lib/mynah/wake.toml";
+
 /// The agent file as it will be.
 #[derive(Clone, Debug)]
 pub struct Changed {
@@ -62,6 +65,11 @@ pub fn changed(facts: &Facts, wishes: &Wishes, profile: &Board) -> anyhow::Resul
             let key = if section.is_empty() { key.to_string() } else { format!("{section}.{key}") };
             changes.push(format!("{key} {} → {}", short(now), short(wish)));
         }
+    }
+    if wishes.listen_mode.as_deref() == Some("wake_word") && was.wake.word_file.is_none() {
+        let changed = assign(&text, "wake", "word_file", &quoted(WORD_FILE));
+        text = changed.map_err(|why| exit::config(format!("{AGENT}: {why}")))?;
+        changes.push(format!("wake.word_file not set → {WORD_FILE}"));
     }
     let mut notes = Vec::new();
     // The shipped file has a tool for a lamp, and not every board has one.
@@ -159,6 +167,23 @@ mod tests {
         let none = ("voice = \"Kore\"\n".to_string(), "language German → not set".to_string());
         assert_eq!(said(&german, NONE), none);
         assert_eq!(said(&none.0, NONE), (none.0.clone(), String::new()));
+    }
+
+    #[test]
+    fn who_chooses_a_wake_word_gets_a_place_for_it() {
+        let wishes = Wishes { listen_mode: Some("wake_word".to_string()), ..Wishes::default() };
+        let place = |agent: &str| {
+            let agent = changed(&facts(LAMPLESS, agent), &wishes, &profile(LAMPLESS)).unwrap().agent;
+            agent.wake.word_file.unwrap().display().to_string()
+        };
+        assert_eq!(place(""), WORD_FILE);
+        assert_eq!(
+            place(AGENT_NEW.replace("[[tools]]", "# [[tools]]").split("\n# [[tools]]").next().unwrap()),
+            WORD_FILE
+        );
+        assert_eq!(place("[wake]\nword_file = \"/srv/w.toml\"\n"), "/srv/w.toml");
+        let unasked = changed(&facts(LAMPLESS, ""), &Wishes::default(), &profile(LAMPLESS)).unwrap();
+        assert_eq!(unasked.agent.wake.word_file, None);
     }
 
     #[test]

@@ -244,10 +244,13 @@ fn mode(person: &mut dyn Person, facts: &Facts, base: &Base, wishes: &mut Wishes
     let modes = [
         ("push_to_talk", "while the button is held, or between taps"),
         ("hands_free", "whenever somebody speaks"),
-        ("wake_word", "after a word of yours (`mynah wake record` teaches it)"),
+        ("wake_word", "after a word of yours, which you teach it when setup has ended"),
     ];
+    // A word that is not taught yet opens nothing: without a button the device would be deaf.
+    let is_now_by_word = agent.listen.mode == agent::ListenMode::WakeWord;
+    let fits = |mode: &str| has_button || mode == "hands_free" || (mode == "wake_word" && is_now_by_word);
     let choices: Vec<Choice> =
-        modes.iter().skip(usize::from(!has_button)).map(|(mode, what)| ((*mode).into(), (*what).into())).collect();
+        modes.iter().filter(|(mode, _)| fits(mode)).map(|(mode, what)| ((*mode).into(), (*what).into())).collect();
     let now = match agent.listen.mode {
         agent::ListenMode::HandsFree => "hands_free",
         agent::ListenMode::WakeWord => "wake_word",

@@ -242,3 +242,20 @@ fn the_defaults_file_names_what_is_set() {
     assert_eq!(facts.board_now(), Some("sim"));
     assert_eq!(Facts::default().board_now(), None);
 }
+
+#[test]
+fn who_chose_a_wake_word_is_told_how_to_teach_it() {
+    let folder = Folder::new("word");
+    let place = Place::below(folder.0.join("root"));
+    let runs = Service { is_there: true, is_enabled: true, is_active: true, ..Service::default() };
+    let wishes = Wishes { listen_mode: Some("wake_word".to_string()), ..Wishes::default() };
+    let facts = facts(runs);
+    let plan = plan(&facts, &wishes).unwrap();
+    let said = super::next(&place, &plan, &facts, &wishes);
+    let commands = "\n  sudo systemctl stop mynah\n  sudo mynah wake record --board sim --out /var/lib/mynah/wake.toml\n  \
+                    sudo systemctl start mynah\n";
+    assert!(said.contains(commands) && said.contains("only the button"), "{said}");
+    fs::create_dir_all(place.at("/var/lib/mynah")).unwrap();
+    fs::write(place.at("/var/lib/mynah/wake.toml"), "").unwrap();
+    assert_eq!(super::next(&place, &plan, &facts, &wishes), "Say your word and ask something.");
+}
