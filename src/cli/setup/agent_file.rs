@@ -109,17 +109,18 @@ fn had_lamp(facts: &Facts) -> bool {
 /// The text with the tool that an earlier setup made a comment, word by word as it was shipped, and the tool's name; none where
 /// it is not there so.
 fn with_lamps_tool(text: &str, tools: usize) -> Option<(String, String)> {
-    let shipped =
-        AGENT_NEW.find("[[tools]]\nname = ").map(|at| AGENT_NEW[at..].split("\n\n").next().unwrap_or_default())?;
-    let comment: Vec<String> = shipped
-        .lines()
-        .map(|line| if line.starts_with('#') { line.to_string() } else { format!("# {line}") })
-        .collect();
-    let comment = comment.join("\n");
+    // With its policy: where the owner had written one, the tool must not come back without it.
+    let until_examples = |text: &str, head: &str| {
+        let tool = text[text.find(head)?..].split("\n# Two more kinds").next();
+        tool.map(str::to_string)
+    };
+    let shipped = until_examples(AGENT_NEW, "[[tools]]\nname = ")?;
+    let gone = comment_out(AGENT_NEW, "tools", 0).ok()?;
+    let comment = until_examples(&gone, "# [[tools]]\n# name = \"switch_lamp\"")?;
     if text.matches(&comment).count() != 1 {
         return None;
     }
-    let new = text.replace(&comment, shipped);
+    let new = text.replace(&comment, &shipped);
     let agent = read(&new).ok().filter(|agent| agent.tools.len() == tools + 1)?;
     let name = agent.tools.iter().find(|tool| is_lamps(tool))?.name.clone();
     Some((new, name))
@@ -199,6 +200,9 @@ mod tests {
         // Who has a lamp and no tool wants it so.
         let own = changed(&facts(&with_lamp, &gone.text), &Wishes::default(), &profile(&with_lamp)).unwrap();
         assert_eq!((own.text.as_str(), own.changes.len(), own.notes.len()), (gone.text.as_str(), 0, 0));
+        let policy = gone.text.replace("# confirm = \"off\"", "# confirm = \"button\"");
+        let guarded = changed(&facts(LAMPLESS, &policy), &Wishes::default(), &profile(&with_lamp)).unwrap();
+        assert_eq!((guarded.text, guarded.notes.len()), (policy, 1), "a tool does not come back without its policy");
         // A comment in other words is its owner's.
         let other = gone.text.replace("Switches the lamp on or off. Call", "Lamp. Call");
         let noted = changed(&facts(LAMPLESS, &other), &Wishes::default(), &profile(&with_lamp)).unwrap();
