@@ -130,6 +130,33 @@ fn what_the_owner_signed_is_taken_stays_and_gives_way_to_the_last_good_one() {
 
 #[test]
 #[ignore = "needs Mosquitto and its clients (tests/run.sh installs them)"]
+fn an_older_one_that_the_broker_kept_for_all_is_no_fault_of_a_device_with_one_of_its_own() {
+    let (broker, owner) = (Broker::open("kept"), Owner::new("kept-owner"));
+    let ears = Listener::new(&broker, "mynah/fleet/hall/health");
+    let port = place::free_port();
+    let sent = |voice: &str| format!("voice = \"{voice}\"\nendpoint = \"{}\"\n", service(port));
+    broker.publish(&["-r", "-t", CONFIG, "-m", &owner.signed("hall", 9, &sent("Puck"))]);
+    broker.publish(&["-r", "-t", "mynah/fleet/all/config", "-m", &owner.signed("all", 6, &sent("Leda"))]);
+    let mut device = Device::start_at(port, "kept", &broker, &owner.public, "");
+    let not_refused = |state: &'static str| {
+        move |report: &Value| {
+            let said = &report["configuration"]["refused"];
+            assert_eq!(said, &Value::Null, "{report}");
+            is(state, Some(9))(report)
+        }
+    };
+    report(&ears, "9 is accepted", not_refused("accepted"));
+    device.end();
+    device.up();
+    let again = |report: &Value| not_refused("accepted")(report) && report["counts"]["connections"] == 1;
+    report(&ears, "9 is in force after a restart", again);
+    // Sent now, it is somebody's mistake.
+    broker.publish(&["-t", "mynah/fleet/all/config", "-m", &owner.signed("all", 6, &sent("Leda"))]);
+    report(&ears, "6 is refused", refused(Some(6), "9 was here before"));
+}
+
+#[test]
+#[ignore = "needs Mosquitto and its clients (tests/run.sh installs them)"]
 fn a_device_whose_power_fails_while_it_proves_one_goes_back_after_the_second_time() {
     let (broker, owner) = (Broker::open("power"), Owner::new("power-owner"));
     let ears = Listener::new(&broker, "mynah/fleet/hall/health");
@@ -170,11 +197,11 @@ fn what_stands_in_the_place_of_the_file_is_told_at_the_device() {
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(said(&file).lines().count(), 1, "nothing was sent");
-    assert_eq!(start().take(owner.signed("hall", 7, "voice = \"Puck\"\n").as_bytes()), Ok(Some(7)));
+    assert_eq!(start().take(owner.signed("hall", 7, "voice = \"Puck\"\n").as_bytes(), false), Ok(Some(7)));
     assert!(said(&file).contains("no configuration of the fleet was accepted; 7 has yet to prove itself"));
     start().accept().unwrap();
     assert!(said(&file).contains("configuration 7 (for `hall`) is in force in the place of this device's agent file"));
-    start().take(owner.signed("all", 8, "voice = \"Leda\"\n").as_bytes()).unwrap();
+    start().take(owner.signed("all", 8, "voice = \"Leda\"\n").as_bytes(), false).unwrap();
     assert!(start().give_up("the service was not reached"));
     assert!(said(&file).contains("; 8 was taken back: the service was not reached"));
     let without = place.file("without.toml", "[mqtt]\nhost = \"broker\"\n");

@@ -57,6 +57,8 @@ pub enum News {
     New,
     /// The broker kept it, and it is known.
     Known,
+    /// The broker kept it, and a newer one has come since.
+    Old,
 }
 
 impl Ledger {
@@ -80,17 +82,21 @@ impl Ledger {
         self.refused.as_ref()
     }
 
-    /// What this one is, whose signature is right.
+    /// What this one is, whose signature is right; `is_kept`: the broker had it from an earlier time.
     ///
     /// # Errors
-    /// A sentence: it is older than what was there, or another one had its serial.
-    pub fn judge(&self, envelope: &Envelope) -> Result<News, String> {
+    /// A sentence: it was sent now and is older than what was there, or another one had its serial.
+    pub fn judge(&self, envelope: &Envelope, is_kept: bool) -> Result<News, String> {
         if self.known.iter().any(|(serial, signature)| (*serial, signature) == (envelope.serial, &envelope.signature)) {
             return Ok(News::Known);
         }
         let Some(last) = self.known.iter().map(|(serial, _)| *serial).max() else { return Ok(News::New) };
         if envelope.serial > last {
             return Ok(News::New);
+        }
+        // Two topics keep one each, and only one can be the newest: the other comes at every start, by nobody's fault.
+        if is_kept && envelope.serial < last {
+            return Ok(News::Old);
         }
         let serial = envelope.serial;
         Err(format!("its serial is {serial}, and {last} was here before: sign it with a greater one"))

@@ -47,15 +47,32 @@ fn a_candidate_that_ends_the_program_is_started_twice_and_never_again() {
 #[test]
 fn older_ones_are_refused_and_those_that_the_broker_kept_are_known() {
     let ledger = Ledger::default();
-    assert_eq!(ledger.judge(&envelope(1)), Ok(News::New));
+    assert_eq!(ledger.judge(&envelope(1), false), Ok(News::New));
     let ledger = ledger.with_candidate(envelope(3)).proven().with_candidate(envelope(7)).rolled_back("no");
     for (sent, expected) in [(3, Ok(News::Known)), (7, Ok(News::Known)), (8, Ok(News::New))] {
-        assert_eq!(ledger.judge(&envelope(sent)), expected, "{sent}");
+        assert_eq!(
+            (ledger.judge(&envelope(sent), false), ledger.judge(&envelope(sent), true)),
+            (expected.clone(), expected)
+        );
     }
     for older in [envelope(1), envelope(6), Envelope { signature: "other".into(), ..envelope(7) }] {
-        let why = ledger.judge(&older).unwrap_err();
+        let why = ledger.judge(&older, false).unwrap_err();
         assert!(why.contains("7 was here before"), "{why}");
     }
+}
+
+#[test]
+fn an_older_one_that_the_broker_kept_at_another_topic_is_nobodys_fault() {
+    let ledger = Ledger::default().with_candidate(envelope(9)).proven();
+    for (sent, is_kept, expected) in [(6, true, Some(News::Old)), (6, false, None), (10, true, Some(News::New))] {
+        assert_eq!(ledger.judge(&envelope(sent), is_kept).ok(), expected, "{sent}, kept: {is_kept}");
+    }
+    let same = Envelope { signature: "other".into(), ..envelope(9) };
+    assert!(ledger.judge(&same, true).is_err(), "its owner gave a serial twice, and would wait for it in vain");
+    // One that was in force, and is pushed out by as many as are known.
+    let many = (10..40).fold(ledger, |ledger, serial| ledger.with_candidate(envelope(serial)).proven());
+    assert_eq!(many.judge(&envelope(9), true), Ok(News::Old));
+    assert!(many.judge(&envelope(9), false).is_err());
 }
 
 #[test]
@@ -75,7 +92,7 @@ proptest! {
         let mut accepted = 0;
         for (step, sent) in steps {
             ledger = match step {
-                0 if ledger.judge(&envelope(sent)) == Ok(News::New) => ledger.with_candidate(envelope(sent)),
+                0 if ledger.judge(&envelope(sent), sent % 2 == 0) == Ok(News::New) => ledger.with_candidate(envelope(sent)),
                 0 => ledger,
                 1 => ledger.started(),
                 2 => ledger.proven(),

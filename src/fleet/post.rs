@@ -8,6 +8,15 @@ use crate::config::agent::fleet::ALL;
 /// Messages that wait for the thread: those that the broker kept, and as many again.
 const INBOX_MAX: usize = 4;
 
+/// A message to the fleet's thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// What it says.
+    pub payload: Vec<u8>,
+    /// The broker had kept it, and passed it on when the device asked; nobody sends it now.
+    pub is_kept: bool,
+}
+
 type Ring = Box<dyn Fn() + Send + Sync>;
 
 /// The topics of one device, and what stands there.
@@ -24,7 +33,7 @@ pub struct Post {
 #[derive(Default)]
 struct Inner {
     shown: BTreeMap<String, Vec<u8>>,
-    inbox: VecDeque<Vec<u8>>,
+    inbox: VecDeque<Mail>,
     is_there: bool,
 }
 
@@ -65,7 +74,7 @@ impl Post {
     }
 
     /// Takes a message where it is the fleet's; answers whether it is.
-    pub fn hear(&self, topic: &str, payload: &[u8]) -> bool {
+    pub fn hear(&self, topic: &str, payload: &[u8], is_kept: bool) -> bool {
         if topic != self.everybody && topic.strip_prefix(self.base.as_str()) != Some("/config") {
             return false;
         }
@@ -75,7 +84,7 @@ impl Post {
             if inner.inbox.len() == INBOX_MAX {
                 inner.inbox.pop_front();
             }
-            inner.inbox.push_back(payload.to_vec());
+            inner.inbox.push_back(Mail { payload: payload.to_vec(), is_kept });
             drop(inner);
             (self.wake)();
         }
@@ -83,7 +92,7 @@ impl Post {
     }
 
     /// What was heard since this was asked last.
-    pub fn take(&self) -> Vec<Vec<u8>> {
+    pub fn take(&self) -> Vec<Mail> {
         self.lock().inbox.drain(..).collect()
     }
 
@@ -118,14 +127,15 @@ mod tests {
         });
         assert_eq!(post.filters(), ["mynah/fleet/hall/config", "mynah/fleet/all/config"]);
         for topic in ["mynah/fleet/hall", "mynah/fleet/hall2/config", "mynah/fleet/hall/x/config", "x/all/config"] {
-            assert!(!post.hear(topic, b"x"), "{topic}");
+            assert!(!post.hear(topic, b"x", false), "{topic}");
         }
-        assert!(post.hear("mynah/fleet/hall/config", b""));
+        assert!(post.hear("mynah/fleet/hall/config", b"", true));
         assert_eq!((post.take().len(), woken.load(Ordering::Relaxed)), (0, 0));
         for number in 0..9_u8 {
-            assert!(post.hear(&post.filters()[usize::from(number % 2)], &[number]));
+            assert!(post.hear(&post.filters()[usize::from(number % 2)], &[number], number == 6));
         }
-        assert_eq!(post.take(), [[5], [6], [7], [8]]);
+        let mail = |number: u8| Mail { payload: vec![number], is_kept: number == 6 };
+        assert_eq!(post.take(), [5, 6, 7, 8].map(mail));
         assert_eq!((post.take().len(), woken.load(Ordering::Relaxed)), (0, 9));
     }
 }

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::Post;
 use super::health::{self, Counts, Order, Rest};
 use super::ledger::Refused;
+use super::post::{Mail, Post};
 use super::proof::{Lull, Proof, Seen, Verdict};
 use crate::bell::Bell;
 use crate::config::agent::Agent;
@@ -185,16 +185,18 @@ impl Keeper {
     }
 
     fn open_mail(&mut self, now: Time) {
-        for payload in self.parts.post.take() {
+        for mail in self.parts.post.take() {
             self.received_at = Some(now);
-            self.receive(&payload);
+            self.receive(&mail);
         }
     }
 
     /// A configuration came.
-    fn receive(&mut self, payload: &[u8]) {
-        match self.parts.desk.take(payload) {
-            Ok(None) => tracing::debug!("the broker kept a configuration of the fleet that is known"),
+    fn receive(&mut self, mail: &Mail) {
+        match self.parts.desk.take(&mail.payload, mail.is_kept) {
+            Ok(None) => {
+                tracing::debug!("the broker kept a configuration of the fleet that is known, or older than the newest")
+            }
             Ok(Some(serial)) => {
                 tracing::info!(serial, "a configuration of the fleet was taken; the device starts again with it");
                 // What was in force until now has no more to prove.

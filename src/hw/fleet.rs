@@ -152,11 +152,11 @@ impl Desk {
     }
 
     /// Takes a configuration that came, if it is the owner's, newer than all before, and fits. It is on the disk when this
-    /// answers with its serial; none for one that is known.
+    /// answers with its serial; none for one that is known, or that the broker had kept (`is_kept`) since before the newest.
     ///
     /// # Errors
     /// Its serial where its signature is right, and a sentence; nothing has changed then.
-    pub fn take(&self, payload: &[u8]) -> Result<Option<u64>, Refused> {
+    pub fn take(&self, payload: &[u8], is_kept: bool) -> Result<Option<u64>, Refused> {
         let unknown = |why| Refused { serial: 0, why };
         let Some(key) = &self.fleet.public_key else {
             return Err(unknown("`public_key` is not in [fleet], so no configuration is taken".to_string()));
@@ -171,7 +171,7 @@ impl Desk {
             ));
         }
         let ledger = self.lock().clone();
-        if ledger.judge(&envelope).map_err(refused)? == News::Known {
+        if ledger.judge(&envelope, is_kept).map_err(refused)? != News::New {
             return Ok(None);
         }
         self.fitting(&envelope).map_err(refused)?;

@@ -76,14 +76,15 @@ fn one_that_proves_itself_stays_and_survives_restarts() {
     let desk = place.start();
     assert_eq!((voice(&desk).as_str(), standing(&desk)), ("Kore", ("own", None, None)));
     assert!(!desk.is_restart_due() && !desk.is_proving());
-    assert_eq!(desk.take(&sent(3, "Puck")), Ok(Some(3)));
+    assert_eq!(desk.take(&sent(3, "Puck"), false), Ok(Some(3)));
     assert_eq!((voice(&desk).as_str(), standing(&desk)), ("Kore", ("own", None, Some(3))), "until the restart");
     assert!(desk.is_restart_due() && !desk.is_proving());
     drop(desk);
     let desk = place.start();
     assert_eq!((voice(&desk).as_str(), standing(&desk)), ("Puck", ("proving", Some(3), None)));
     assert!(desk.is_proving() && !desk.is_restart_due());
-    assert_eq!(desk.take(&sent(3, "Puck")), Ok(None), "the broker kept it");
+    assert_eq!(desk.take(&sent(3, "Puck"), true), Ok(None), "the broker kept it");
+    assert_eq!(desk.take(&sent_to(ALL, 2, "Leda"), true), Ok(None), "and an older one for all");
     desk.accept().unwrap();
     assert_eq!(standing(&desk), ("accepted", Some(3), None));
     assert!(!desk.is_proving() && !desk.is_restart_due());
@@ -94,9 +95,9 @@ fn one_that_proves_itself_stays_and_survives_restarts() {
 #[test]
 fn one_that_does_not_is_taken_back_for_the_last_good_one() {
     let place = Place::new("back");
-    place.start().take(&sent(3, "Puck")).unwrap();
+    place.start().take(&sent(3, "Puck"), false).unwrap();
     place.start().accept().unwrap();
-    place.start().take(&sent_to(ALL, 4, "Zephyr")).unwrap();
+    place.start().take(&sent_to(ALL, 4, "Zephyr"), false).unwrap();
     let desk = place.start();
     assert_eq!(voice(&desk), "Zephyr");
     assert!(desk.give_up("the service was not reached") && !desk.give_up("again"));
@@ -105,11 +106,11 @@ fn one_that_does_not_is_taken_back_for_the_last_good_one() {
     let desk = place.start();
     assert_eq!((voice(&desk).as_str(), standing(&desk)), ("Puck", ("accepted", Some(3), None)));
     assert_eq!(desk.standing().refused.unwrap().serial, 4);
-    assert_eq!(desk.take(&sent_to(ALL, 4, "Zephyr")), Ok(None), "it is remembered");
+    assert_eq!(desk.take(&sent_to(ALL, 4, "Zephyr"), false), Ok(None), "it is remembered");
     // And one that comes while another is proving takes its place.
-    desk.take(&sent(5, "Aoede")).unwrap();
+    desk.take(&sent(5, "Aoede"), false).unwrap();
     let desk = place.start();
-    desk.take(&sent(6, "Leda")).unwrap();
+    desk.take(&sent(6, "Leda"), false).unwrap();
     assert!(desk.is_restart_due() && !desk.is_proving() && !desk.give_up("it is not asked any more"));
     assert_eq!(voice(&place.start()), "Leda");
 }
@@ -117,7 +118,7 @@ fn one_that_does_not_is_taken_back_for_the_last_good_one() {
 #[test]
 fn one_that_kills_the_program_is_started_twice() {
     let place = Place::new("kills");
-    place.start().take(&sent(3, "Puck")).unwrap();
+    place.start().take(&sent(3, "Puck"), false).unwrap();
     let voices: Vec<String> = (0..4).map(|_| voice(&place.start())).collect();
     assert_eq!(voices, ["Puck", "Puck", "Kore", "Kore"]);
     assert!(place.start().standing().refused.unwrap().why.contains("ended 2 times"));
@@ -127,7 +128,7 @@ fn one_that_kills_the_program_is_started_twice() {
 fn what_is_not_the_owners_newest_and_fitting_changes_nothing() {
     let place = Place::new("door");
     let desk = place.start();
-    desk.take(&sent(3, "Puck")).unwrap();
+    desk.take(&sent(3, "Puck"), false).unwrap();
     drop(desk);
     let desk = place.start();
     desk.accept().unwrap();
@@ -142,7 +143,7 @@ fn what_is_not_the_owners_newest_and_fitting_changes_nothing() {
         ("a key nobody knows", sent(9, "Puck\"\nvioce = \"Puck"), 9, "did you mean `voice`?"),
         ("no credentials for it", sent(9, "Nobody"), 9, "there is no key"),
     ] {
-        let refused = desk.take(&payload).unwrap_err();
+        let refused = desk.take(&payload, false).unwrap_err();
         assert!(refused.serial == serial && refused.why.contains(part), "{name}: {refused:?}");
         assert_eq!(std::fs::read(place.0.join(FILE)).unwrap(), before, "{name}");
     }
@@ -152,7 +153,7 @@ fn what_is_not_the_owners_newest_and_fitting_changes_nothing() {
 #[test]
 fn an_owner_at_the_device_takes_it_back_with_another_key_or_none() {
     let place = Place::new("key");
-    place.start().take(&sent(3, "Puck")).unwrap();
+    place.start().take(&sent(3, "Puck"), false).unwrap();
     place.start().accept().unwrap();
     let desk = place.start_with(2);
     assert_eq!((voice(&desk).as_str(), standing(&desk)), ("Kore", ("own", None, None)));
@@ -168,7 +169,7 @@ fn a_file_that_is_none_costs_a_sentence_and_never_the_start() {
     let desk = place.start();
     assert_eq!(voice(&desk), "Kore");
     assert!(desk.trouble().unwrap().contains("put aside"), "{:?}", desk.trouble());
-    assert_eq!(desk.take(&sent(3, "Puck")), Ok(Some(3)));
+    assert_eq!(desk.take(&sent(3, "Puck"), false), Ok(Some(3)));
     // Written by half before the power went: the one before it stands, and nothing else is read.
     std::fs::write(place.0.join("fleet.json.new"), "{").unwrap();
     assert_eq!(voice(&place.start()), "Puck");
@@ -177,12 +178,12 @@ fn a_file_that_is_none_costs_a_sentence_and_never_the_start() {
 #[test]
 fn what_cannot_be_counted_or_kept_is_not_run() {
     let place = Place::new("full");
-    place.start().take(&sent(3, "Puck")).unwrap();
+    place.start().take(&sent(3, "Puck"), false).unwrap();
     // Nothing can be written there any more.
     std::fs::create_dir_all(place.0.join("fleet.json.new/in the way")).unwrap();
     let desk = place.start();
     assert_eq!((voice(&desk).as_str(), desk.is_proving(), desk.is_restart_due()), ("Kore", false, false));
     assert!(desk.standing().refused.unwrap().why.contains("cannot be written"), "a start after the other is no way");
-    let refused = desk.take(&sent(4, "Leda")).unwrap_err();
+    let refused = desk.take(&sent(4, "Leda"), false).unwrap_err();
     assert!(refused.why.contains("cannot be written"), "{}", refused.why);
 }

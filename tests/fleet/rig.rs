@@ -60,7 +60,12 @@ pub struct Device {
 impl Device {
     /// With these more lines of `[mqtt]`.
     pub fn start(name: &str, broker: &Broker, public_key: &str, mqtt: &str) -> Device {
-        let (place, service_port) = (Place::new(name), free_port());
+        Device::start_at(free_port(), name, broker, public_key, mqtt)
+    }
+
+    /// Of a service that listens there.
+    pub fn start_at(service_port: u16, name: &str, broker: &Broker, public_key: &str, mqtt: &str) -> Device {
+        let place = Place::new(name);
         let script = place.file("script.txt", SCRIPT);
         let (listen, record) = (format!("127.0.0.1:{service_port}"), place.0.join("record").display().to_string());
         let emulator = Command::new(MYNAH)

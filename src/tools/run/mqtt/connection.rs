@@ -240,7 +240,7 @@ impl<'c> Connection<'c> {
     }
 
     fn take_message(&mut self, topic: &str, payload: &[u8], is_old: bool) -> Result<(), Away> {
-        if self.client.fleet.as_ref().is_some_and(|post| post.hear(topic, payload)) {
+        if self.client.fleet.as_ref().is_some_and(|post| post.hear(topic, payload, is_old)) {
             return Ok(());
         }
         let presence = self.client.presence.as_ref();
