@@ -129,7 +129,7 @@ impl Broker {
             post.on_show(move || again.notify_one());
         }
         let hello = Hello {
-            client_id: mqtt.client_id.clone().unwrap_or_else(|| format!("mynah-{identity}")),
+            client_id: mqtt.client_id.clone().unwrap_or_else(|| client_id(agent, &identity)),
             user: None, // read anew for each connection
             keep_alive_s: mqtt.keep_alive_s,
             will: availability(presence.as_ref(), fleet.as_deref(), false),
@@ -280,6 +280,14 @@ fn availability(presence: Option<&Presence>, fleet: Option<&Post>, is_online: bo
     presence.map(|presence| presence.availability(is_online)).or_else(of_fleet)
 }
 
+/// How the broker knows the device where the file does not say: of 22 characters, which every broker takes. Cards that were
+/// copied after their first start share the machine's identity, and throw each other off; a fleet's names are told apart.
+fn client_id(agent: &Agent, identity: &str) -> String {
+    let fleet = agent.fleet.as_ref();
+    let named = fleet.and_then(|fleet| Some(presence::identity(&format!("{}/{}", fleet.topic, fleet.name.as_ref()?))));
+    format!("mynah-{}", named.as_deref().unwrap_or(identity))
+}
+
 /// Topics that tools read, each once.
 fn read_topics(agent: &Agent) -> Vec<String> {
     let mut topics: Vec<String> = Vec::new();
@@ -413,5 +421,32 @@ async fn refuse(orders: &mut mpsc::Receiver<Order>, away: &watch::Sender<Option<
     while let Some(Order::Publish { call, .. }) = orders.recv().await {
         let failure = away.borrow().as_ref().map(unreached);
         let _ = call.send(Err(failure.unwrap_or_else(|| unreached(&Away::lost("the connection just broke")))));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::agent;
+
+    #[test]
+    fn devices_of_one_image_that_have_names_of_their_own_are_two_clients() {
+        let identity = presence::identity("0123456789abcdef0123456789abcdef");
+        let of = |fleet: &str| {
+            let agent = agent::parse(&format!("[mqtt]\nhost = \"broker\"\n[fleet]\n{fleet}"), "test").unwrap();
+            client_id(&agent, &identity)
+        };
+        let long = format!("name = \"{}\"", "n.".repeat(32));
+        let ids = ["", "name = \"hall-3\"", "name = \"hall-4\"", "name = \"hall-3\"\ntopic = \"other\"", &long].map(of);
+        for (place, id) in ids.iter().enumerate() {
+            assert!(
+                id.len() <= 23 && id.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-'),
+                "{id}"
+            );
+            assert!(!ids[..place].contains(id), "{ids:?}");
+        }
+        assert_eq!(ids[0], format!("mynah-{identity}"), "without a name it is the machine's");
+        assert_eq!(of("name = \"hall-3\""), ids[1], "and the same after every start");
     }
 }
