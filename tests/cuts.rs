@@ -8,14 +8,17 @@ use std::process::Command;
 use std::sync::Arc;
 
 use mynah::config::agent::overlay::Chosen;
-use mynah::config::agent::{Keep, endpoint};
+use mynah::config::agent::{self, Keep, endpoint};
 use mynah::config::board;
+use mynah::fleet::Envelope;
+use mynah::hw::fleet::{self, Desk};
 use mynah::hw::folder::Folder;
 use mynah::hw::jobs::Jobs;
 use mynah::hw::journal::Journal;
 use mynah::hw::settings::{Owned, Settings};
 use mynah::hw::store::Store;
 use mynah::session::memory::Memory;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
 #[path = "rig/place.rs"]
 #[allow(dead_code, reason = "other tests take more of it")]
@@ -34,11 +37,12 @@ struct Deed {
     check: fn(&Path, u8),
 }
 
-const DEEDS: [Deed; 4] = [
+const DEEDS: [Deed; 5] = [
     Deed { name: "state", write: write_state, check: check_state },
     Deed { name: "settings", write: write_settings, check: check_settings },
     Deed { name: "audit", write: write_audit, check: check_audit },
     Deed { name: "job", write: write_job, check: check_job },
+    Deed { name: "fleet", write: write_fleet, check: check_fleet },
 ];
 
 fn store(folder: &Path) -> Store {
@@ -128,6 +132,44 @@ fn check_job(folder: &Path, done: u8) {
             [round; 64],
             "picture {round} of {done}"
         );
+    }
+}
+
+fn owner() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()
+}
+
+/// A start of the program.
+fn desk(folder: &Path) -> Desk {
+    let key: String = owner().public_key().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = format!("[mqtt]\nhost = \"broker\"\n[fleet]\nname = \"hall\"\npublic_key = \"{key}\"\n");
+    let fleet = agent::parse(&text, "test").unwrap().fleet.unwrap();
+    let profile = board::parse(board::builtin("sim").unwrap(), "sim", "sim").unwrap();
+    let owned = Owned { text, name: "test".into() };
+    Desk::open(fleet, owned, profile, Some(Arc::new(Folder::new(folder))), Box::new(|_| Ok(())))
+}
+
+/// The configuration of the round before proves itself, and the next one is taken.
+fn write_fleet(folder: &Path, round: u8) {
+    let desk = desk(folder);
+    assert_eq!(desk.is_proving(), round > 1);
+    desk.accept().unwrap();
+    let sent = Envelope::sign(&owner(), "hall", round.into(), &format!("voice = \"Voice{round}\"\n")).unwrap();
+    assert_eq!(desk.take(sent.to_json().as_bytes(), false), Ok(Some(round.into())));
+}
+
+fn check_fleet(folder: &Path, done: u8) {
+    let desk = desk(folder);
+    let standing = desk.standing();
+    assert_eq!((desk.trouble(), &standing.refused), (None, &None));
+    let serial = standing.serial.unwrap_or(0);
+    old_or_new(serial.try_into().unwrap(), done);
+    let voice = agent::parse(&desk.text().text, "test").unwrap().voice;
+    assert_eq!(voice, standing.serial.map(|serial| format!("Voice{serial}")));
+    // While it proves itself the one before it waits to come back.
+    if desk.is_proving() {
+        let ledger = fleet::look(folder).unwrap().unwrap();
+        assert_eq!(ledger.accepted().map_or(0, |envelope| envelope.serial), serial - 1);
     }
 }
 

@@ -237,7 +237,7 @@ fn after_a_downgrade_it_runs_and_says_of_each_newer_file_that_it_cannot_read_it(
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     };
-    let told = ["session-here.json", "alarms.json", "tools.json", "sign_ins.json"];
+    let told = ["session-here.json", "alarms.json", "tools.json", "sign_ins.json", "fleet.json"];
     for file in told {
         private(state.join(file), NEWER);
     }
@@ -270,6 +270,14 @@ device_tools = ["timers"]
 listen = "127.0.0.1:PORT"
 secret_file = "SECRET"
 allow = ["settings"]
+
+[mqtt]
+host = "127.0.0.1"
+port = 1
+
+[fleet]
+name = "hall"
+public_key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
 
 [[tools]]
 name = "switch_lamp"
