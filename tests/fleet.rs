@@ -176,6 +176,20 @@ fn a_device_whose_power_fails_while_it_proves_one_goes_back_after_the_second_tim
     assert_eq!(device.voices().last().unwrap(), "Kore");
 }
 
+/// The owner's key is the one thing that is not in it.
+#[test]
+fn the_documents_example_is_a_valid_agent_file() {
+    let (owner, place) = (Owner::new("example-owner"), Place::new("example"));
+    let document = include_str!("../board/fleet.md");
+    let example = document.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(example.contains("password_secret") && example.contains("public_key = \"…\""), "{example}");
+    let file = place.file("mynah.toml", &example.replace('…', &owner.public));
+    let mut check = Command::new(env!("CARGO_BIN_EXE_mynah"));
+    let check = check.args(["config", "check", &file, "--board", "sim"]).env("XDG_STATE_HOME", &place.0);
+    let output = check.env_remove("STATE_DIRECTORY").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// Needs no broker: what the device keeps is told at the device.
 #[test]
 fn what_stands_in_the_place_of_the_file_is_told_at_the_device() {
