@@ -46,7 +46,7 @@ pub struct Mqtt {
     pub user: Option<String>,
     /// Name of the secret that is the user's password.
     pub password: Option<String>,
-    /// Client identifier; from the machine's identity where absent.
+    /// Client identifier; from `[fleet] name`, else from the machine's identity, where absent.
     pub client_id: Option<String>,
     /// Longest silence on the connection, s, 5–3600.
     pub keep_alive_s: u16,
@@ -116,7 +116,7 @@ const CLIENT_ID: Key<Text> = Key {
     // What every broker must take (MQTT 5, 3.1.3.1) is 23 of these; all real ones take more.
     kind: Text { what: "a client identifier", chars_max: 64, check: client_id, default: "" },
     need: Need::Optional,
-    doc: "How the broker knows the device; made of the machine's identity where absent. No two clients may share one.",
+    doc: "How the broker knows the device; made of [fleet] name, else of the machine's identity, where absent. No two clients may share one.",
 };
 const KEEP_ALIVE_S: Key<Whole> = Key {
     name: "keep_alive_s",
