@@ -2,10 +2,15 @@
 # The program with a kernel's own devices, in a booted guest: sound loopback, GPIO simulator, systemd.
 #   bash tests/virtual-board.sh              everything, about five minutes under emulation
 #   bash tests/virtual-board.sh gpio-test demo lines refusals plug chip check service     only these parts
-# Prints a line a fact; ends 0 where all hold, 1 where one does not, 77 where this machine cannot (and says why).
+# Prints a line a fact; ends 0 where all hold, 77 where this machine cannot, 124 after a quarter of an
+# hour, 125 where the board did not come up, else with something else (each says why).
 # On demand only: it needs root and QEMU (installed where missing).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. board/host-setup.sh
+[ "$(id -u)" = 0 ] || { echo "CANNOT: the virtual board needs root: it makes a root file system" >&2; exit 77; }
+need_packages gcc libc6-dev pkg-config libasound2-dev >&2
+need_rust
 parts="${*:-gpio-test demo lines refusals plug chip check service}"
 
 echo "== building"

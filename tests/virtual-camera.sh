@@ -2,13 +2,16 @@
 # The program with a kernel's own cameras, in a booted guest: vivid (raw pictures), and a USB camera with MJPEG.
 #   bash tests/virtual-camera.sh            everything
 #   bash tests/virtual-camera.sh raw usb    only these parts
-# Prints a line a fact; ends 0 where all hold, 1 where one does not, 77 where this machine cannot (and says why).
+# Prints a line a fact; ends 0 where all hold, 77 where this machine cannot, 124 after a quarter of an
+# hour, 125 where the board did not come up, else with something else (each says why).
 # On demand only: it needs root and QEMU (installed where missing).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . board/host-setup.sh
 parts="${*:-raw usb doctor}"
-need_packages ffmpeg >&2
+[ "$(id -u)" = 0 ] || { echo "CANNOT: the virtual board needs root: it makes a root file system" >&2; exit 77; }
+need_packages gcc libc6-dev pkg-config libasound2-dev ffmpeg >&2
+need_rust
 
 echo "== building the program and the driver's tests"
 cargo build --locked --quiet

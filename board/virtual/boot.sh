@@ -24,8 +24,9 @@ case $arch in
     arm64) qemu=qemu-system-aarch64 machine=virt console=ttyAMA0 package=qemu-system-arm ;;
     *) cannot "there is no virtual board for \`$arch\`: amd64 or arm64" ;;
 esac
-need_packages $package mmdebstrap cpio zstd xz-utils e2fsprogs kmod util-linux debian-archive-keyring python3 >&2
-[ $arch = amd64 ] || need_packages qemu-user-static >&2
+[ $arch = amd64 ] || package="$package qemu-user-static"
+(need_packages $package mmdebstrap cpio zstd xz-utils e2fsprogs kmod util-linux debian-archive-keyring python3) >&2 ||
+    cannot "what it needs could not be installed (above stands why)"
 
 image=$(bash "$here/image.sh" "$arch") || { echo "the board's image could not be made (above stands why)" >&2; exit 125; }
 
@@ -56,7 +57,8 @@ while kill -0 $guest 2>/dev/null; do
     if [ $((SECONDS - began)) -ge $wait_s ]; then
         kill $guest
         [ -e "$run/ctl/boots" ] || { tail -n 20 "$run/serial" >&2; echo "the board did not come up in $wait_s s" >&2; exit 125; }
-        echo "no end after $limit_s s" >&2
+        tail -n 20 "$run/serial" >&2
+        echo "no end after $limit_s s, in its boot $(cat "$run/ctl/boots"); the lines above are the kernel's last" >&2
         exit 124
     fi
 done

@@ -19,7 +19,8 @@ mirror=$(apt-get indextargets --format '$(ORIGIN) $(SITE)' "Created-By: Packages
 key=$(cat "$0" "$here"/image/* | sha256sum | cut -c1-12)
 image=$cache/$arch-$key
 
-foreign=()
+# In a name space of its own: what is mounted while it is made is the machine's /dev, too, and must be gone when this is.
+foreign=(unshare --mount)
 if [ "$arch" = arm64 ] && [ "$(uname -m)" != aarch64 ]; then
     command -v qemu-aarch64-static >/dev/null || { echo "qemu-user-static is missing: sudo apt install qemu-user-static" >&2; exit 1; }
     # Programs of the other architecture run while it is made, in a name space that knows how.
@@ -97,8 +98,9 @@ build() {
     truncate -s 2G "$work/new/disk"
     # With a journal, as boards have: power cuts are part of the tests.
     mke2fs -q -F -t ext4 -d "$root" -L board "$work/new/disk"
-    # Others may be of another checkout; old ones are nobody's.
-    find "$cache" -maxdepth 1 -name "$arch-*" -mtime +7 -exec rm -rf {} +
+    # Others may be of another checkout; those that nobody used for a week are nobody's.
+    find "$cache" -maxdepth 1 -name "$arch-*" -mtime +7 -exec rm -rf --one-file-system {} +
+    rm -rf --one-file-system "$image"
     mv "$work/new" "$image"
     say "made in $((SECONDS - began)) s, $(du -sm "$image" | cut -f1) MB"
 }
@@ -106,10 +108,13 @@ build() {
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
+# What somebody left who was killed while making one.
+rm -rf --one-file-system "$cache"/making.*
 if [ ! -e "$image/disk" ]; then
     work=$(mktemp -d -p "$cache" making.XXXX)
-    trap 'rm -rf "$work"' EXIT
+    trap 'rm -rf --one-file-system "$work"' EXIT
     mkdir "$work/new"
     build
 fi
+touch "$image"
 echo "$image"

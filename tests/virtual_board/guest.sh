@@ -248,6 +248,7 @@ part_service() {
 }
 
 for part in "$@"; do
+  declare -F "part_$part" > /dev/null || { echo "there is no part \`$part\`"; exit 2; }
   echo "== $part"; part_$part; finish
 done
 sync

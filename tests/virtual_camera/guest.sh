@@ -75,6 +75,7 @@ part_doctor() {
 }
 modprobe -r vivid
 for part in "$@"; do
+  declare -F "part_$part" > /dev/null || { echo "there is no part \`$part\`"; exit 2; }
   echo "== $part"
   "part_$part"
 done
