@@ -36,9 +36,9 @@ pub enum StoredKey {
     /// None.
     #[default]
     Absent,
-    /// In [`PLAIN`]; what it is, where it can be read.
+    /// In a file for root only; what it is, where it can be read.
     Plain(Option<Key>),
-    /// In [`CREDENTIAL`].
+    /// Encrypted for this machine; what it is, where it can be read.
     Encrypted(Option<Key>),
 }
 
