@@ -366,7 +366,7 @@ part_end() {
     systemctl reload mynah
     fact "it reloads, and says what it did" within 20 told "read anew"
     fact "it stops in order" systemctl stop mynah
-    mynah doctor --no-sound >$out/doctor.txt
+    mynah doctor --no-sound >$out/doctor.txt 2>&1
     fact "the doctor by hand looks at this board, with its key" bash -c "grep -q '^ok    board profile      board:' $out/doctor.txt && grep -q '^ok    key' $out/doctor.txt"
     fact "with 0, and the lamp at rest" test "$(systemctl show -P ExecMainStatus mynah)" = 0 -a "$(cat /run/gpio/sim_gpio22/value)" = 0
     systemctl start mynah
