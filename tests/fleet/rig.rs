@@ -189,12 +189,14 @@ impl Drop for Device {
 /// The next report for which this holds.
 pub fn report(ears: &Listener, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
     let end = Instant::now() + 4 * SOON;
+    let mut heard = Vec::new();
     loop {
-        assert!(Instant::now() < end, "no report said: {what}");
+        assert!(Instant::now() < end, "no report said: {what}; what came:\n{}", heard.join("\n"));
         let line = ears.hears("/hall/health ");
         let report: Value = serde_json::from_str(&line[line.find('{').unwrap()..]).unwrap();
         if is_it(&report) {
             return report;
         }
+        heard.push(line);
     }
 }
