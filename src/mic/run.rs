@@ -181,7 +181,9 @@ impl Shell {
     /// Gives the gate the hops that the `frames` make.
     fn give(&mut self, open: &mut Open, frames: usize, now: Time) -> Option<News> {
         let shape = open.capture.shape();
-        let newest_at = now.back(Frames(open.capture.waiting_frames() as u64).duration(shape.rate));
+        let waiting = Frames(open.capture.waiting_frames() as u64);
+        // In this order: who is interrupted in between stamps late, and a late stamp is believed less than an early one.
+        let newest_at = self.parts.clock.now().back(waiting.duration(shape.rate));
         let (hops, lost, watch) = (&mut self.parts.hops, &self.parts.lost_hops, &mut self.watch);
         let mut news = None;
         open.intake.take(&open.samples[..frames * shape.channels], newest_at, |hop| {
