@@ -28,7 +28,7 @@ struct CheckArgs {
     /// The agent file [default: /etc/mynah/mynah.toml, or built-in settings where there is none]
     #[arg(value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A board profile: a built-in name (see board/README.md) or a file [default: the one in /etc/default/mynah, else generic]
+    /// A board profile: a built-in name (see /usr/share/doc/mynah/boards.md) or a file [default: the one in /etc/default/mynah, else generic]
     #[arg(long, value_name = "NAME|FILE", default_value_t = load::this_board(), hide_default_value = true)]
     board: String,
 }
@@ -84,6 +84,12 @@ pub(super) fn sent(agent: &Agent) -> Vec<String> {
         let mut said = Vec::new();
         match (ledger.accepted(), is_taken) {
             (None, _) => said.push("no configuration of the fleet was accepted".to_string()),
+            (Some(sent), true) if sent.is_own() => {
+                let (serial, name) = (sent.serial, &sent.name);
+                said.push(format!(
+                    "the fleet's configuration {serial} (for `{name}`) says that this agent file is in force"
+                ));
+            }
             (Some(sent), true) => {
                 let (serial, name) = (sent.serial, &sent.name);
                 said.push(format!(

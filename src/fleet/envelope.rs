@@ -34,6 +34,11 @@ pub fn signed_bytes(name: &str, serial: u64, agent: &str) -> Vec<u8> {
 }
 
 impl Envelope {
+    /// Whether it says that the device goes by its own file.
+    pub fn is_own(&self) -> bool {
+        self.agent.trim().is_empty()
+    }
+
     /// Reads what was sent; nothing of it is trusted yet.
     ///
     /// # Errors

@@ -141,10 +141,14 @@ impl Desk {
     /// What the owner is told of it.
     pub fn standing(&self) -> Standing {
         let ledger = self.lock();
-        let is_accepted = |serial| ledger.accepted().is_some_and(|accepted| accepted.serial == serial);
+        let accepted = ledger.accepted();
+        let is_accepted = |serial| accepted.is_some_and(|accepted| accepted.serial == serial);
         let (state, serial) = match self.in_force {
             InForce::Own => ("own", None),
             InForce::Proving(serial) if !is_accepted(serial) => ("proving", Some(serial)),
+            InForce::Proving(serial) | InForce::Accepted(serial) if accepted.is_some_and(Envelope::is_own) => {
+                ("own", Some(serial))
+            }
             InForce::Proving(serial) | InForce::Accepted(serial) => ("accepted", Some(serial)),
         };
         let next = ledger.candidate().map(|candidate| candidate.serial).filter(|next| Some(*next) != serial);

@@ -93,6 +93,21 @@ fn one_that_proves_itself_stays_and_survives_restarts() {
 }
 
 #[test]
+fn an_empty_one_is_the_devices_own_file() {
+    let place = Place::new("empty");
+    place.start().take(&sent(3, "Puck"), false).unwrap();
+    place.start().accept().unwrap();
+    let empty = Envelope::sign(&pair(1), "hall", 4, "\n").unwrap().to_json().into_bytes();
+    place.start().take(&empty, false).unwrap();
+    let desk = place.start();
+    assert_eq!((voice(&desk).as_str(), standing(&desk)), ("Kore", ("proving", Some(4), None)));
+    desk.accept().unwrap();
+    assert_eq!(standing(&desk), ("own", Some(4), None));
+    drop(desk);
+    assert_eq!((voice(&place.start()).as_str(), standing(&place.start())), ("Kore", ("own", Some(4), None)));
+}
+
+#[test]
 fn one_that_does_not_is_taken_back_for_the_last_good_one() {
     let place = Place::new("back");
     place.start().take(&sent(3, "Puck"), false).unwrap();
