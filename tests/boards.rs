@@ -44,7 +44,14 @@ fn every_profile_is_valid_built_in_and_described() {
 fn the_shipped_agent_file_runs_on_every_board() {
     let agent = agent::parse(&file_of("systemd/mynah.toml"), "systemd/mynah.toml").expect("valid");
     for (name, file) in profiles() {
-        assert_eq!(check(&agent, &parsed(&name, &file)), [], "{name}");
+        let problems = check(&agent, &parsed(&name, &file));
+        if name == "generic" {
+            // Nobody knows what its lines lead to, so it has no lamp until its owner names one.
+            assert!(!problems.is_empty(), "the lamp's tool");
+            assert!(problems.iter().all(|problem| problem.message.contains("`sudo mynah setup` asks")), "{problems:?}");
+        } else {
+            assert_eq!(problems, [], "{name}");
+        }
     }
 }
 

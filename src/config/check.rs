@@ -167,7 +167,9 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
         _ => return None,
     };
     let Some(line) = board.lines.get(name) else {
-        return Some(format!("is \"{name}\", which is not {}", lines_of(board, name)));
+        let example =
+            if board.name == "generic" { "; `sudo mynah setup` asks what there is on this machine" } else { "" };
+        return Some(format!("is \"{name}\", which is not {}{example}", lines_of(board, name)));
     };
     // They are held by mynah's own threads; a second holder finds them busy.
     if OWN_LINES.iter().any(|(own, _)| own == name) {
