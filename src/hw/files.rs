@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 use std::ffi::CString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,8 +50,14 @@ pub fn open_output(folder: &Path, name: &str) -> Result<Box<dyn Output>, LineTro
     make_folder(folder).map_err(trouble)?;
     // Not blocking: a FIFO of this name, which is not what we want, would wait here for its reader.
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).custom_flags(libc::O_NONBLOCK);
-    let file = options.open(&path).map_err(trouble)?;
+    options.write(true).custom_flags(libc::O_NONBLOCK);
+    let file = match options.clone().create_new(true).open(&path) {
+        // Whatever the umask took away: who is in the group is to read it.
+        Ok(file) => file.set_permissions(Permissions::from_mode(0o640)).map(|()| file),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(&path),
+        Err(error) => Err(error),
+    };
+    let file = file.map_err(trouble)?;
     if !file.metadata().map_err(trouble)?.is_file() {
         return Err(other(name, format!("{} is not a plain file; remove it", path.display())));
     }
@@ -172,7 +178,8 @@ fn make_fifo(path: &Path) -> io::Result<()> {
     let name = CString::new(path.as_os_str().as_bytes())?;
     // SAFETY: `name` is a valid C string that outlives the call.
     if unsafe { libc::mkfifo(name.as_ptr(), 0o660) } == 0 {
-        return Ok(());
+        // Whatever the umask took away: who is in the group is to press it.
+        return std::fs::set_permissions(path, Permissions::from_mode(0o660));
     }
     let error = io::Error::last_os_error();
     if error.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
@@ -278,6 +285,19 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(5);
     const NOW: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn who_is_in_the_group_may_press_and_read_whatever_the_umask_is() {
+        let folder = Folder::new("rights");
+        let mode = |name: &str| std::fs::metadata(folder.0.join(name)).unwrap().permissions().mode() & 0o777;
+        let _button = open_button(&folder.0, "talk", Arc::new(Still)).unwrap();
+        drop(open_output(&folder.0, "lamp").unwrap());
+        assert_eq!((mode("talk"), mode("lamp")), (0o660, 0o640));
+        // What its owner made is left as it is.
+        std::fs::set_permissions(folder.0.join("lamp"), Permissions::from_mode(0o644)).unwrap();
+        drop(open_output(&folder.0, "lamp").unwrap());
+        assert_eq!(mode("lamp"), 0o644);
+    }
 
     #[test]
     fn presses_and_releases_come_as_edges_from_many_writers() {
