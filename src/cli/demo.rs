@@ -223,14 +223,16 @@ impl Theatre<'_> {
                 counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }
         });
-        let has_echo = self.place.hand.is_none();
+        let (has_echo, script_file) = (self.place.hand.is_none(), self.args.script_file());
+        let base = self.house.agent()?;
+        let needs_lamp = self.has_lamp && (script_file.is_none() || base.tools.is_empty());
         let show = Show {
-            agent: self.with_panel(agent::tuned(self.house.agent()?, scene.mode, self.has_lamp, has_echo, scene.sees)),
+            agent: self.with_panel(agent::tuned(base, scene.mode, needs_lamp, has_echo, scene.sees)),
             profile: self.place.profile.clone(),
             board: Arc::new(self.place.board.clone()),
             clock: self.place.clock.clone(),
             script: scene.script.clone(),
-            script_file: self.args.script_file(),
+            script_file,
             events,
         };
         let stop = self.house.start(show)?;

@@ -1,4 +1,4 @@
-//! The agent of the demo: the owner's, or the defaults, with the listening of the scene; without tools one that moves the lamp.
+//! The agent of the demo: the owner's, or the defaults, with the listening of the scene, and the tool that its script calls.
 
 use serde_json::json;
 
@@ -8,18 +8,18 @@ use crate::config::agent::{Action, Agent, ButtonStyle, ListenMode, Tool, VoiceBa
 /// Silence that ends a turn in the demo, ms: longer than the pause after "Hello!", shorter than one gets impatient.
 const HANGOVER_MS: u32 = 700;
 
-/// `base` as the demo wants it. `has_lamp`: the board has a line `lamp`; `has_echo`: loudspeaker and microphone
-/// share a room, so that a voice must not cut a reply; `sees`: the model
-/// may look through the camera.
-pub fn tuned(base: Agent, mode: ListenMode, has_lamp: bool, has_echo: bool, sees: bool) -> Agent {
+/// `base` as the demo wants it. `needs_lamp`: the scene's script calls `set_lamp`, and the board has a line for it; `has_echo`:
+/// loudspeaker and microphone share a room, so that a voice must not cut a reply; `sees`: the model may look through the camera.
+pub fn tuned(base: Agent, mode: ListenMode, needs_lamp: bool, has_echo: bool, sees: bool) -> Agent {
     let mut agent = base;
     agent.listen.mode = mode;
     agent.listen.button = ButtonStyle::Hold;
     agent.listen.hangover_ms = HANGOVER_MS;
     agent.listen.voice_barge_in = if has_echo { VoiceBargeIn::Off } else { VoiceBargeIn::On };
-    // The owner's own tools, or the demo's.
-    if agent.tools.is_empty() && has_lamp {
-        agent.tools.push(set_lamp());
+    // Beside the owner's own tools, which a script of ours does not know.
+    let lamp = set_lamp();
+    if needs_lamp && agent.tools.iter().all(|tool| tool.name != lamp.name) {
+        agent.tools.push(lamp);
     }
     if sees && !agent.see.is_on() {
         agent.see.mode = SeeMode::OnRequest;
