@@ -21,6 +21,7 @@ pub struct Metrics {
     replies_lost: u64,
     connections: BTreeMap<String, u64>,
     connections_lost: u64,
+    is_day_spent: bool,
     troubles: BTreeMap<String, u64>,
     calls: BTreeMap<(String, &'static str), u64>,
     call_times: BTreeMap<String, (f64, u64)>,
@@ -58,7 +59,11 @@ impl Metrics {
             What::ReplyCut { by_user, .. } => self.cuts[usize::from(!by_user)] += 1,
             What::ReplyLost { .. } => self.replies_lost += 1,
             What::ReplyConcealed { .. } => self.concealed += 1,
-            What::LinkReady { start, .. } => count(&mut self.connections, &format!("{start:?}").to_lowercase()),
+            What::LinkReady { start, .. } => {
+                self.is_day_spent = false;
+                count(&mut self.connections, &format!("{start:?}").to_lowercase());
+            }
+            What::DaySpent { .. } => self.is_day_spent = true,
             What::LinkDown { .. } => self.connections_lost += 1,
             What::Trouble { part, .. } => count(&mut self.troubles, part),
             What::Xrun { part } => count(&mut self.xruns, part),
@@ -159,6 +164,12 @@ impl Metrics {
             "counter",
             "Connections lost, or not made.",
             self.connections_lost as f64,
+        );
+        page.one(
+            "mynah_day_spent",
+            "gauge",
+            "1 while the day's limit is used up and no connection is made.",
+            f64::from(self.is_day_spent),
         );
         page.many("mynah_troubles_total", "Troubles, by part.", "part", &self.troubles);
     }

@@ -74,6 +74,14 @@ fn an_empty_device_has_counters_at_zero() {
 }
 
 #[test]
+fn a_day_is_spent_until_a_connection_is_made_again() {
+    let spent = (0, What::DaySpent { why: "the day's limit is used up".into() });
+    assert_eq!(after(std::slice::from_ref(&spent))["mynah_day_spent"], 1.0);
+    let ready = (9, What::LinkReady { setup_ms: 9, start: Start::Fresh });
+    assert_eq!(after(&[spent, ready])["mynah_day_spent"], 0.0);
+}
+
+#[test]
 fn a_conversation_is_counted() {
     let answered = |result| What::ToolAnswered { id: "1".into(), name: "lamp".into(), result, took_ms: 250 };
     let usage = Usage { total: 1200, ..Usage::default() };
