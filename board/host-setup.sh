@@ -1,5 +1,5 @@
 # Host setup, sourced by board/try.sh and tests/run.sh: installs what is missing and says what.
-# POSIX sh; works as root and with sudo; touches nothing that is already there.
+# POSIX sh; works as root and with sudo; changes nothing that is already there: a toolchain that is too old stays the default.
 
 # The oldest Rust that builds this program (Cargo.toml says the same; tests/tidy.rs compares them).
 RUST_MIN=1.91
@@ -56,7 +56,9 @@ need_rust() {
             PATH="$HOME/.cargo/bin:$PATH" && export PATH
         fi
     fi
-    { rustup toolchain install stable --profile minimal && rustup default stable; } ||
+    rustup toolchain install stable --profile minimal ||
         die "rustup could not install a toolchain: is the network up? Rust $RUST_MIN or newer from anywhere will do"
+    rustup default >/dev/null 2>&1 || rustup default stable || true
+    RUSTUP_TOOLCHAIN=stable && export RUSTUP_TOOLCHAIN
     rust_is_new_enough || die "no Rust toolchain of version $RUST_MIN or newer could be installed; see https://rustup.rs"
 }

@@ -205,7 +205,7 @@ fn write_chip(out: &mut String, chip: &ChipInfo) -> std::fmt::Result {
     if chip.is_forbidden {
         return writeln!(
             out,
-            "  {}: this user has no right to it (board/README.md, Rights, says what to do)",
+            "  {}: this user has no right to it (what to do says /usr/share/doc/mynah/boards.md, Rights)",
             chip.name
         );
     }

@@ -30,7 +30,7 @@ pub struct Setting {
     /// The agent file [default: /etc/mynah/mynah.toml, or built-in settings where there is none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A board profile: a built-in name (see board/README.md) or a file [default: the one in /etc/default/mynah, else generic]
+    /// A board profile: a built-in name (see /usr/share/doc/mynah/boards.md) or a file [default: the one in /etc/default/mynah, else generic]
     #[arg(long, value_name = "NAME|FILE", default_value_t = this_board(), hide_default_value = true)]
     pub board: String,
     /// The service's address instead of the configured one (ws:// for this machine only)

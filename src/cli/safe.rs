@@ -14,7 +14,7 @@ use crate::tools::pwm;
 /// Arguments of `mynah safe`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A board profile: a built-in name (see board/README.md) or a file [default: the one in /etc/default/mynah, else generic]
+    /// A board profile: a built-in name (see /usr/share/doc/mynah/boards.md) or a file [default: the one in /etc/default/mynah, else generic]
     #[arg(long, value_name = "NAME|FILE", default_value_t = load::this_board(), hide_default_value = true)]
     board: String,
 }

@@ -45,7 +45,7 @@ pub struct Args {
     /// Show what would be changed, and change nothing; asks nothing and needs no root
     #[arg(long)]
     dry_run: bool,
-    /// The board profile to begin with: a built-in name (see board/README.md) or a file
+    /// The board profile to begin with: a built-in name (see /usr/share/doc/mynah/boards.md) or a file
     #[arg(long, value_name = "NAME|FILE")]
     board: Option<String>,
     /// The microphone: usb:1-1.3, serial:ABC123, id:Device (`mynah devices` lists them) or a name of ALSA

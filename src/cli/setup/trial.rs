@@ -101,7 +101,7 @@ fn pressed(button: &mut dyn crate::hw::Button) -> String {
             Err(trouble) => return format!("The button failed: {trouble}."),
         }
     }
-    "No press was seen: is it wired to this line, with its other side to ground (board/README.md, Wiring)?".to_string()
+    "No press was seen: is it wired to this line, with its other side to ground (/usr/share/doc/mynah/boards.md, Wiring)?".to_string()
 }
 
 #[cfg(test)]
