@@ -362,8 +362,13 @@ part_fleet() {
 }
 
 # What no wizard did: a key that is not where the unit wants it, and a board whose lines are files.
-by_group() { setpriv --reuid=65534 --regid=65534 --groups="$(getent group mynah | cut -d: -f3)" sh -c "$1"; }
-rests_since() { [ "$(systemctl show mynah -p ActiveState -p ExecMainStatus -p NRestarts | sort | xargs)" = "ActiveState=failed ExecMainStatus=243 NRestarts=$1" ] || { status; return 1; }; }
+nobody() { setpriv --reuid=65534 --regid=65534 "$@"; }
+by_group() { nobody --groups="$(getent group mynah | cut -d: -f3)" sh -c "$1"; }
+rests_since() { # rests_since RESTARTS: its key was missing, and it was not started again
+    local is
+    is=$(systemctl show mynah -p ActiveState -p ExecMainStatus -p NRestarts | sort | xargs)
+    [ "$is" = "ActiveState=failed ExecMainStatus=243 NRestarts=$1" ] || { echo "it is: $is"; return 1; }
+}
 part_by_hand() {
     local before restarts
     restarts=$(systemctl show -P NRestarts mynah)
@@ -387,7 +392,7 @@ part_by_hand() {
     by_group 'echo 0 >/run/mynah/talk'
     fact "the question comes" within 30 came $before
     fact "and the lamp's file says that it is on" within 30 by_group 'grep -qx 1 /run/mynah/lamp'
-    fact "nobody else may press" never setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'echo 1 >/run/mynah/talk'
+    fact "nobody else may press" never nobody --clear-groups sh -c 'echo 1 >/run/mynah/talk'
     mv /root/away/mynah /etc/default/mynah
     rm /etc/mynah/files.toml
     systemctl restart mynah

@@ -84,17 +84,13 @@ pub(super) fn sent(agent: &Agent) -> Vec<String> {
         let mut said = Vec::new();
         match (ledger.accepted(), is_taken) {
             (None, _) => said.push("no configuration of the fleet was accepted".to_string()),
-            (Some(sent), true) if sent.is_own() => {
-                let (serial, name) = (sent.serial, &sent.name);
-                said.push(format!(
-                    "the fleet's configuration {serial} (for `{name}`) says that this agent file is in force"
-                ));
-            }
             (Some(sent), true) => {
                 let (serial, name) = (sent.serial, &sent.name);
-                said.push(format!(
-                    "the fleet's configuration {serial} (for `{name}`) is in force in the place of this device's agent file"
-                ));
+                let what = match sent.is_own() {
+                    true => "says that this agent file is in force",
+                    false => "is in force in the place of this device's agent file",
+                };
+                said.push(format!("the fleet's configuration {serial} (for `{name}`) {what}"));
             }
             (Some(sent), false) => {
                 let serial = sent.serial;

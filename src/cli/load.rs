@@ -58,7 +58,7 @@ pub fn config_path(named: Option<&Path>) -> Option<&Path> {
 
 /// The board that is meant where none is named: the one of this machine's service, else the least that can be said of any.
 pub fn this_board() -> String {
-    installed::board().unwrap_or_else(|| "generic".to_string())
+    installed::board().unwrap_or_else(|| board::GENERIC.to_string())
 }
 
 /// Keeps keys and speech out of core files. Before a key is read; where it cannot be, the owner is told and it goes on.

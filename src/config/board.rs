@@ -43,13 +43,16 @@ pub fn parse(text: &str, file: &str, name: &str) -> Result<Board, Vec<Problem>> 
     read::parse(text, file, name)
 }
 
+/// The shipped profile of any machine, whose line is an example.
+pub const GENERIC: &str = "generic";
+
 /// The profiles in the program: name and text.
 const BUILT_IN: [(&str, &str); 5] = [
     ("sim", include_str!("../../board/sim.toml")),
     ("pi5-usb-speakerphone", include_str!("../../board/pi5-usb-speakerphone.toml")),
     ("pi4-two-mic-hat", include_str!("../../board/pi4-two-mic-hat.toml")),
     ("zero2w-i2s", include_str!("../../board/zero2w-i2s.toml")),
-    ("generic", include_str!("../../board/generic.toml")),
+    (GENERIC, include_str!("../../board/generic.toml")),
 ];
 
 /// The text of the profile `name`, where it is built in.

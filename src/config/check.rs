@@ -168,7 +168,7 @@ fn misfit(action: &Action, board: &Board, is_driven: impl Fn(&str) -> bool) -> O
     };
     let Some(line) = board.lines.get(name) else {
         let example =
-            if board.name == "generic" { "; `sudo mynah setup` asks what there is on this machine" } else { "" };
+            if board.name == board::GENERIC { "; `sudo mynah setup` asks what there is on this machine" } else { "" };
         return Some(format!("is \"{name}\", which is not {}{example}", lines_of(board, name)));
     };
     // They are held by mynah's own threads; a second holder finds them busy.

@@ -146,10 +146,9 @@ impl Desk {
         let (state, serial) = match self.in_force {
             InForce::Own => ("own", None),
             InForce::Proving(serial) if !is_accepted(serial) => ("proving", Some(serial)),
-            InForce::Proving(serial) | InForce::Accepted(serial) if accepted.is_some_and(Envelope::is_own) => {
-                ("own", Some(serial))
+            InForce::Proving(serial) | InForce::Accepted(serial) => {
+                (if accepted.is_some_and(Envelope::is_own) { "own" } else { "accepted" }, Some(serial))
             }
-            InForce::Proving(serial) | InForce::Accepted(serial) => ("accepted", Some(serial)),
         };
         let next = ledger.candidate().map(|candidate| candidate.serial).filter(|next| Some(*next) != serial);
         Standing { state, serial, next, refused: ledger.refused().cloned() }
@@ -218,7 +217,7 @@ impl Desk {
         let text = compose(&self.owned.text, &envelope.agent)?;
         let agent = check(&text, &self.profile)?;
         (self.usable)(&agent)?;
-        let name = match envelope.agent.trim().is_empty() {
+        let name = match envelope.is_own() {
             true => self.owned.name.clone(),
             false => format!("the fleet's configuration {}", envelope.serial),
         };

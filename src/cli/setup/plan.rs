@@ -6,10 +6,10 @@ use super::diff;
 use super::edit;
 use super::facts::{AGENT, BOARD, BOARD_BEFORE, DEFAULTS, DEVICES_CONF, Facts, KEY_CONF, VARIABLE};
 use super::key::{CONF_ENCRYPTED, CONF_NONE, CREDENTIAL, PLAIN, StoredKey};
-use super::profile::{self, GENERIC, Named, Shaped};
+use super::profile::{self, Named, Shaped};
 use crate::cli::{exit, load};
 use crate::config::agent::{Agent, ListenMode, endpoint};
-use crate::config::board::{Board, TALK};
+use crate::config::board::{Board, GENERIC, TALK};
 use crate::config::{check, locate};
 use crate::hw::key::Key;
 

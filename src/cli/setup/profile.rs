@@ -3,7 +3,7 @@
 use super::edit::{assign, quoted, take_out, take_out_section};
 use super::facts::{BOARD, Facts};
 use super::plan::Wishes;
-use crate::config::board::{self, Board, PcmName, TALK};
+use crate::config::board::{self, Board, GENERIC, PcmName, TALK};
 use crate::config::problem::Problem;
 use crate::hw::cards::Way;
 
@@ -11,8 +11,6 @@ use crate::hw::cards::Way;
 pub const NONE: &str = "none";
 /// The line that the shipped agent file's tool switches.
 pub const LAMP: &str = "lamp";
-/// The shipped profile whose lines are examples.
-pub const GENERIC: &str = "generic";
 
 /// A profile to begin with.
 #[derive(Clone, Debug, PartialEq)]

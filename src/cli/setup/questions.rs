@@ -4,10 +4,10 @@ use super::agent_file;
 use super::facts::Facts;
 use super::person::{Choice, Person, agrees, ask, choose};
 use super::plan::Wishes;
-use super::profile::{self, Base, Fit, GENERIC, LAMP, NONE, Named};
+use super::profile::{self, Base, Fit, LAMP, NONE, Named};
 use super::{named, trial};
 use crate::config::agent::{self, Agent};
-use crate::config::board::{self, LineDriver, TALK};
+use crate::config::board::{self, GENERIC, LineDriver, TALK};
 use crate::hw::cards::Way;
 use crate::hw::key::Key;
 
